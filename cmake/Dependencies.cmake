@@ -1,0 +1,27 @@
+# Product dependencies, all from Debian 12's packages (see ./dev for the list).
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(OpenSSL REQUIRED)
+find_package(CURL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(PostgreSQL REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
+pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+
+# libpg_query ships neither a CMake nor a pkg-config file.
+find_library(PG_QUERY_LIBRARY pg_query REQUIRED)
+find_path(PG_QUERY_INCLUDE pg_query.h REQUIRED)
+add_library(pg_query INTERFACE)
+target_include_directories(pg_query INTERFACE ${PG_QUERY_INCLUDE})
+target_link_libraries(pg_query INTERFACE ${PG_QUERY_LIBRARY})
+
+if(POUNDLOCK_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(POUNDLOCK_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,48 @@
+# poundlock_layer(NAME [EXTRA_LIBS...]): src/NAME/**.cpp becomes the library pl_NAME, its *_test.cpp
+# files the program NAME_test. A file that is dropped into the folder is built: nothing lists files.
+include(GoogleTest)
+function(poundlock_layer name)
+  cmake_parse_arguments(ARG "" "" "LINK;TEST_LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "(_test|_main)\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  if(sources)
+    add_library(pl_${name} STATIC ${sources})
+    set(kind PUBLIC)
+  else()
+    add_library(pl_${name} INTERFACE)
+    set(kind INTERFACE)
+  endif()
+  target_include_directories(pl_${name} ${kind} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(pl_${name} ${kind} ${ARG_LINK} Threads::Threads)
+  if(POUNDLOCK_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE pl_${name} ${ARG_TEST_LINK} GTest::gmock_main)
+    target_compile_definitions(${name}_test PRIVATE POUNDLOCK_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME unit.${name} COMMAND ${name}_test)
+    set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endfunction()
+
+# poundlock_table(LAYER FOLDER TYPE NAMESPACE HEADER): each src/LAYER/FOLDER/x_y.cpp defines
+#   const TYPE& x_y();   in NAMESPACE
+# and this writes FOLDER.gen.cpp with   std::span<const TYPE* const> all_FOLDER();
+# so that a new gate, rule, operation or operator is one new file. Self-registering statics are
+# dropped by the linker from a static library; a generated table is not.
+function(poundlock_table layer folder type ns header)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/${folder}/*.cpp)
+  list(FILTER files EXCLUDE REGEX "_test\\.cpp$")
+  set(declarations "")
+  set(entries "")
+  foreach(file ${files})
+    get_filename_component(stem ${file} NAME_WE)
+    string(APPEND declarations "const ${type}& ${stem}();\n")
+    string(APPEND entries "    &${stem}(),\n")
+  endforeach()
+  list(LENGTH files count)
+  set(out ${CMAKE_BINARY_DIR}/generated/${layer}_${folder}.gen.cpp)
+  set(body "// Generated from the files in src/${layer}/${folder}.\n#include \"${header}\"\n#include <array>\n#include <span>\nnamespace ${ns} {\n${declarations}std::span<const ${type}* const> all_${folder}() {\n  static const std::array<const ${type}*, ${count}> table{\n${entries}  };\n  return table;\n}\n}  // namespace ${ns}\n")
+  file(CONFIGURE OUTPUT ${out} CONTENT "${body}" @ONLY)
+  target_sources(pl_${layer} PRIVATE ${out})
+endfunction()

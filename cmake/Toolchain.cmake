@@ -1,0 +1,43 @@
+# How everything is compiled. One file, so that a preset changes one variable and not forty targets.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+option(POUNDLOCK_TESTS "Build the unit and scenario tests" ON)
+option(POUNDLOCK_BENCH "Build the benchmarks" OFF)
+set(POUNDLOCK_SANITIZE "" CACHE STRING "address, thread or empty")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+# -g1 keeps function names and lines for a backtrace at a third of the size of -g.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+                    -Wconversion -Wno-sign-conversion -Werror=return-type -Werror=switch)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports these two inside libstdc++ for correct code at -O2.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-restrict)
+endif()
+
+if(POUNDLOCK_SANITIZE)
+  add_compile_options(-fsanitize=${POUNDLOCK_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${POUNDLOCK_SANITIZE})
+  if(POUNDLOCK_SANITIZE STREQUAL "address")
+    add_compile_options(-fsanitize=undefined -fno-sanitize-recover=undefined)
+    add_link_options(-fsanitize=undefined)
+  endif()
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+find_package(Threads REQUIRED)
