@@ -1,0 +1,42 @@
+# The static checks of `./dev check`.
+# shellcheck shell=bash
+: "${top:?}" # the repository, set by ./dev
+
+# sources [PATHSPEC...]: the C++ files of the tree, new ones that are not added yet included.
+sources() {
+  (cd "$top" && git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+    [ ! -f "$file" ] || echo "$file"
+  done)
+}
+cpp_files() { sources '*.cpp' '*.h'; }
+
+check_format() { cpp_files | (cd "$top" && xargs -r clang-format --dry-run --Werror --style=file); }
+
+check_shell() { sources dev .ci/run '*.sh' | (cd "$top" && xargs -r shellcheck -x --source-path="$top"); }
+
+# Translation units that clang-tidy has to read: all, or with a base commit those changed since it.
+# A changed header means all, since any of them may include it.
+tidy_files() {
+  local base=$1 changed
+  if [ -n "$base" ]; then
+    changed=$(cd "$top" && { git diff --name-only "$base" -- && git ls-files --others --exclude-standard; })
+    if ! grep -qE '\.h$|^\.clang-tidy$' <<<"$changed"; then
+      grep -E '\.cpp$' <<<"$changed" | sort -u | (cd "$top" && xargs -r ls -d 2>/dev/null)
+      return
+    fi
+  fi
+  sources '*.cpp'
+}
+
+# Warnings of g++ that clang does not know would be errors of their own without the extra argument.
+check_tidy() {
+  local folder database files
+  folder=$(folder_of dev)
+  database=$folder/compile_commands.json
+  files=$(tidy_files "$1" | while read -r file; do
+    ! grep -qF "$top/$file\"" "$database" || echo "$file"
+  done)
+  [ -n "$files" ] || { say "    no changed file to read"; return 0; }
+  (cd "$top" && xargs -P "$(jobs)" -n 1 clang-tidy --quiet -p "$folder" \
+    --extra-arg=-Wno-unknown-warning-option <<<"$files")
+}
