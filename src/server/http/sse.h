@@ -1,0 +1,108 @@
+// Server-sent events (WHATWG HTML, section 9.2): one hub is one stream of states. Each event carries
+// the whole state, so a reader that comes late or comes back gets the newest event only, and none when
+// its Last-Event-ID says that it has it already.
+//
+// A slow reader is dropped, never waited for: it comes back and gets the newest state. Every reader
+// gets `event: heartbeat` with the newest id each 2 s, so that it can tell silence from calm.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "server/http/event_loop.h"
+#include "server/http/message.h"
+
+namespace poundlock::server {
+
+// The text of one event, rendered once and shared by all readers.
+using Frame = std::shared_ptr<const std::string>;
+
+enum class Departure {
+  kClosed,    // the reader went away
+  kTooSlow,   // its queue was full, or it took nothing for the stall limit
+  kShutdown,  // the server stops
+};
+const char* to_string(Departure departure);
+
+// What the hub sees of a connection. All calls come on the loop's thread.
+class SseSink {
+ public:
+  virtual ~SseSink() = default;
+  // False: the queue is full or the reader has stalled; the hub then drops it.
+  virtual bool offer(const Frame& frame) = 0;
+  virtual bool idle() const = 0;  // everything offered has been handed to the kernel
+  virtual void close() = 0;       // does not call back into the hub
+};
+
+struct SseOptions {
+  std::size_t subscribers_max = 12'000;
+  std::size_t queue_max = 16;         // frames that wait for one reader
+  std::size_t queue_bytes_max = 8 << 20;
+  Millis stall_max{10'000};           // with something waiting, no byte taken for this long
+  Millis heartbeat{2'000};
+  std::function<void(const SubscriberInfo&)> on_connect;                 // on the loop's thread
+  std::function<void(const SubscriberInfo&, Departure)> on_disconnect;  // on the loop's thread
+};
+
+class SseHub : public std::enable_shared_from_this<SseHub> {
+ public:
+  static std::shared_ptr<SseHub> create(EventLoop& loop, SseOptions options);
+
+  // Any thread; does not wait for any reader. Keeps the event as the newest state. `id` and `event`
+  // hold no line breaks (they are cut there); `data` may.
+  void publish(std::string_view event, std::string_view id, std::string_view data);
+
+  std::size_t count() const { return count_.load(std::memory_order_relaxed); }  // any thread
+  std::uint64_t dropped_slow() const { return dropped_slow_.load(std::memory_order_relaxed); }
+  struct Delivery {
+    SubscriberInfo info;
+    std::string delivered_id;  // newest event handed to the kernel; acknowledged only by a report
+  };
+  std::vector<Delivery> subscribers() const;  // any thread
+  const SseOptions& options() const { return options_; }
+
+  // For the connection, on the loop's thread. kRetry where the hub is full or shut down.
+  Status subscribe(const SubscriberInfo& info, std::shared_ptr<SseSink> sink);
+  void unsubscribe(std::uint64_t id, Departure why);  // unknown ids are ignored
+  void shutdown();  // closes every reader; later subscriptions are refused
+
+ private:
+  struct Member {
+    SubscriberInfo info;
+    std::shared_ptr<SseSink> sink;
+    std::string delivered_id;
+    std::uint64_t sequence = 0;  // of the newest event that was offered
+  };
+  struct Event {
+    std::uint64_t sequence = 0;  // 0: nothing published yet
+    std::string id;
+    Frame frame;
+  };
+  SseHub(EventLoop& loop, SseOptions options);
+  void deliver(const Event& event);
+  void beat();
+  void drop(const std::vector<std::uint64_t>& ids);
+
+  EventLoop& loop_;
+  const SseOptions options_;
+  EventLoop::Timer timer_;
+  std::atomic<std::size_t> count_{0};
+  std::atomic<std::uint64_t> dropped_slow_{0};
+  mutable std::mutex mutex_;  // guards what follows; members_ changes on the loop's thread only
+  Event newest_;
+  std::unordered_map<std::uint64_t, Member> members_;
+  bool closed_ = false;
+};
+
+// "event: E\nid: I\ndata: line\n...\n\n"; an empty event or id is left out.
+std::string render_event(std::string_view event, std::string_view id, std::string_view data);
+
+}  // namespace poundlock::server

@@ -1,0 +1,154 @@
+// What applications report about their flags, added up: cumulative for /metrics, and per flag since
+// the rollout's present mark for the gates. Every table is bounded; what does not fit is counted in
+// dropped() and never silently merged into something else.
+//
+// A report covers the time since the instance's previous one. The first report of an instance that was
+// known when a mark began covers time on both sides of it and is left out of that window: otherwise
+// the reads before a rollback would count as reads after it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/time.h"
+#include "flag/report.h"
+#include "ports/metrics_source.h"
+
+namespace poundlock::telemetry {
+
+struct AppMetricsLimits {
+  std::size_t instances_max = 12'000;
+  std::size_t flags_max = 64;         // with a window; the one not asked for longest makes room
+  std::size_t series_max = 256;       // (path, context) pairs in one window
+  std::size_t totals_max = 1'024;     // (flag, path, side) rows of the cumulative figures
+  std::size_t evaluations_max = 1'024;  // (flag, variant, reason) rows
+  std::size_t breakers_max = 4'096;
+  std::size_t blocks_max = 120;
+  Millis silence{5'000};              // no report and no stream for this long: not connected
+  Millis forget_departed{600'000};
+  Millis forget_silent{24 * 3'600'000};
+};
+
+struct PathTotal {
+  std::string flag, path;
+  flag::Side side = flag::Side::kLegacy;
+  flag::Counts counts;
+  std::uint64_t fallbacks = 0;
+  std::uint64_t user_errors = 0;
+  Histogram latency;
+};
+
+struct EvaluationTotal {
+  std::string flag, variant, reason;
+  std::uint64_t count = 0;
+};
+
+enum class Ingested { kCounted, kDuplicate, kRefused };
+
+// Thread-safe.
+class AppMetrics : public ports::MetricsSource {
+ public:
+  explicit AppMetrics(const Clock& clock, AppMetricsLimits limits = {});
+
+  // Idempotent by (service, instance, sequence): sequences of an instance grow; a sequence of 0 or 1
+  // after a larger one is a restart under the same name. kRefused: no place for one more instance.
+  Ingested ingest(const flag::Report& report);
+
+  // Streams: the server calls these as readers come and go. One instance may have several.
+  void stream_opened(std::string_view service, std::string_view instance, std::string_view build);
+  void stream_closed(std::string_view service, std::string_view instance);
+  void departed(std::string_view service, std::string_view instance);  // left properly
+  void acknowledge(std::string_view service, std::string_view instance, flag::Revision applied);
+
+  Result<rollout::AppWindow> window(std::string_view flag, std::uint64_t mark,
+                                    const std::vector<std::string>& excluded) override;
+
+  std::vector<rollout::InstanceInfo> instances() const;
+  std::vector<PathTotal> path_totals() const;
+  std::vector<EvaluationTotal> evaluation_totals() const;
+  std::uint64_t reports() const;
+  std::uint64_t dropped() const;  // rows that found no place
+
+ private:
+  struct Instance {
+    rollout::InstanceInfo info;
+    std::uint64_t sequence = 0;
+    bool reported = false;
+    std::uint64_t number = 0;  // order of arrival, unique: tells instances known before a mark
+    int streams = 0;
+    TimePoint seen_steady;
+    TimePoint reported_steady;
+  };
+  using InstanceKey = std::pair<std::string, std::string>;  // service, instance
+
+  struct Second {  // one block, compact: a map node a bucket would cost eight times as much
+    std::int64_t second = 0;
+    std::uint64_t attempts = 0;
+    std::uint64_t errors = 0;
+    std::vector<std::pair<std::uint16_t, std::uint32_t>> latency;  // bucket, count; ascending
+  };
+  struct SideSeries {
+    flag::Counts counts;
+    std::uint64_t fallbacks = 0;
+    std::uint64_t user_errors = 0;
+    Histogram latency;
+    std::deque<Second> seconds;
+  };
+  struct Series {
+    bool write = false;
+    std::array<SideSeries, 2> sides;  // by flag::Side
+  };
+  struct Breaker {
+    bool open = false;
+    std::string cause;
+    std::uint64_t trips = 0;
+    std::uint64_t trips_before = 0;  // at the mark
+  };
+  struct Window {
+    std::uint64_t mark = 0;
+    TimePoint since;
+    TimePoint newest;
+    std::uint64_t instances_before = 0;           // numbers below existed when the mark began
+    std::map<InstanceKey, bool> straddled;        // those whose first report was left out already
+    std::map<std::pair<std::string, std::string>, Series> series;  // path, context
+    std::map<std::pair<InstanceKey, std::string>, Breaker> breakers;  // instance, path
+    std::uint64_t shadow_compared = 0;
+    std::uint64_t shadow_mismatches = 0;
+    TimePoint asked;
+  };
+
+  Instance* instance_of(std::string_view service, std::string_view name);
+  void forget_old();
+  bool counts_in(Window& window, const InstanceKey& key, const Instance& instance);
+  void add_totals(const flag::Report& report);
+  void add_to_windows(const flag::Report& report, const InstanceKey& key, const Instance& instance);
+  void add_path(Window& window, const flag::PathReport& path, std::int64_t second);
+  void add_breakers(const flag::Report& report, const InstanceKey& key);
+  void begin(Window& window, std::uint64_t mark);
+  void fill_paths(rollout::AppWindow& out, const Window& window,
+                  const std::vector<std::string>& excluded) const;
+  void fill_breakers(rollout::AppWindow& out, const Window& window) const;
+  std::vector<rollout::InstanceInfo> instances_locked() const;
+
+  const Clock& clock_;
+  const AppMetricsLimits limits_;
+  mutable std::mutex mutex_;
+  std::map<InstanceKey, Instance> instances_;
+  std::uint64_t next_number_ = 1;
+  std::map<std::string, Window, std::less<>> windows_;
+  std::map<std::tuple<std::string, std::string, int>, PathTotal> totals_;
+  std::map<std::tuple<std::string, std::string, std::string>, EvaluationTotal> evaluations_;
+  std::uint64_t reports_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace poundlock::telemetry
