@@ -14,6 +14,7 @@ namespace poundlock::rollout {
 enum class CommandKind {
   kRunStep,   // carry out `step`
   kUndoStep,  // take it back
+  kProbeStep, // stop it where it is under way, and find out whether it is done
   kPublish,   // publish `flags` (durable, then delivered)
 };
 

@@ -99,13 +99,17 @@ struct Request {
   std::string subject;  // kApprove: which approval; kRollback: "" or "prepare"
 };
 
+struct Published {
+  std::string flags;  // the document part, as commanded
+  flag::Revision revision;
+};
+
 struct Observations {
   std::map<std::string, Observation> values;
   std::optional<AppWindow> app;
   std::vector<StepOutcome> outcomes;
   std::vector<Request> requests;
-  // How far the newest published flag snapshot has been applied.
-  flag::Revision published;
+  std::optional<Published> published;  // what was published last for this rollout
 };
 
 }  // namespace poundlock::rollout

@@ -30,6 +30,7 @@ enum class Moment : std::uint32_t {
   kRelease = 32,        // after the excluded contexts are released
   kBeforeDrop = 64,     // before the legacy side goes
   kUndoExpand = 128,    // before the new side is dropped again by a rollback
+  kExpand = 256,        // while the expand's steps and the backfill run
 };
 using Moments = std::uint32_t;
 constexpr Moments operator|(Moment a, Moment b) {

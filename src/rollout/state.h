@@ -59,7 +59,7 @@ struct RolloutState {
   std::map<std::string, std::string> approvals;  // name -> who
   std::optional<Baseline> baseline;
   std::uint64_t mark = 1;                 // grows with every exposure change; gates count since it
-  bool mark_fresh = true;                 // marks are taken from the next observations
+  TimePoint mark_at;                      // when it began: marks are the first observations after it
   std::map<std::string, double> marks;
   FlagSetting flag;                       // what is, or is to be, published
   flag::Revision flag_revision;           // as which it was published; {0,0}: not yet
@@ -68,6 +68,9 @@ struct RolloutState {
   std::size_t undo_close = 0;             // how many of close_sync are done
   bool undo_all = false;                  // the rollback goes back to the beginning
   bool abort = false;                     // and then closes the rollout
+  bool restoring = false;                 // after the drop: plan.restore is being carried out
+  // A rollback that came while a drop was under way: nothing is published before its outcome is known.
+  std::optional<Request> pending_rollback;
   std::vector<RollbackRecord> rollbacks;  // the newest 50
   std::vector<std::string> journal;       // the newest 200 lines of what happened, for people
 };

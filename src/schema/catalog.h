@@ -20,7 +20,7 @@ struct Column {
   std::string type;                         // format_type(): "character varying(32)"
   bool not_null = false;
   std::optional<std::string> default_expr;  // pg_get_expr(); nullopt: no default
-  std::string generated;                    // attgenerated: "" or "s" (stored); then default_expr is the formula
+  std::string generated;                    // attgenerated: "" or "s" (stored, default_expr is the formula)
   std::string identity;                     // attidentity: "", "a" (always) or "d" (by default)
   std::string collation;                    // "" when it is the type's own, else the quoted qualified name
   bool operator==(const Column&) const = default;
@@ -42,7 +42,7 @@ struct Index {
 struct Constraint {
   std::uint32_t oid = 0;
   std::string name;
-  char kind = 'c';                   // pg_constraint.contype: c check, f foreign key, p primary, u unique, x exclude, t trigger
+  char kind = 'c';                   // contype: c check, f foreign key, p primary, u unique, x exclude
   std::string definition;            // pg_get_constraintdef()
   std::vector<std::string> columns;  // the table's columns it names
   bool validated = true;             // false: NOT VALID
@@ -61,8 +61,8 @@ struct Table {
   std::uint32_t oid = 0;
   std::string schema;
   std::string name;
-  char kind = 'r';          // pg_class.relkind: r table, p partitioned, v view, m materialised view, f foreign
-  char persistence = 'p';   // pg_class.relpersistence: p permanent, u unlogged, t temporary
+  char kind = 'r';          // relkind: r table, p partitioned, v view, m materialised view, f foreign
+  char persistence = 'p';   // relpersistence: p permanent, u unlogged, t temporary
   std::string owner;
   bool is_partition = false;
   std::string partition_key;        // pg_get_partkeydef() of a partitioned table, else ""

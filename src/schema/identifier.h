@@ -18,7 +18,7 @@ inline constexpr std::size_t kIdentifierBytesMax = 63;
 Status check_identifier(std::string_view name);
 
 // orders -> orders, Order Items -> "Order Items", user -> "user", a"b -> "a""b". Left bare only when it is
-// plain lower-case and no keyword of any class that PostgreSQL 15 has: bare means the same everywhere.
+// plain lower-case and no keyword that PostgreSQL 15 to 18 keeps for itself (schema/keywords.h).
 std::string quote_identifier(std::string_view name);
 
 // Always in quotes: for rewriting expressions, where bare and quoted have to look alike.
