@@ -1,0 +1,101 @@
+// A targeting rule in compiled form, and the interface of its operators. One operator is one file in
+// operators/; the build generates the table. Semantics: JsonLogic (jsonlogic.com) with flagd's own
+// operators (flagd.dev/reference/specifications/custom-operations), and flagd's Go evaluator where
+// implementations disagree. Compiled nodes are immutable and shared between threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "flag/attributes.h"
+#include "flag/scratch.h"
+#include "flag/value.h"
+
+namespace poundlock::flag {
+
+// OpenFeature's error codes.
+enum class ErrorCode : std::uint8_t {
+  kNone,
+  kFlagNotFound,
+  kTypeMismatch,
+  kParseError,
+  kGeneral,
+  kTargetingKeyMissing,
+  kInvalidContext,
+};
+const char* to_string(ErrorCode code);  // "FLAG_NOT_FOUND"; "" for kNone
+
+struct Operator;
+
+struct Node {
+  enum class Kind : std::uint8_t { kLiteral, kList, kCall };
+  Kind kind = Kind::kLiteral;
+  Value literal;                       // kLiteral; what it refers to lives in the snapshot
+  const Operator* op = nullptr;        // kCall
+  std::vector<Node> args;              // kCall: its operands; kList: its items
+  std::vector<std::string_view> path;  // `var` with a constant path: its parts
+};
+
+// One evaluation in progress; lives on the stack of the caller.
+struct Evaluation {
+  const Attributes* attributes = nullptr;
+  std::string_view flag_key;
+  std::int64_t now_s = 0;              // $flagd.timestamp: Unix seconds, passed in
+  Scratch* scratch = nullptr;
+  const Value* scope = nullptr;        // the item that map, filter, all, ... look at; null outside them
+  std::uint32_t steps = 100'000;       // items that list operators may still visit
+  ErrorCode error = ErrorCode::kNone;  // the first error; the rule's value does not count then
+  const char* error_text = "";
+
+  // Remembers the first error and answers null.
+  Value fail(ErrorCode code, const char* text) {
+    if (error == ErrorCode::kNone) {
+      error = code;
+      error_text = text;
+    }
+    return {};
+  }
+  bool failed() const { return error != ErrorCode::kNone; }
+};
+
+struct Operator {
+  std::string_view name;     // as a rule spells it: "starts_with"
+  std::string_view summary;  // one line for the reference page
+  std::string_view example;  // a rule in JSON that uses it
+  Value (*evaluate)(const Node& call, Evaluation& evaluation);
+  // Looks at a call once, when it is compiled; null where there is nothing to prepare.
+  void (*prepare)(Node& call) = nullptr;
+};
+
+std::span<const Operator* const> all_operators();         // generated
+const Operator* find_operator(std::string_view name);     // nullptr where unknown
+
+Value evaluate_list(const Node& list, Evaluation& evaluation);
+inline Value evaluate(const Node& node, Evaluation& evaluation) {
+  if (node.kind == Node::Kind::kLiteral) return node.literal;
+  if (node.kind == Node::Kind::kCall) return node.op->evaluate(node, evaluation);
+  return evaluate_list(node, evaluation);
+}
+// The operand at `index`, evaluated; null where the call has fewer.
+inline Value operand(const Node& call, std::size_t index, Evaluation& evaluation) {
+  return index < call.args.size() ? evaluate(call.args[index], evaluation) : Value{};
+}
+// A value as arithmetic sees it: text that is no number counts 0; null, booleans and lists are errors.
+double arithmetic_number(const Value& value, Evaluation& evaluation);
+// The text of a string, number or null (""), joined values being errors; lies in scratch.
+std::string_view plain_text(const Value& value, Evaluation& evaluation);
+// A dotted path below `root` ("user.address.city", "xs.1"); null where it leads nowhere.
+Value walk(Value root, std::span<const std::string_view> path);
+// What {"var": path} means where the path is known only now.
+Value look_up(std::string_view path, Evaluation& evaluation);
+// {"var": ...} with a path cut into its parts.
+Value look_up(std::span<const std::string_view> path, Evaluation& evaluation);
+// The list that map, filter, reduce, all, none and some go through: null becomes empty; text, numbers
+// and objects are an error.
+std::span<const Value> subject_list(const Node& call, Evaluation& evaluation);
+// `body` evaluated with `item` as its data.
+Value evaluate_in(const Node& body, const Value& item, Evaluation& evaluation);
+
+}  // namespace poundlock::flag

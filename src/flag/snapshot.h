@@ -1,0 +1,113 @@
+// A flag document, compiled once and never changed: what evaluations read. Documents are flagd's JSON
+// ({"flags", "$evaluators"?, "metadata"?}); metadata.epoch and metadata.revision order them. Immutable
+// and thread-safe; held by shared_ptr because every thread keeps its own copy until it has seen a newer
+// one. What an evaluation answers refers into the snapshot.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "flag/attributes.h"
+#include "flag/operator.h"
+#include "flag/report.h"
+
+namespace poundlock::flag {
+
+// Publisher and reader hold the same limits, so that no reader refuses what was accepted.
+struct Limits {
+  std::size_t bytes_max = 4 << 20;
+  std::size_t flags_max = 10'000;
+  std::size_t variants_max = 256;       // of one flag
+  std::size_t key_length_max = 256;     // of flags and variants
+  std::size_t rule_nodes_max = 20'000;  // of one flag, after $ref is replaced
+  std::size_t rule_depth_max = 64;
+};
+
+enum class VariantType : std::uint8_t { kBool, kString, kNumber, kObject };
+const char* to_string(VariantType type);  // "boolean", "string", "number", "object"
+
+enum class Reason : std::uint8_t { kStatic, kTargetingMatch, kDefault, kDisabled, kError };
+const char* to_string(Reason reason);  // OpenFeature's: "STATIC", "TARGETING_MATCH", ...
+
+struct Variant {
+  std::string name;
+  Value value;  // arrays and objects are null here: read `json`
+  boost::json::value json;
+};
+
+struct CompiledFlag {
+  std::string key;
+  bool enabled = true;
+  VariantType type = VariantType::kBool;
+  std::vector<Variant> variants;
+  const Variant* fallback = nullptr;  // defaultVariant; null where it is absent, null or ""
+  bool has_rule = false;
+  Node rule;
+  std::string rule_error;        // not empty: the rule does not compile; every evaluation is PARSE_ERROR
+  boost::json::object metadata;  // the document's, overlaid by the flag's own
+  boost::json::object source;    // the flag as it was written, with every $ref replaced
+
+  const Variant* find_variant(std::string_view name) const;
+  // Everybody gets `variant`, whatever the context.
+  bool is_constant(std::string_view variant) const {
+    return enabled && !has_rule && fallback != nullptr && fallback->name == variant;
+  }
+};
+
+struct Resolution {
+  Reason reason = Reason::kError;
+  ErrorCode error = ErrorCode::kNone;
+  const char* error_text = "";          // static text
+  const Variant* variant = nullptr;     // null: the caller's own default holds
+  const CompiledFlag* flag = nullptr;   // null: no such flag
+};
+
+class Snapshot {
+ public:
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  // Refuses (kUser) what is no valid document or over a limit: flag.size, flag.document, flag.state,
+  // flag.variants, flag.default, flag.key, json.*. A rule that does not compile makes only its own flag
+  // answer PARSE_ERROR, as flagd does; publishers refuse it too, see problems().
+  static Result<std::shared_ptr<const Snapshot>> compile(std::string_view document, std::string file,
+                                                         const Limits& limits = {});
+
+  Revision revision() const { return revision_; }
+  const CompiledFlag* find(std::string_view key) const;
+  const std::vector<const CompiledFlag*>& flags() const { return ordered_; }  // in the document's order
+  const boost::json::object& metadata() const { return metadata_; }
+
+  // Takes no lock; allocates only where a rule builds more than two kilobytes of text or lists.
+  // `now_s`: Unix seconds for $flagd.timestamp.
+  Resolution evaluate(std::string_view key, const Attributes& attributes, std::int64_t now_s) const;
+  Resolution evaluate(const CompiledFlag& flag, const Attributes& attributes, std::int64_t now_s) const;
+
+  // What a publisher must not accept: rules that do not compile, and rules that name variants that do
+  // not exist. `warnings` are rules on which evaluators in other languages are known to differ.
+  const std::vector<Error>& problems() const { return problems_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  friend class Compiler;
+  struct Storage;
+  Snapshot();
+
+  std::unique_ptr<Storage> storage_;
+  std::vector<const CompiledFlag*> ordered_;
+  Revision revision_;
+  boost::json::object metadata_;
+  std::vector<Error> problems_;
+  std::vector<std::string> warnings_;
+};
+
+// A resolution of the wrong type becomes TYPE_MISMATCH without a variant.
+Resolution expect_type(Resolution resolution, VariantType wanted);
+
+}  // namespace poundlock::flag
