@@ -14,7 +14,7 @@ constexpr std::uint64_t kLargest = std::uint64_t{1} << 36;  // 19 hours: whateve
 std::uint16_t Histogram::index_of(std::uint64_t us) {
   us = std::min(us, kLargest);
   if (us < kSub) return static_cast<std::uint16_t>(us);  // exact below 64 us
-  const int exponent = std::bit_width(us) - 1 - kSubBits;
+  const int exponent = static_cast<int>(std::bit_width(us)) - 1 - kSubBits;
   const std::uint64_t mantissa = us >> exponent;  // kSub <= mantissa < 2 * kSub
   return static_cast<std::uint16_t>((static_cast<std::uint64_t>(exponent) << kSubBits) + mantissa);
 }
@@ -57,7 +57,8 @@ double Histogram::at_rank(std::uint64_t rank) const {
 
 double Histogram::quantile(double q) const {
   if (count_ == 0) return 0;
-  return at_rank(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(count_)))));
+  const double rank = std::ceil(q * static_cast<double>(count_));
+  return at_rank(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rank)));
 }
 
 }  // namespace poundlock

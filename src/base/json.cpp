@@ -104,8 +104,9 @@ class Handler {
     if (code == std::errc::result_out_of_range && std::abs(approximate) < 1) {
       number = 0;
     } else if (code != std::errc{} || stopped != end || !std::isfinite(number)) {
-      return refuse(ec, {"json.range", fmt::format("no double holds the number {}",
-                                                   quote_for_message(digits)), std::nullopt});
+      return refuse(ec,
+                    {"json.range", fmt::format("no double holds the number {}", quote_for_message(digits)),
+                     std::nullopt});
     }
     stack_.push_double(number);
     return count(ec);

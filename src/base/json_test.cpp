@@ -40,8 +40,8 @@ TEST(Json, RoundTripsByteForByte) {
 
 TEST(Json, DoublesAreTheNearestOnes) {
   // Values that Boost.JSON's own conversion misses by one unit.
-  for (const double number : {1.7976931348623157e308, 5e-324, 0.1 + 0.2, 123456789.123456789, 9007199254740993.5,
-                              2.2250738585072014e-308, 7.2057594037927933e16 * 1.5}) {
+  for (const double number : {1.7976931348623157e308, 5e-324, 0.1 + 0.2, 123456789.123456789,
+                              9007199254740993.5, 2.2250738585072014e-308, 7.2057594037927933e16 * 1.5}) {
     EXPECT_EQ(parsed("[" + dump(Value(number)) + "]").as_array()[0].as_double(), number);
   }
   EXPECT_EQ(parsed("0.30000000000000004").as_double(), 0.30000000000000004);
@@ -66,7 +66,8 @@ TEST(Json, SyntaxErrorsHaveLineAndColumn) {
   EXPECT_THAT(refused("").message, HasSubstr("ends too early"));
   EXPECT_EQ(refused("1 2").where->column, 3);
   EXPECT_THAT(refused("{} x").message, HasSubstr("after the end"));
-  for (const char* text : {"[1,]", "{\"a\":1,}", "// c\n1", "'a'", "{a:1}", "NaN", "01", "\"\\ud800\"", "\"\n\""}) {
+  for (const char* text :
+       {"[1,]", "{\"a\":1,}", "// c\n1", "'a'", "{a:1}", "NaN", "01", "\"\\ud800\"", "\"\n\""}) {
     EXPECT_EQ(refused(text).code, "json.syntax") << text;
   }
 }
@@ -92,7 +93,8 @@ TEST(Json, LimitsHold) {
 }
 
 TEST(Json, InvalidUtf8IsRefused) {
-  for (const char* text : {"\"\xC3(\"", "\"\xED\xA0\x80\"", "\"\xC0\x80\"", "\"\xF4\x90\x80\x80\"", "\"\xE2\x82\""}) {
+  for (const char* text :
+       {"\"\xC3(\"", "\"\xED\xA0\x80\"", "\"\xC0\x80\"", "\"\xF4\x90\x80\x80\"", "\"\xE2\x82\""}) {
     const Error error = refused(text);
     EXPECT_EQ(error.code, "json.syntax");
     EXPECT_EQ(error.where->column, 2);
@@ -101,7 +103,8 @@ TEST(Json, InvalidUtf8IsRefused) {
 }
 
 TEST(JsonAccess, RequiredKeys) {
-  const Value value = parsed(R"({"s":"x","i":7,"d":1.5,"b":true,"o":{},"a":[],"n":null,"u":18446744073709551615})");
+  const Value value =
+      parsed(R"({"s":"x","i":7,"d":1.5,"b":true,"o":{},"a":[],"n":null,"u":18446744073709551615})");
   const Object& object = value.get_object();
   EXPECT_EQ(get_string(object, "s").value(), "x");
   EXPECT_EQ(get_int(object, "i").value(), 7);
@@ -113,7 +116,8 @@ TEST(JsonAccess, RequiredKeys) {
   EXPECT_EQ(get_string(object, "zz").error().code, "json.missing_key");
   EXPECT_EQ(get_string(object, "n").error().message, "the key 'n' is missing");
   EXPECT_EQ(get_string(object, "i").error().message, "i: expected text, found 7");
-  EXPECT_EQ(get_int(object, "s", 0, 9).error().message, "s: expected a whole number from 0 to 9, found the text 'x'");
+  EXPECT_EQ(get_int(object, "s", 0, 9).error().message,
+            "s: expected a whole number from 0 to 9, found the text 'x'");
   EXPECT_EQ(get_int(object, "i", 0, 5).error().code, "json.range");
   EXPECT_EQ(get_int(object, "u").error().code, "json.range");
   EXPECT_EQ(get_int(object, "d").error().code, "json.type");

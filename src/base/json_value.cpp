@@ -9,7 +9,9 @@
 namespace poundlock::json {
 namespace {
 
-std::string_view view(const boost::json::string& text) { return {text.data(), text.size()}; }
+std::string_view view(const boost::json::string& text) {
+  return {text.data(), text.size()};
+}
 
 void write_text(std::string_view text, std::string& out) {
   out += '"';
@@ -18,11 +20,21 @@ void write_text(std::string_view text, std::string& out) {
     for (const char character : text.substr(0, bad)) {
       const auto byte = static_cast<unsigned char>(character);
       switch (character) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
+        case '"':
+          out += "\\\"";
+          break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\t':
+          out += "\\t";
+          break;
         default:
           if (byte < 0x20) {
             out += fmt::format("\\u{:04x}", byte);
@@ -66,14 +78,29 @@ void write(const Object& object, std::string& out) {
 
 void write(const Value& value, std::string& out) {
   switch (value.kind()) {
-    case boost::json::kind::null: out += "null"; return;
-    case boost::json::kind::bool_: out += value.get_bool() ? "true" : "false"; return;
-    case boost::json::kind::int64: out += fmt::format("{}", value.get_int64()); return;
-    case boost::json::kind::uint64: out += fmt::format("{}", value.get_uint64()); return;
-    case boost::json::kind::double_: write_double(value.get_double(), out); return;
-    case boost::json::kind::string: write_text(view(value.get_string()), out); return;
-    case boost::json::kind::object: write(value.get_object(), out); return;
-    case boost::json::kind::array: break;
+    case boost::json::kind::null:
+      out += "null";
+      return;
+    case boost::json::kind::bool_:
+      out += value.get_bool() ? "true" : "false";
+      return;
+    case boost::json::kind::int64:
+      out += fmt::format("{}", value.get_int64());
+      return;
+    case boost::json::kind::uint64:
+      out += fmt::format("{}", value.get_uint64());
+      return;
+    case boost::json::kind::double_:
+      write_double(value.get_double(), out);
+      return;
+    case boost::json::kind::string:
+      write_text(view(value.get_string()), out);
+      return;
+    case boost::json::kind::object:
+      write(value.get_object(), out);
+      return;
+    case boost::json::kind::array:
+      break;
   }
   out += '[';
   bool first = true;
@@ -131,14 +158,21 @@ std::string dump(const Object& object) {
 
 const char* kind_of(const Value& value) {
   switch (value.kind()) {
-    case boost::json::kind::null: return "null";
-    case boost::json::kind::bool_: return "true or false";
+    case boost::json::kind::null:
+      return "null";
+    case boost::json::kind::bool_:
+      return "true or false";
     case boost::json::kind::int64:
-    case boost::json::kind::uint64: return "a whole number";
-    case boost::json::kind::double_: return "a number";
-    case boost::json::kind::string: return "text";
-    case boost::json::kind::array: return "a list";
-    case boost::json::kind::object: return "an object";
+    case boost::json::kind::uint64:
+      return "a whole number";
+    case boost::json::kind::double_:
+      return "a number";
+    case boost::json::kind::string:
+      return "text";
+    case boost::json::kind::array:
+      return "a list";
+    case boost::json::kind::object:
+      return "an object";
   }
   return "null";
 }
@@ -162,18 +196,19 @@ Result<std::int64_t> as_int(const Value& value, std::string_view what, std::int6
   } else if (!value.is_int64()) {
     return mismatch("json.type", what, int_range(min, max), value);
   }
-  const std::int64_t number = value.is_int64() ? value.get_int64() : static_cast<std::int64_t>(value.get_uint64());
+  const std::int64_t number =
+      value.is_int64() ? value.get_int64() : static_cast<std::int64_t>(value.get_uint64());
   if (number < min || number > max) return mismatch("json.range", what, int_range(min, max), value);
   return number;
 }
 
 Result<std::uint64_t> as_uint(const Value& value, std::string_view what, std::uint64_t max) {
-  const std::string expected = max == kUintMax ? "a whole number from 0 up"
-                                               : fmt::format("a whole number from 0 to {}", max);
+  const std::string expected =
+      max == kUintMax ? "a whole number from 0 up" : fmt::format("a whole number from 0 to {}", max);
   if (!value.is_int64() && !value.is_uint64()) return mismatch("json.type", what, expected, value);
   if (value.is_int64() && value.get_int64() < 0) return mismatch("json.range", what, expected, value);
-  const std::uint64_t number = value.is_uint64() ? value.get_uint64()
-                                                 : static_cast<std::uint64_t>(value.get_int64());
+  const std::uint64_t number =
+      value.is_uint64() ? value.get_uint64() : static_cast<std::uint64_t>(value.get_int64());
   if (number > max) return mismatch("json.range", what, expected, value);
   return number;
 }

@@ -8,7 +8,9 @@
 namespace poundlock {
 namespace {
 
-bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
+bool is_continuation(unsigned char byte) {
+  return (byte & 0xC0) == 0x80;
+}
 
 // Length of the well-formed character at the front of text; 0 where there is none.
 std::size_t character_length(std::string_view text) {

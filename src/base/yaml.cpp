@@ -71,8 +71,10 @@ class Builder {
       PL_CHECK(next());
       switch (event_->type) {
         case FYET_STREAM_START:
-        case FYET_DOCUMENT_END: break;
-        case FYET_STREAM_END: return root;
+        case FYET_DOCUMENT_END:
+          break;
+        case FYET_STREAM_END:
+          return root;
         case FYET_DOCUMENT_START:
           if (seen) return fail(error_here("yaml.syntax", "a second document begins; one is allowed"));
           seen = true;
@@ -141,13 +143,16 @@ class Builder {
       return fail(error_here("yaml.size", fmt::format("more than {} values", limits_.nodes_max)));
     }
     switch (event_->type) {
-      case FYET_SCALAR: return scalar();
+      case FYET_SCALAR:
+        return scalar();
       case FYET_SEQUENCE_START:
-      case FYET_MAPPING_START: return collection(depth + 1);
+      case FYET_MAPPING_START:
+        return collection(depth + 1);
       case FYET_ALIAS:
         return fail(error_here("yaml.alias", "aliases (*name) are not supported")
                         .with_hint("write the value out at each place"));
-      default: return fail(error_here("yaml.syntax", "a value is missing here"));
+      default:
+        return fail(error_here("yaml.syntax", "a value is missing here"));
     }
   }
 
@@ -197,10 +202,10 @@ class Builder {
       PL_TRY(Node key, read_key());
       const auto [first, added] = seen.emplace(key.scalar, key.where);
       if (!added) {
-        return fail(key.error("yaml.duplicate_key",
-                              fmt::format("duplicate key {}; it stands first at line {}, column {}",
-                                          quote_for_message(key.scalar), first->second.line,
-                                          first->second.column)));
+        return fail(
+            key.error("yaml.duplicate_key",
+                      fmt::format("duplicate key {}; it stands first at line {}, column {}",
+                                  quote_for_message(key.scalar), first->second.line, first->second.column)));
       }
       PL_CHECK(next());
       PL_TRY(Node value, node(depth));
@@ -255,8 +260,8 @@ Result<Node> parse(std::string_view text, std::string file, const Limits& limits
     return fail(user_error("yaml.syntax", "invalid UTF-8").at(position_at(text, bad, std::move(file))));
   }
   if (const auto bad = first_control_character(text)) {
-    return fail(user_error("yaml.syntax", fmt::format("control character U+{:04X}",
-                                                      static_cast<unsigned char>(text[*bad])))
+    return fail(user_error("yaml.syntax",
+                           fmt::format("control character U+{:04X}", static_cast<unsigned char>(text[*bad])))
                     .at(position_at(text, *bad, std::move(file))));
   }
   return Builder(text, file, limits).document();

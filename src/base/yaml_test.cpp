@@ -61,7 +61,9 @@ TEST(Yaml, AnEmptyTextIsNothing) {
 }
 
 TEST(Yaml, AByteOrderMarkAndCarriageReturnsAreRead) {
-  const Node root = parsed("\xEF\xBB\xBF" "a:\r\n  b: 1\r\n");
+  const Node root = parsed(
+      "\xEF\xBB\xBF"
+      "a:\r\n  b: 1\r\n");
   ASSERT_TRUE(root.find("a"));
   EXPECT_EQ(place(*root.find("a")->find("b")), "2:6");
 }
@@ -135,7 +137,8 @@ TEST(Yaml, DepthSizeAndNodesAreLimited) {
 TEST(Yaml, BombsEndQuicklyInLittleMemory) {
   rusage before{};
   getrusage(RUSAGE_SELF, &before);
-  for (const char* bomb : {"[", "{", "- ", "? ", "{a: ", "[a, ", "\"\\n", "[?", "- - [", "a: [{", "&a ", "!a "}) {
+  for (const char* bomb :
+       {"[", "{", "- ", "? ", "{a: ", "[a, ", "\"\\n", "[?", "- - [", "a: [{", "&a ", "!a "}) {
     const auto start = std::chrono::steady_clock::now();
     refused(repeat(bomb, 200'000));
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << bomb;
@@ -146,7 +149,8 @@ TEST(Yaml, BombsEndQuicklyInLittleMemory) {
 }
 
 TEST(YamlNode, NumbersAreCheckedAndShown) {
-  const Node root = parsed("a: 101\nb: '5'\nc: x\nd: 010\ne: -3\nf: 99999999999999999999\ng: [1]\nh: 1.5\ni:\n");
+  const Node root =
+      parsed("a: 101\nb: '5'\nc: x\nd: 010\ne: -3\nf: 99999999999999999999\ng: [1]\nh: 1.5\ni:\n");
   EXPECT_EQ(root.find("e")->as_int("e", -5, 5).value(), -3);
   const auto error_of = [&](const char* key) { return root.find(key)->as_int(key, 0, 100).error(); };
   EXPECT_EQ(error_of("a").code, "yaml.range");
@@ -160,7 +164,8 @@ TEST(YamlNode, NumbersAreCheckedAndShown) {
   EXPECT_THAT(error_of("i").message, HasSubstr("found nothing"));
   EXPECT_DOUBLE_EQ(root.find("h")->as_double("h", 0, 2).value(), 1.5);
   EXPECT_DOUBLE_EQ(root.find("e")->as_double("e", -10, 2).value(), -3);
-  EXPECT_EQ(root.find("h")->as_double("h", 0, 1).error().message, "h: expected a number from 0 to 1, found 1.5");
+  EXPECT_EQ(root.find("h")->as_double("h", 0, 1).error().message,
+            "h: expected a number from 0 to 1, found 1.5");
 }
 
 TEST(YamlNode, OddNumbersAreNoNumbers) {
