@@ -12,10 +12,10 @@
 namespace poundlock::rollout {
 
 enum class CommandKind {
-  kRunStep,   // carry out `step`
-  kUndoStep,  // take it back
-  kProbeStep, // stop it where it is under way, and find out whether it is done
-  kPublish,   // publish `flags` (durable, then delivered)
+  kRunStep,    // carry out `step`
+  kUndoStep,   // take it back
+  kProbeStep,  // stop it where it is under way, and find out whether it is done
+  kPublish,    // publish `flags` (durable, then delivered)
 };
 
 struct Command {
@@ -27,10 +27,10 @@ struct Command {
 
 // What a person is told: the same text in command line, API and dashboard.
 struct Report {
-  std::string headline;               // "expose: 25 % of everybody reads the new side"
-  std::string next;                   // what happens next, and when
-  std::vector<std::string> waiting;   // what is being waited for
-  double progress = 0;                // share of the plan's items behind us, 0..1
+  std::string headline;              // "expose: 25 % of everybody reads the new side"
+  std::string next;                  // what happens next, and when
+  std::vector<std::string> waiting;  // what is being waited for
+  double progress = 0;               // share of the plan's items behind us, 0..1
 };
 
 struct Event {  // for the audit trail

@@ -90,7 +90,7 @@ struct StepOutcome {
   std::string detail;
 };
 
-enum class RequestKind { kPromote, kPause, kResume, kRollback, kApprove, kAbort, kSetPercentage };
+enum class RequestKind { kPromote, kPause, kResume, kRollback, kApprove, kAbort };
 
 struct Request {
   RequestKind kind = RequestKind::kPause;

@@ -1,0 +1,31 @@
+// A shadow: a copy of the production schema with a sample of its data, on which a change is tried. It
+// bears the mark `ALTER DATABASE ... SET poundlock.shadow = on`; nothing runs on a shadow without it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ports/database.h"
+#include "schema/identifier.h"
+
+namespace poundlock::ports {
+
+struct ShadowInfo {
+  std::string description;  // "database app_poundlock_shadow at 127.0.0.1:5432, 5,000 of 200,000 rows"
+  double scale = 1;         // production rows / shadow rows of the largest table concerned
+};
+
+// Used by one thread at a time.
+class Shadow {
+ public:
+  virtual ~Shadow() = default;
+  // Makes a fresh one (drops the leftovers of a run that was killed), bears the mark, samples `tables`.
+  // kRefused "shadow.unmarked" or "shadow.is_production" when it must not be used.
+  virtual Result<ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) = 0;
+  virtual Result<std::unique_ptr<Session>> connect() = 0;  // only after create()
+  virtual Status drop() = 0;                               // idempotent
+};
+
+}  // namespace poundlock::ports

@@ -1,0 +1,323 @@
+#include "rollout/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rollout/decider.h"
+
+namespace poundlock::rollout {
+namespace {
+constexpr std::size_t kJournalMax = 200;
+}  // namespace
+
+Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now) {
+  return Decider(state, plan, seen, now).run();
+}
+
+RolloutState begin(const Plan& plan, TimePoint now) {
+  RolloutState state;
+  state.rollout = plan.rollout;
+  state.started = state.item_since = state.mark_at = now;
+  return state;
+}
+
+Decider::Decider(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now)
+    : s_(state), plan_(plan), seen_(seen), now_(now) {}
+
+Decision Decider::run() {
+  tick_windows();
+  absorb_published();
+  absorb_outcomes();
+  absorb_requests();
+  merge_figures();
+  take_marks();
+  judge();
+  react_to_gates();
+  if (s_.mode == Mode::kRunning) forward();
+  if (s_.mode == Mode::kRollingBack) back();
+  note_everybody_back();
+  if (plan_.flag && s_.flag_revision == flag::Revision{}) {
+    commands_.push_back({CommandKind::kPublish, std::nullopt, flag_document(plan_, s_.flag), s_.generation});
+  }
+  report();
+  return {std::move(s_), std::move(commands_), std::move(report_), std::move(events_), std::move(answers_)};
+}
+
+// --- what happened -------------------------------------------------------------------------------
+
+void Decider::tick_windows() {
+  if (s_.last_tick.ms != 0) elapsed_ = std::clamp(now_ - s_.last_tick, Millis{0}, kTickGapMax);
+  s_.last_tick = now_;
+  // These two run in every mode: they say how long a compatible state has lasted.
+  if (in_sync_installed() && !destroyed()) s_.windows["dual_write"] += elapsed_;
+  if (verified() && !destroyed()) s_.windows["overlap"] += elapsed_;
+}
+
+void Decider::absorb_published() {
+  if (!seen_.published || !plan_.flag || s_.flag_revision != flag::Revision{}) return;
+  if (seen_.published->flags != flag_document(plan_, s_.flag)) return;
+  s_.flag_revision = seen_.published->revision;
+  if (!s_.rollbacks.empty() && s_.rollbacks.back().flag_off.ms == 0 &&
+      (s_.mode == Mode::kRollingBack || s_.mode == Mode::kRolledBack)) {
+    s_.rollbacks.back().flag_off = now_;
+    s_.rollbacks.back().revision = s_.flag_revision;
+  }
+}
+
+void Decider::absorb_outcomes() {
+  for (const StepOutcome& outcome : seen_.outcomes) {
+    if (outcome.generation != s_.generation) continue;  // of an executor that is out of date
+    StepRecord& record = s_.steps[outcome.step];
+    record.at = now_;
+    switch (outcome.kind) {
+      case OutcomeKind::kDone:
+        record = StepRecord{true, 0, now_, outcome.figures, outcome.detail};
+        say("controller", "step_done", outcome.step + (outcome.detail.empty() ? "" : ": " + outcome.detail));
+        break;
+      case OutcomeKind::kUndone:
+        record = StepRecord{false, 0, now_, {}, outcome.detail};
+        if (!s_.undo.empty() && s_.undo.front() == outcome.step) {
+          s_.undo.erase(s_.undo.begin());
+          say("controller", "step_undone", outcome.step);
+        }
+        break;
+      case OutcomeKind::kFailed:
+        absorb_failure(outcome, record);
+        break;
+      case OutcomeKind::kStopped:
+        break;
+    }
+    const bool settles = outcome.kind == OutcomeKind::kDone || outcome.kind == OutcomeKind::kUndone;
+    const Item* item = present();
+    if (s_.pending_rollback && settles && item && item->id == outcome.step) {
+      const Request request = *s_.pending_rollback;
+      s_.pending_rollback.reset();
+      if (outcome.kind == OutcomeKind::kDone) {
+        say(request.who, "rollback_too_late", "the drop had committed; restore brings the legacy side back");
+      } else {
+        begin_rollback(request, "operator:" + request.who);
+      }
+    }
+  }
+}
+
+void Decider::absorb_failure(const StepOutcome& outcome, StepRecord& record) {
+  const Error error = outcome.error.value_or(internal_error("the step failed without a reason"));
+  record.attempts += 1;
+  record.detail = error.to_string();
+  const auto exponent = std::min<std::uint32_t>(record.attempts, 9);
+  s_.retry_at = now_ + std::min(Millis{100LL << exponent}, kBackoffMax);
+  const bool transient = error.disposition == Disposition::kRetry ||
+                         error.disposition == Disposition::kReconnect ||
+                         error.disposition == Disposition::kInDoubt;
+  if (s_.mode == Mode::kRollingBack) return;  // a way back is tried for ever, at most every 30 s
+  if (transient && record.attempts < kAttemptsMax) return;
+  const Item* item = present();
+  if (item && item->phase == Phase::kPrepare && s_.mode == Mode::kRunning) {
+    // Nothing in production has changed: end this try with its verdict; resume starts it anew.
+    begin_rollback({RequestKind::kRollback, "controller", error.to_string(), ""}, "step:" + outcome.step);
+    return;
+  }
+  if (s_.mode == Mode::kRunning) pause(fmt::format("{} failed: {}", outcome.step, error.to_string()), false);
+}
+
+// What finished steps measured is there for gates as `check.figure`: "dry_run.blocking_seconds".
+void Decider::merge_figures() {
+  for (const Item& item : plan_.items) {
+    if (!item.step) continue;
+    const auto record = s_.steps.find(item.id);
+    if (record == s_.steps.end() || !record->second.done) continue;
+    std::string prefix = item.step->check;
+    if (item.step->kind == change::StepKind::kVerify) prefix = "verify";
+    if (item.step->kind == change::StepKind::kBackfill) prefix = "backfill";
+    if (prefix.empty()) continue;
+    for (const auto& [figure, value] : record->second.figures)
+      seen_.values[prefix + "." + figure] = {value, now_, item.id, record->second.detail};
+  }
+}
+
+void Decider::take_marks() {
+  for (const auto& [name, observation] : seen_.values) {
+    if (observation.at < s_.mark_at) continue;  // measured before the mark began
+    const auto [mark, fresh] = s_.marks.try_emplace(name, observation.value);
+    // A counter that went back was reset: it counts anew from here.
+    if (!fresh && observation.value < mark->second) mark->second = observation.value;
+  }
+}
+
+// --- gates ---------------------------------------------------------------------------------------
+
+void Decider::judge() {
+  const auto when = moment();
+  if (!when || s_.mode == Mode::kDone || s_.mode == Mode::kAborted) {
+    s_.gates.clear();
+    s_.holding_since = {};
+    return;
+  }
+  GateInput input{seen_, s_.baseline ? &*s_.baseline : nullptr, s_.marks, plan_, {}, *when, exposure(), 1,
+                  now_};
+  s_.gates = judge_all(input, *when);
+  const bool blind = std::any_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
+    return reading.no_data && !reading.waived;
+  });
+  if (!blind) s_.holding_since = {};
+  if (blind && s_.holding_since.ms == 0) s_.holding_since = now_;
+}
+
+void Decider::react_to_gates() {
+  const bool watching = s_.mode == Mode::kRunning || (s_.mode == Mode::kPaused);
+  if (!watching) return;
+  const GateReading* worst = nullptr;
+  OnFailure reaction = OnFailure::kBlock;
+  for (const GateReading& reading : s_.gates) {
+    const Gate* gate = find_gate(reading.gate);
+    if (reading.waived || !gate) continue;
+    OnFailure what = gate->on_failure;
+    const Millis deadline = settings_of(*gate, plan_).deadline;
+    bool counts = reading.verdict == Verdict::kFail;
+    if (counts && what == OnFailure::kPause && s_.paused_by_gate && now_ - s_.paused_since > deadline)
+      what = OnFailure::kRollback;
+    const bool exposed =
+        s_.flag.stage == "live" || s_.flag.stage == "rampdown" || s_.flag.stage == "complete";
+    if (reading.no_data && exposed && s_.holding_since.ms != 0 && now_ - s_.holding_since > deadline) {
+      counts = true;  // nobody can see what the new side does: the deadline decides
+      what = OnFailure::kRollback;
+    }
+    if (counts && (!worst || static_cast<int>(what) < static_cast<int>(reaction))) {
+      worst = &reading;
+      reaction = what;
+    }
+  }
+  if (!worst) {
+    if (s_.mode == Mode::kPaused && s_.paused_by_gate) {
+      s_.mode = Mode::kRunning;
+      s_.paused_by_gate = false;
+      say("controller", "resume", "no gate fails any more");
+    }
+    return;
+  }
+  const Item* item = present();
+  const bool verdict_only = item && item->phase == Phase::kPrepare;
+  if (reaction == OnFailure::kRollback && !destroyed()) {
+    const GateReading reading = *worst;  // begin_rollback clears the readings
+    begin_rollback({RequestKind::kRollback, "controller", reading.reason, ""}, "gate:" + reading.gate);
+  } else if (s_.mode == Mode::kRunning && (reaction == OnFailure::kPause || verdict_only)) {
+    pause(fmt::format("gate {}: {}", worst->gate, worst->reason), true);
+  }
+}
+
+// --- shared helpers ------------------------------------------------------------------------------
+
+const Item* Decider::present() const {
+  return s_.position < plan_.items.size() ? &plan_.items[s_.position] : nullptr;
+}
+
+std::optional<Moment> Decider::moment() const {
+  if (s_.mode == Mode::kRollingBack) {
+    return s_.undo.empty() ? std::nullopt : std::optional(Moment::kUndoExpand);
+  }
+  const Item* item = present();
+  if (!item || s_.mode == Mode::kRolledBack || destroyed()) return std::nullopt;
+  if (item->moment) return item->moment;
+  switch (item->phase) {  // gates are judged while waiting, too
+    case Phase::kPrepare:
+      return item->kind == ItemKind::kBaseline ? std::optional(Moment::kBaseline) : std::nullopt;
+    case Phase::kDualWrite:
+      return item->kind == ItemKind::kStep ? std::optional(Moment::kExpand)
+                                           : std::optional(Moment::kDualWrite);
+    case Phase::kExpose:
+      return s_.flag.stage == "live" ? Moment::kExpose : Moment::kDualWrite;
+    case Phase::kContract:
+      return Moment::kRelease;
+  }
+  return std::nullopt;
+}
+
+bool Decider::destroyed() const {
+  return std::any_of(plan_.items.begin(), plan_.items.end(), [&](const Item& item) {
+    const auto record = s_.steps.find(item.id);
+    return item.step && item.step->destructive && record != s_.steps.end() && record->second.done;
+  });
+}
+
+// The expand's step before the backfill installs the trigger; from its commit on both sides are kept.
+bool Decider::in_sync_installed() const {
+  const Item* before = nullptr;
+  for (const Item& item : plan_.items) {
+    if (item.step && item.step->kind == change::StepKind::kBackfill) break;
+    if (item.phase == Phase::kDualWrite && item.step) before = &item;
+  }
+  const auto record = before ? s_.steps.find(before->id) : s_.steps.end();
+  return record != s_.steps.end() && record->second.done;
+}
+
+bool Decider::verified() const {
+  bool any = false;
+  for (const Item& item : plan_.items) {
+    if (!item.step || item.step->kind != change::StepKind::kVerify) continue;
+    const auto record = s_.steps.find(item.id);
+    if (record == s_.steps.end() || !record->second.done) return false;
+    any = true;
+  }
+  return any;
+}
+
+bool Decider::gates_pass() const {
+  return std::all_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
+    return reading.waived || reading.verdict == Verdict::kPass;
+  });
+}
+
+bool Decider::gates_fail() const {
+  return std::any_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
+    return !reading.waived && reading.verdict == Verdict::kFail;
+  });
+}
+
+bool Decider::readers_applied() const {
+  if (s_.flag_revision == flag::Revision{}) return false;
+  if (!seen_.app) return true;  // no application has ever registered
+  return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(), [&](const InstanceInfo& one) {
+    return one.departed || one.applied >= s_.flag_revision;
+  });
+}
+
+double Decider::exposure() const {
+  if (s_.flag.stage == "complete" || s_.flag.stage == "rampdown") return 1;
+  if (s_.flag.stage != "live") return 0;
+  return std::max(s_.flag.percentage, s_.flag.internal_percentage) / 100.0;
+}
+
+void Decider::begin_mark() {
+  s_.mark += 1;
+  s_.mark_at = now_;
+  s_.marks.clear();
+  s_.holding_since = {};
+}
+
+void Decider::set_flag(const FlagSetting& flag) {
+  if (s_.flag == flag && s_.flag_revision != flag::Revision{}) return;
+  s_.flag = flag;
+  s_.flag_revision = {};
+}
+
+void Decider::say(const std::string& who, const std::string& what, const std::string& why) {
+  events_.push_back({who, what, why});
+  s_.journal.push_back(fmt::format("{} {} {}: {}", format_timestamp(now_), who, what, why));
+  if (s_.journal.size() > kJournalMax) s_.journal.erase(s_.journal.begin());
+}
+
+void Decider::pause(const std::string& reason, bool by_gate) {
+  s_.mode = Mode::kPaused;
+  s_.pause_reason = reason;
+  s_.paused_by_gate = by_gate;
+  s_.paused_since = now_;
+  say("controller", "pause", reason);
+}
+
+void Decider::command(CommandKind kind, const change::Step& step) {
+  commands_.push_back({kind, step, {}, s_.generation});
+}
+
+}  // namespace poundlock::rollout

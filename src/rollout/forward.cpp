@@ -1,0 +1,126 @@
+// The way forward: when is the present item finished, and what has to be done until then?
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rollout/decider.h"
+
+namespace poundlock::rollout {
+namespace {
+
+// Windows that belong to one item; "dual_write" and "overlap" run through several (tick_windows).
+bool own_window(const std::string& name) {
+  return name != "dual_write" && name != "overlap";
+}
+
+}  // namespace
+
+void Decider::forward() {
+  for (std::size_t guard = 0; guard <= plan_.items.size(); ++guard) {
+    const Item* item = present();
+    if (!item || !item_finished(*item)) return;
+    advance();
+    // Whatever comes next is judged by readings of its own, at the next tick. A step needs none.
+    if (const Item* following = present(); !following || following->kind != ItemKind::kStep) return;
+  }
+}
+
+bool Decider::item_finished(const Item& item) {
+  switch (item.kind) {
+    case ItemKind::kStep:
+      return step_finished(item);
+    case ItemKind::kBaseline:
+      return baseline_finished(item);
+    case ItemKind::kGates:
+      return gates_pass();
+    case ItemKind::kFlag:
+      return flag_finished(item);
+    case ItemKind::kExposure:
+      return exposure_finished(item);
+    case ItemKind::kWindow:
+      return window_finished(item);
+    case ItemKind::kApproval:
+      return s_.approvals.contains(item.approval);
+  }
+  return false;
+}
+
+bool Decider::step_finished(const Item& item) {
+  if (s_.steps[item.id].done) return true;
+  // A drop stays under the eyes of a kill: while one waits for its outcome, nothing is begun.
+  if (s_.pending_rollback)
+    command(CommandKind::kProbeStep, *item.step);
+  else if (now_ >= s_.retry_at)
+    command(CommandKind::kRunStep, *item.step);
+  return false;
+}
+
+bool Decider::baseline_finished(const Item& item) {
+  if (now_ - s_.mark_at < std::max(item.duration, kBaselineMin) || !seen_.app || !gates_pass()) return false;
+  const Gate* latency = find_gate("latency_p99");
+  const std::uint64_t enough = latency ? settings_of(*latency, plan_).min_samples : 1;
+  Baseline baseline;
+  baseline.at = now_;
+  baseline.seconds = static_cast<double>((now_ - s_.mark_at).count()) / 1000.0;
+  for (const PathStats& path : seen_.app->paths) {
+    if (path.legacy.counts.attempts == 0) continue;
+    if (path.legacy.counts.attempts < enough) return false;
+    baseline.paths[path.path] = {path.legacy.counts.attempts, path.legacy.counts.errors(),
+                                 path.legacy.latency};
+  }
+  if (baseline.paths.empty()) return false;
+  for (const auto& [name, observation] : seen_.values) {
+    baseline.values[name] = observation.value;
+    if (const auto mark = s_.marks.find(name); mark != s_.marks.end())
+      baseline.differences[name] = observation.value - mark->second;
+  }
+  say("controller", "baseline",
+      fmt::format("recorded over {:.1f} s on {} paths", baseline.seconds, baseline.paths.size()));
+  s_.baseline = std::move(baseline);
+  return true;
+}
+
+bool Decider::flag_finished(const Item&) {
+  return readers_applied();
+}
+
+bool Decider::exposure_finished(const Item& item) {
+  if (!readers_applied()) return false;
+  s_.dwelt += elapsed_;
+  return s_.dwelt >= item.duration && gates_pass();
+}
+
+bool Decider::window_finished(const Item& item) {
+  if (own_window(item.window) && gates_pass()) s_.windows[item.window] += elapsed_;
+  return s_.windows[item.window] >= item.duration && gates_pass();
+}
+
+void Decider::advance() {
+  const Item& done = plan_.items[s_.position];
+  if (done.kind != ItemKind::kStep)
+    say("controller", "item_done", fmt::format("{}: {}", done.id, done.title));
+  enter(s_.position + 1);
+  if (!present()) {
+    s_.mode = Mode::kDone;
+    say("controller", "done", fmt::format("rollout {} is finished", s_.rollout));
+  }
+}
+
+void Decider::enter(std::size_t position) {
+  const auto before = moment();
+  s_.position = position;
+  s_.item_since = now_;
+  s_.dwelt = Millis{0};
+  s_.retry_at = {};
+  s_.gates.clear();
+  const Item* item = present();
+  if (!item) return;
+  if (item->flag) set_flag(*item->flag);
+  if (item->kind == ItemKind::kWindow && own_window(item->window)) s_.windows[item->window] = Millis{0};
+  // Gates count from here, except where the same moment goes on: references must have stayed at zero
+  // through the whole closing window, up to the drop.
+  const bool counts_anew = item->kind == ItemKind::kExposure || item->kind == ItemKind::kBaseline;
+  if (counts_anew || (item->moment && item->moment != before)) begin_mark();
+}
+
+}  // namespace poundlock::rollout

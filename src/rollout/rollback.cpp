@@ -1,0 +1,160 @@
+// The way back. The flag goes first and needs no database; everything after it can be repeated.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rollout/decider.h"
+
+namespace poundlock::rollout {
+namespace {
+constexpr std::size_t kRollbacksMax = 50;
+}  // namespace
+
+std::optional<Error> Decider::begin_rollback(const Request& request, const std::string& cause) {
+  if (s_.mode == Mode::kRollingBack && request.subject != "prepare")
+    return std::nullopt;  // already under way
+  if (destroyed()) {
+    if (request.subject == "restore") {
+      s_.restoring = true;
+      s_.mode = Mode::kRollingBack;
+      s_.retry_at = {};
+      say(request.who, "restore", request.why);
+      return std::nullopt;
+    }
+    return make_error(Disposition::kConflict, "rollout.dropped", "the legacy side has been dropped")
+        .with_hint("`poundlock rollback --restore` brings the column back and refills it through `down`");
+  }
+  const Item* item = present();
+  if (item && item->step && item->step->destructive && !s_.pending_rollback && s_.mode == Mode::kRunning) {
+    // The drop may be committing. Publishing legacy before its outcome is known could send everybody
+    // to a column that is gone.
+    s_.pending_rollback = request;
+    command(CommandKind::kProbeStep, *item->step);
+    return std::nullopt;
+  }
+  const Phase phase = item ? item->phase : Phase::kContract;
+  const bool all = request.subject == "prepare";
+  // Where everybody is back already, a further rollback goes one phase deeper.
+  const bool deeper = s_.mode == Mode::kRolledBack && phase == Phase::kExpose;
+  if (s_.mode == Mode::kRolledBack && phase == Phase::kPrepare && !all)
+    return make_error(Disposition::kConflict, "rollout.mode",
+                      "nothing to roll back: the rollout is before its first step");
+
+  say(request.who, "rollback", fmt::format("{}: {}", cause, request.why));
+  if (s_.mode != Mode::kRolledBack) {
+    s_.rollbacks.push_back({cause, request.why, now_, {}, {}, {}});
+    if (s_.rollbacks.size() > kRollbacksMax) s_.rollbacks.erase(s_.rollbacks.begin());
+  }
+  s_.mode = Mode::kRollingBack;
+  s_.paused_by_gate = false;
+  s_.pause_reason.clear();
+  s_.retry_at = {};
+  const bool installed = in_sync_installed();
+  if (plan_.flag) set_flag({installed ? "dualwrite" : "off", 0, 0, true});
+  for (const char* window : {"observe", "observe_again", "closing"}) s_.windows.erase(window);
+  s_.approvals.erase("release");
+  s_.approvals.erase("drop");
+  s_.undo.clear();
+  if (phase == Phase::kPrepare || phase == Phase::kDualWrite || all || deeper) {
+    for (auto it = plan_.items.rbegin(); it != plan_.items.rend(); ++it) {
+      // Also a step that was tried without success: it may have left something.
+      const auto record = s_.steps.find(it->id);
+      if (it->step && !it->step->undo.empty() && record != s_.steps.end()) s_.undo.push_back(it->id);
+    }
+    s_.undo_all = true;
+    s_.undo_close = 0;
+  }
+  begin_mark();
+  return std::nullopt;
+}
+
+void Decider::back() {
+  if (s_.restoring) {
+    if (restore_one()) return;
+    s_.restoring = false;
+    for (auto& [id, record] : s_.steps)
+      if (const Item* item = plan_.item(id); item && item->phase == Phase::kContract) record = {};
+    if (plan_.flag) set_flag({"dualwrite", 0, 0, true});
+  }
+  // Legacy first, for everybody; then the schema. A reader whose stream is silent is waited for only so
+  // long: it keeps its last value, and the reference gate sees what it does.
+  if (plan_.flag && s_.flag_revision == flag::Revision{}) return;
+  const bool waited = !s_.rollbacks.empty() && now_ - s_.rollbacks.back().began > kAckWaitMax;
+  if (s_.undo_all && !readers_applied() && !waited) return;
+  if (s_.undo_all && undo_one()) return;
+  finish_rollback();
+}
+
+// One more thing to take back; true while there is one.
+bool Decider::undo_one() {
+  const bool retry_later = now_ < s_.retry_at;
+  const bool touched = std::any_of(s_.undo.begin(), s_.undo.end(), [&](const std::string& id) {
+    const Item* item = plan_.item(id);
+    return item && item->phase == Phase::kDualWrite;
+  });
+  if (touched) {
+    // Writers stop being derived for first: replacing the function takes no lock on the table.
+    while (s_.undo_close < plan_.close_sync.size()) {
+      const change::Step& step = plan_.close_sync[s_.undo_close];
+      if (!s_.steps[step.id].done) {
+        if (!retry_later) command(CommandKind::kRunStep, step);
+        return true;
+      }
+      s_.undo_close += 1;
+    }
+    if (!gates_pass()) return true;  // something still reads the new side: dropping it would break it
+  }
+  if (s_.undo.empty()) return false;
+  const Item* item = plan_.item(s_.undo.front());
+  if (!item || !item->step) {
+    s_.undo.erase(s_.undo.begin());
+    return true;
+  }
+  if (!retry_later) command(CommandKind::kUndoStep, *item->step);
+  return true;
+}
+
+bool Decider::restore_one() {
+  for (const change::Step& step : plan_.restore) {
+    if (s_.steps[step.id].done) continue;
+    if (now_ >= s_.retry_at) command(CommandKind::kRunStep, step);
+    return true;
+  }
+  return false;
+}
+
+void Decider::finish_rollback() {
+  if (s_.undo_all) {
+    // Everything begins anew; what was recorded belongs to a schema that is gone.
+    s_.steps.clear();
+    s_.windows.clear();
+    s_.baseline.reset();
+    s_.approvals.clear();
+    s_.undo_all = false;
+    s_.position = 0;
+    if (plan_.flag) set_flag({"off", 0, 0, true});
+  } else {
+    std::size_t first = plan_.first_of(Phase::kExpose);
+    while (first < plan_.items.size() && plan_.items[first].kind != ItemKind::kExposure) ++first;
+    s_.position = std::min(s_.position, first);
+  }
+  s_.mode = s_.abort ? Mode::kAborted : Mode::kRolledBack;
+  s_.item_since = now_;
+  s_.gates.clear();
+  say("controller", to_string(s_.mode),
+      s_.position == 0 ? "nothing of the change is left in production"
+                       : "everybody reads legacy; dual writing goes on");
+}
+
+// When has every live reader applied the snapshot of the rollback?
+void Decider::note_everybody_back() {
+  if (s_.rollbacks.empty()) return;
+  RollbackRecord& record = s_.rollbacks.back();
+  if (record.everybody_back.ms != 0 || record.flag_off.ms == 0 || !seen_.app) return;
+  const bool back =
+      std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
+                  [&](const InstanceInfo& one) { return one.departed || one.applied >= record.revision; });
+  if (back) record.everybody_back = now_;
+}
+
+}  // namespace poundlock::rollout
