@@ -27,13 +27,13 @@ namespace poundlock::telemetry {
 
 struct AppMetricsLimits {
   std::size_t instances_max = 12'000;
-  std::size_t flags_max = 64;         // with a window; the one not asked for longest makes room
-  std::size_t series_max = 256;       // (path, context) pairs in one window
-  std::size_t totals_max = 1'024;     // (flag, path, side) rows of the cumulative figures
+  std::size_t flags_max = 64;           // with a window; the one not asked for longest makes room
+  std::size_t series_max = 256;         // (path, context) pairs in one window
+  std::size_t totals_max = 1'024;       // (flag, path, side) rows of the cumulative figures
   std::size_t evaluations_max = 1'024;  // (flag, variant, reason) rows
   std::size_t breakers_max = 4'096;
   std::size_t blocks_max = 120;
-  Millis silence{5'000};              // no report and no stream for this long: not connected
+  Millis silence{5'000};  // no report and no stream for this long: not connected
   Millis forget_departed{600'000};
   Millis forget_silent{24 * 3'600'000};
 };
@@ -117,9 +117,9 @@ class AppMetrics : public ports::MetricsSource {
     std::uint64_t mark = 0;
     TimePoint since;
     TimePoint newest;
-    std::uint64_t instances_before = 0;           // numbers below existed when the mark began
-    std::map<InstanceKey, bool> straddled;        // those whose first report was left out already
-    std::map<std::pair<std::string, std::string>, Series> series;  // path, context
+    std::uint64_t instances_before = 0;     // numbers below existed when the mark began
+    std::map<InstanceKey, bool> straddled;  // those whose first report was left out already
+    std::map<std::pair<std::string, std::string>, Series> series;     // path, context
     std::map<std::pair<InstanceKey, std::string>, Breaker> breakers;  // instance, path
     std::uint64_t shadow_compared = 0;
     std::uint64_t shadow_mismatches = 0;

@@ -14,8 +14,8 @@
 
 namespace poundlock::server {
 
-Result<std::string> make_admin_token();            // "plk_" and 64 hexadecimal digits, from the kernel
-std::string hash_token(std::string_view token);    // SHA-256 in hexadecimal, for the store
+Result<std::string> make_admin_token();          // "plk_" and 64 hexadecimal digits, from the kernel
+std::string hash_token(std::string_view token);  // SHA-256 in hexadecimal, for the store
 
 enum class Verdict {
   kAdmin,
@@ -25,7 +25,7 @@ enum class Verdict {
 };
 
 struct AuthLimits {
-  int failures_max = 10;    // from one address within the window
+  int failures_max = 10;  // from one address within the window
   Millis window{60'000};
   std::size_t peers_max = 1'024;  // addresses remembered; further ones share one count
 };

@@ -28,11 +28,11 @@ struct HttpOptions {
   std::size_t body_bytes_max = 4 << 20;      // 413
   std::size_t bodies_bytes_max = 64 << 20;   // of all connections together: 503
   std::size_t output_bytes_max = 256 << 10;  // unsent answers of one connection before it is read on
-  Millis header_timeout{10'000};  // from a request's first byte (or the connect) to its header's end
-  Millis request_timeout{30'000};  // to its body's end
-  Millis idle_timeout{75'000};    // between requests
-  Millis write_timeout{30'000};   // with something unsent, no byte taken for this long
-  std::size_t workers = 4;        // threads for Run::kBlocking
+  Millis header_timeout{10'000};       // from a request's first byte (or the connect) to its header's end
+  Millis request_timeout{30'000};      // to its body's end
+  Millis idle_timeout{75'000};         // between requests
+  Millis write_timeout{30'000};        // with something unsent, no byte taken for this long
+  std::size_t workers = 4;             // threads for Run::kBlocking
   std::size_t worker_queue_max = 128;  // 503 beyond
 
   // A web page in a browser on this machine may reach a loopback port. So requests are refused (403)

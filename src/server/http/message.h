@@ -20,14 +20,14 @@ class SseHub;
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
-  std::string method;  // "GET"
-  std::string target;  // as sent: "/v1/rollouts/a%20b?wait=1"
+  std::string method;                         // "GET"
+  std::string target;                         // as sent: "/v1/rollouts/a%20b?wait=1"
   std::map<std::string, std::string> query;   // decoded; the last of equal keys counts
   std::map<std::string, std::string> params;  // decoded path parameters, by name
   Headers headers;                            // names in lower case
   std::string body;
-  std::string peer;         // "127.0.0.1:54321"
-  bool admin = false;       // bore the admin token
+  std::string peer;    // "127.0.0.1:54321"
+  bool admin = false;  // bore the admin token
 
   std::string_view header(std::string_view lower_case_name) const;  // "" where absent
   std::string_view param(std::string_view name) const;              // "" where absent
@@ -47,7 +47,7 @@ struct SubscriberInfo {
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  Headers headers;   // a name given here replaces the standard header of that name
+  Headers headers;  // a name given here replaces the standard header of that name
   std::string body;
 
   // Set by stream_response(): the connection becomes a server-sent event stream of this hub.

@@ -44,11 +44,11 @@ class SseSink {
 
 struct SseOptions {
   std::size_t subscribers_max = 12'000;
-  std::size_t queue_max = 16;         // frames that wait for one reader
+  std::size_t queue_max = 16;  // frames that wait for one reader
   std::size_t queue_bytes_max = 8 << 20;
-  Millis stall_max{10'000};           // with something waiting, no byte taken for this long
+  Millis stall_max{10'000};  // with something waiting, no byte taken for this long
   Millis heartbeat{2'000};
-  std::function<void(const SubscriberInfo&)> on_connect;                 // on the loop's thread
+  std::function<void(const SubscriberInfo&)> on_connect;                // on the loop's thread
   std::function<void(const SubscriberInfo&, Departure)> on_disconnect;  // on the loop's thread
 };
 
@@ -72,7 +72,7 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   // For the connection, on the loop's thread. kRetry where the hub is full or shut down.
   Status subscribe(const SubscriberInfo& info, std::shared_ptr<SseSink> sink);
   void unsubscribe(std::uint64_t id, Departure why);  // unknown ids are ignored
-  void shutdown();  // closes every reader; later subscriptions are refused
+  void shutdown();                                    // closes every reader; later subscriptions are refused
 
  private:
   struct Member {
