@@ -17,7 +17,8 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-                    -Wconversion -Wno-sign-conversion -Werror=return-type -Werror=switch)
+                    -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers
+                    -Werror=return-type -Werror=switch)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these two inside libstdc++ for correct code at -O2.
   add_compile_options(-Wno-maybe-uninitialized -Wno-restrict)
