@@ -62,13 +62,14 @@ struct CompiledFlag {
 struct Resolution {
   Reason reason = Reason::kError;
   ErrorCode error = ErrorCode::kNone;
-  const char* error_text = "";          // static text
+  const char* error_text = "";          // lives as long as the snapshot
   const Variant* variant = nullptr;     // null: the caller's own default holds
   const CompiledFlag* flag = nullptr;   // null: no such flag
 };
 
 class Snapshot {
  public:
+  struct Storage;  // compiler.h
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
@@ -96,7 +97,6 @@ class Snapshot {
 
  private:
   friend class Compiler;
-  struct Storage;
   Snapshot();
 
   std::unique_ptr<Storage> storage_;

@@ -1,0 +1,66 @@
+// From a parsed flag document to a Snapshot. Used by Snapshot::compile only.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "flag/snapshot.h"
+
+namespace poundlock::flag {
+
+// What a snapshot's views refer to. Deques: their elements never move.
+struct Snapshot::Storage {
+  std::deque<CompiledFlag> flags;
+  std::deque<std::vector<Value>> lists;
+  std::deque<std::vector<Member>> objects;
+  std::unordered_map<std::string_view, const CompiledFlag*> by_key;
+};
+
+class Compiler {
+ public:
+  explicit Compiler(const Limits& limits) : limits_(limits) {}
+  Result<std::shared_ptr<const Snapshot>> compile(boost::json::object document);
+
+ private:
+  Status read_metadata(const boost::json::object& document);
+  Status add_flag(std::string_view key, const boost::json::value& source,
+                  const boost::json::object* evaluators);
+  Status add_variants(CompiledFlag& flag, const boost::json::object& variants);
+  Status set_fallback(CompiledFlag& flag);
+  void compile_rule(CompiledFlag& flag, const boost::json::object* evaluators);
+
+  std::shared_ptr<Snapshot> snapshot_;
+  Limits limits_;
+  std::size_t reference_nodes_left_ = 1'000'000;
+};
+
+// Compiles one rule. `rule` must outlive the storage's snapshot: literals refer into it.
+class RuleCompiler {
+ public:
+  RuleCompiler(Snapshot::Storage& storage, const Limits& limits) : storage_(&storage), limits_(limits) {}
+  Result<Node> compile(const boost::json::value& rule, std::size_t depth = 0);
+
+ private:
+  Result<Node> compile_list(const boost::json::array& items, std::size_t depth);
+  Result<Node> compile_call(const boost::json::object& call, std::size_t depth);
+  Value literal(const boost::json::value& json, std::size_t depth);
+
+  Snapshot::Storage* storage_;
+  Limits limits_;
+  std::size_t nodes_ = 0;
+};
+
+// Replaces {"$ref": name} by $evaluators.name. `nodes_left` is what all references of a document together
+// may still bring in: a short document could otherwise unfold to gigabytes. Errors: an unknown name, a
+// $ref inside an evaluator, nothing left.
+Status replace_references(boost::json::value& rule, const boost::json::object* evaluators,
+                          std::size_t depth_max, std::size_t& nodes_left);
+
+// Variants that a rule names and the flag lacks, and spots on which evaluators differ.
+void inspect_rule(const CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings);
+
+}  // namespace poundlock::flag

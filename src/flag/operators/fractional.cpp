@@ -1,0 +1,95 @@
+// Splits users into shares by a hash, so that the same user always falls into the same one (flagd's
+// custom operation `fractional`, version 2). bucket = (murmur3(input) * sum of weights) >> 32; the first
+// bucket whose running total exceeds it wins. A first bucket that grows keeps everyone it had.
+#include <cmath>
+#include <cstring>
+
+#include "base/murmur3.h"
+#include "flag/operator.h"
+
+namespace poundlock::flag {
+
+namespace {
+
+constexpr std::uint64_t kSumMax = 2'147'483'647;
+constexpr std::size_t kInlineBuckets = 16;
+
+struct Bucket {
+  Value variant;
+  std::uint64_t weight = 1;
+};
+
+// False where the argument is no bucket: flagd answers null for the whole split then.
+bool read_bucket(const Value& argument, Bucket& bucket) {
+  if (!argument.is_array() || argument.items().empty()) return false;
+  const std::span<const Value> parts = argument.items();
+  bucket.variant = parts[0];
+  if (!bucket.variant.is_string() && !bucket.variant.is_null() && !bucket.variant.is_bool() &&
+      !bucket.variant.is_number()) {
+    return false;
+  }
+  if (parts.size() < 2 || parts[1].is_null()) return true;
+  if (!parts[1].is_number()) return false;
+  const double weight = parts[1].as_number();
+  if (!(std::trunc(weight) == weight)) return false;
+  bucket.weight = weight <= 0 ? 0 : static_cast<std::uint64_t>(std::fmin(weight, 1e12));
+  return true;
+}
+
+// flagKey followed by targetingKey; empty where there is no targeting key to stay with.
+std::string_view default_input(Evaluation& evaluation) {
+  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
+  if (!key.is_string() || key.as_string().empty()) return {};
+  const std::size_t size = evaluation.flag_key.size() + key.as_string().size();
+  char* text = static_cast<char*>(evaluation.scratch->allocate(size));
+  if (text == nullptr) return {};
+  std::memcpy(text, evaluation.flag_key.data(), evaluation.flag_key.size());
+  std::memcpy(text + evaluation.flag_key.size(), key.as_string().data(), key.as_string().size());
+  return {text, size};
+}
+
+Value pick(std::string_view input, std::span<const Bucket> buckets) {
+  std::uint64_t sum = 0;
+  for (const Bucket& bucket : buckets) sum += bucket.weight;
+  if (sum == 0 || sum > kSumMax) return {};
+  const std::uint64_t slot = (static_cast<std::uint64_t>(murmur3_x86_32(input)) * sum) >> 32;
+  std::uint64_t total = 0;
+  for (const Bucket& bucket : buckets) {
+    total += bucket.weight;
+    if (slot < total) return bucket.variant;
+  }
+  return {};
+}
+
+Value run(const Node& call, Evaluation& evaluation) {
+  if (call.args.empty()) return {};
+  const Value first = evaluate(call.args[0], evaluation);
+  // A first operand that is null is an input that the context lacks: the targeting key stands in.
+  const bool explicit_input = first.is_string() || first.is_null();
+  const std::size_t skipped = explicit_input ? 1 : 0;
+  const std::size_t count = call.args.size() - skipped;
+  Bucket few[kInlineBuckets];
+  std::span<Bucket> buckets(few, std::min(count, kInlineBuckets));
+  if (count > kInlineBuckets) buckets = evaluation.scratch->make<Bucket>(count);
+  if (buckets.size() != count) return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = i + skipped;
+    if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
+  }
+  if (first.is_string()) return pick(first.as_string(), buckets);
+  const std::string_view input = default_input(evaluation);
+  return input.empty() ? Value{} : pick(input, buckets);
+}
+
+}  // namespace
+
+const Operator& fractional() {
+  static constexpr Operator op{
+      .name = "fractional",
+      .summary = "a share of users by a hash of a text, or of the flag key and the targeting key",
+      .example = R"({"fractional": [{"cat": ["a", {"var": "targetingKey"}]}, ["on", 25], ["off", 75]]})",
+      .evaluate = run};
+  return op;
+}
+
+}  // namespace poundlock::flag

@@ -1,0 +1,28 @@
+#include "flag/operator.h"
+
+namespace poundlock::flag {
+
+namespace {
+
+// With two operands a comparison, with three a between; further operands are not looked at.
+bool ordered(const Value& a, const Value& b) { return less(a, b) || loosely_equal(a, b); }
+
+Value run(const Node& call, Evaluation& evaluation) {
+  if (call.args.size() < 2) return Value::boolean(false);
+  const Value first = operand(call, 0, evaluation);
+  const Value second = operand(call, 1, evaluation);
+  if (!ordered(first, second)) return Value::boolean(false);
+  return Value::boolean(call.args.size() == 2 || ordered(second, operand(call, 2, evaluation)));
+}
+
+}  // namespace
+
+const Operator& op_less_equal() {
+  static constexpr Operator op{.name = "<=",
+                               .summary = "smaller or equal",
+                               .example = R"({"<=": [1, {"var": "a"}, 5]})",
+                               .evaluate = run};
+  return op;
+}
+
+}  // namespace poundlock::flag

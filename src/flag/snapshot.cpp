@@ -1,0 +1,110 @@
+#include "flag/snapshot.h"
+
+#include "base/json.h"
+#include "flag/compiler.h"
+
+namespace poundlock::flag {
+
+const char* to_string(VariantType type) {
+  switch (type) {
+    case VariantType::kBool: return "boolean";
+    case VariantType::kString: return "string";
+    case VariantType::kNumber: return "number";
+    case VariantType::kObject: return "object";
+  }
+  return "";
+}
+
+const char* to_string(Reason reason) {
+  switch (reason) {
+    case Reason::kStatic: return "STATIC";
+    case Reason::kTargetingMatch: return "TARGETING_MATCH";
+    case Reason::kDefault: return "DEFAULT";
+    case Reason::kDisabled: return "DISABLED";
+    case Reason::kError: return "ERROR";
+  }
+  return "";
+}
+
+const Variant* CompiledFlag::find_variant(std::string_view name) const {
+  for (const Variant& variant : variants) {
+    if (variant.name == name) return &variant;
+  }
+  return nullptr;
+}
+
+Snapshot::Snapshot() : storage_(std::make_unique<Storage>()) {}
+Snapshot::~Snapshot() = default;
+
+Result<std::shared_ptr<const Snapshot>> Snapshot::compile(std::string_view document, std::string file,
+                                                          const Limits& limits) {
+  json::Limits bounds;
+  bounds.bytes_max = limits.bytes_max;
+  bounds.depth_max = limits.rule_depth_max + 8;
+  bounds.nodes_max = limits.bytes_max;
+  PL_TRY(json::Value value, json::parse(document, std::move(file), bounds));
+  if (!value.is_object()) return fail(user_error("flag.document", "a flag document is a JSON object"));
+  return Compiler(limits).compile(std::move(value.get_object()));
+}
+
+const CompiledFlag* Snapshot::find(std::string_view key) const {
+  const auto found = storage_->by_key.find(key);
+  return found == storage_->by_key.end() ? nullptr : found->second;
+}
+
+namespace {
+
+Resolution error(ErrorCode code, const char* text, const CompiledFlag* flag) {
+  return {Reason::kError, code, text, nullptr, flag};
+}
+
+Resolution from_result(const CompiledFlag& flag, const Value& result) {
+  if (result.is_null()) return {Reason::kDefault, ErrorCode::kNone, "", flag.fallback, &flag};
+  const Variant* variant = nullptr;
+  if (result.is_string()) {
+    variant = flag.find_variant(result.as_string());
+  } else if (result.is_bool()) {
+    variant = flag.find_variant(result.as_bool() ? "true" : "false");
+  } else if (result.is_number()) {
+    char buffer[kNumberText];
+    variant = flag.find_variant(number_text(result.as_number(), buffer));
+  }
+  if (variant == nullptr) return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
+  return {Reason::kTargetingMatch, ErrorCode::kNone, "", variant, &flag};
+}
+
+}  // namespace
+
+Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attributes,
+                              std::int64_t now_s) const {
+  if (!flag.enabled) return {Reason::kDisabled, ErrorCode::kNone, "", nullptr, &flag};
+  if (!flag.has_rule) {
+    const Reason reason = flag.fallback == nullptr ? Reason::kDefault : Reason::kStatic;
+    return {reason, ErrorCode::kNone, "", flag.fallback, &flag};
+  }
+  if (!flag.rule_error.empty()) return error(ErrorCode::kParseError, flag.rule_error.c_str(), &flag);
+  Scratch scratch;
+  Evaluation evaluation;
+  evaluation.attributes = &attributes;
+  evaluation.flag_key = flag.key;
+  evaluation.now_s = now_s;
+  evaluation.scratch = &scratch;
+  const Value result = flag::evaluate(flag.rule, evaluation);
+  if (evaluation.failed()) return error(evaluation.error, evaluation.error_text, &flag);
+  return from_result(flag, result);
+}
+
+Resolution Snapshot::evaluate(std::string_view key, const Attributes& attributes, std::int64_t now_s) const {
+  const CompiledFlag* flag = find(key);
+  if (flag == nullptr) return error(ErrorCode::kFlagNotFound, "no such flag", nullptr);
+  return evaluate(*flag, attributes, now_s);
+}
+
+Resolution expect_type(Resolution resolution, VariantType wanted) {
+  if (resolution.flag == nullptr || resolution.reason == Reason::kError || resolution.flag->type == wanted) {
+    return resolution;
+  }
+  return error(ErrorCode::kTypeMismatch, "the flag's variants are of another type", resolution.flag);
+}
+
+}  // namespace poundlock::flag
