@@ -3,21 +3,25 @@
 #
 # CTest knows programs, GoogleTest knows cases, and neither alone is the truth: a program that crashed
 # leaves no report, and one that fails after its last case (a leak found at exit) leaves a clean one. So
-# a failed entry that no report accounts for is one failed case, and a passed entry without a report (a
-# test that is not a GoogleTest program) one passed case.
+# a failed entry that no report accounts for is one failed case, and a passed entry that is no GoogleTest
+# program one passed case.
 function attribute(name,    rest) {
   if (!match($0, " " name "=\"[0-9]+\"")) return 0
   rest = substr($0, RSTART, RLENGTH)
   gsub(/[^0-9]/, "", rest)
   return rest + 0
 }
-FILENAME == entries {
-  if ($0 ~ /<testcase .*status="run"/) entries_passed++
-  if ($0 ~ /<testcase .*status="fail"/) entries_failed++
-  if ($0 ~ /<testcase .*status="(disabled|notrun)"/) skipped++
-  next
+FILENAME == entries && /<testcase / {
+  plain_pass = / status="run"/
+  if (/ status="fail"/) entries_failed++
+  if (/ status="(disabled|notrun)"/) skipped++
 }
-FNR == 1 { reports++ }
+FILENAME == entries && /\[==========\]|Running main\(\) from/ { plain_pass = 0 }
+FILENAME == entries && /<\/testcase>/ {
+  passed += plain_pass
+  plain_pass = 0
+}
+FILENAME == entries { next }
 /<testsuites / {
   if (attribute("failures") + attribute("errors") > 0) reports_failed++
 }
@@ -30,6 +34,5 @@ FNR == 1 { reports++ }
 }
 END {
   if (entries_failed > reports_failed) failed += entries_failed - reports_failed
-  if (entries_passed > reports - reports_failed) passed += entries_passed - (reports - reports_failed)
   printf "%d %d %d\n", passed, failed, skipped
 }
