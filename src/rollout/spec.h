@@ -49,6 +49,9 @@ struct Windows {
   Millis observe{72LL * 3'600'000};
 };
 
+// The key in `gates:` whose min_samples and deadline hold for every gate that says nothing else itself.
+inline constexpr std::string_view kEveryGate = "all";
+
 // What differs from a gate's defaults.
 struct GateOverride {
   std::optional<double> limit;
