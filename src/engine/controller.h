@@ -55,6 +55,8 @@ class Controller {
   const rollout::RolloutState& state() const { return state_; }
   const rollout::Plan& plan() const { return plan_; }
   const rollout::Report& report() const { return report_; }
+  // Which gates are judged now; nullopt where none is. Their questions are worth asking.
+  std::optional<rollout::Moment> moment() const { return rollout::moment_of(state_, plan_); }
 
  private:
   Controller(ports::StateStore& store, ports::FlagPublisher& publisher)

@@ -15,6 +15,10 @@ Decision decide(const RolloutState& state, const Plan& plan, const Observations&
   return Decider(state, plan, seen, now).run();
 }
 
+std::optional<Moment> moment_of(const RolloutState& state, const Plan& plan) {
+  return Decider(state, plan, {}, state.last_tick).moment();
+}
+
 RolloutState begin(const Plan& plan, TimePoint now) {
   RolloutState state;
   state.rollout = plan.rollout;

@@ -52,6 +52,9 @@ struct Decision {
 // carrying one out twice is harmless because every step is idempotent and ends by probe.
 Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now);
 
+// Which gates are judged in this state; nullopt: none.
+std::optional<Moment> moment_of(const RolloutState& state, const Plan& plan);
+
 RolloutState begin(const Plan& plan, TimePoint now);
 
 }  // namespace poundlock::rollout

@@ -23,6 +23,7 @@ class Decider {
  public:
   Decider(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now);
   Decision run();
+  std::optional<Moment> moment() const;
 
  private:
   // decide.cpp
@@ -65,7 +66,6 @@ class Decider {
 
   // shared helpers
   const Item* present() const;
-  std::optional<Moment> moment() const;
   bool destroyed() const;  // the legacy side is gone
   bool in_sync_installed() const;
   bool verified() const;

@@ -1,0 +1,38 @@
+// Plays statements against a database while something else happens there, and measures who waited for
+// whom. Implemented by postgres/ with threads of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ports/database.h"
+
+namespace poundlock::ports {
+
+struct TrafficStatement {
+  std::string name;
+  std::string sql;                         // with $1, $2, ...
+  std::vector<std::vector<Cell>> samples;  // parameter rows, used in turn; empty: no parameters
+};
+
+struct TrafficReport {
+  std::uint64_t statements = 0;
+  std::uint64_t errors = 0;
+  std::string first_error;
+  std::uint64_t long_waits = 0;  // statements that waited longer than `wait_limit` for a lock
+  Millis longest_wait{0};        // from pg_locks.waitstart, sampled every 10 ms
+  std::uint64_t deadlocks = 0;
+};
+
+// One replay at a time. Thread-safe against nothing: start and stop from one thread.
+class Traffic {
+ public:
+  virtual ~Traffic() = default;
+  virtual Status start(Database& database, std::vector<TrafficStatement> statements, int sessions,
+                       Millis wait_limit) = 0;
+  virtual TrafficReport stop() = 0;
+};
+
+}  // namespace poundlock::ports

@@ -1,0 +1,297 @@
+#include "rollout/decide.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+#include "rollout/decide_test_plan.h"
+
+namespace poundlock::rollout {
+namespace {
+
+using testing::make_test_plan;
+
+// Plays controller and a perfect world: publishes what is commanded, carries steps out at once, and
+// lets time go by a second a tick.
+class World {
+ public:
+  explicit World(Plan plan) : plan_(std::move(plan)), state_(begin(plan_, now_)) {}
+
+  const Decision& tick(std::vector<Request> requests = {}) {
+    Observations seen;
+    seen.requests = std::move(requests);
+    seen.outcomes = std::exchange(outcomes_, {});
+    seen.published = published_;
+    seen.app = app_;
+    if (!app_.instances.empty())
+      app_.instances[0].applied = hold_ack_ ? app_.instances[0].applied : revision_;
+    now_ = now_ + Millis{1000};
+    decision_ = decide(state_, plan_, seen, now_);
+    // The store keeps nothing that JSON does not keep.
+    auto again = state_from_json(boost::json::parse(boost::json::serialize(to_json(decision_.state))));
+    EXPECT_TRUE(again.has_value()) << again.error().to_string();
+    EXPECT_EQ(to_json(*again), to_json(decision_.state));
+    state_ = *again;
+    for (const Command& command : decision_.commands) carry_out(command);
+    return decision_;
+  }
+
+  void carry_out(const Command& command) {
+    if (command.kind == CommandKind::kPublish) {
+      revision_.number += 1;
+      published_ = Published{command.flags, revision_};
+      flags_.push_back(command.flags);
+      return;
+    }
+    StepOutcome outcome{command.step->id, command.generation, OutcomeKind::kDone, {}, {}, {}};
+    if (command.kind == CommandKind::kUndoStep) outcome.kind = OutcomeKind::kUndone;
+    if (command.kind == CommandKind::kProbeStep)
+      outcome.kind = drop_committed_ ? OutcomeKind::kDone : OutcomeKind::kUndone;
+    if (command.kind == CommandKind::kRunStep && fail_.contains(command.step->id)) {
+      outcome.kind = OutcomeKind::kFailed;
+      outcome.error = fail_.at(command.step->id);
+    }
+    if (stall_ == command.step->id && command.kind == CommandKind::kRunStep) return;
+    trace_.push_back((command.kind == CommandKind::kUndoStep ? "undo " : "") + command.step->id);
+    outcomes_.push_back(outcome);
+  }
+
+  bool run_until(const std::function<bool()>& done, int ticks = 500) {
+    for (int i = 0; i < ticks && !done(); ++i) tick();
+    return done();
+  }
+  bool reach(const std::string& item) {
+    return run_until([&] { return state_.position == plan_.index_of(item); });
+  }
+  std::string at() const {
+    return state_.position < plan_.items.size() ? plan_.items[state_.position].id : "end";
+  }
+
+  Plan plan_;
+  TimePoint now_{1'000'000};
+  RolloutState state_;
+  Decision decision_;
+  std::vector<StepOutcome> outcomes_;
+  std::vector<std::string> trace_;
+  std::vector<std::string> flags_;
+  flag::Revision revision_{1, 0};
+  std::optional<Published> published_;
+  AppWindow app_;
+  std::map<std::string, Error> fail_;
+  std::string stall_;
+  bool hold_ack_ = false;
+  bool drop_committed_ = false;
+};
+
+Request ask(RequestKind kind, std::string subject = "") {
+  return {kind, "alice", "test", std::move(subject)};
+}
+
+TEST(Decide, GoesThroughAllFourPhasesInOrder) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("contract.approve_release")) << world.at();
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(world.reach("contract.approve_drop")) << world.at();
+  world.tick({ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_THAT(world.trace_,
+              ::testing::ElementsAre("prepare.dry_run", "dual_write.add_column", "dual_write.sync_trigger",
+                                     "dual_write.backfill", "dual_write.verify", "dual_write.index",
+                                     "expose.open_sync", "contract.drop", "contract.vacuum"));
+  EXPECT_EQ(world.decision_.report.headline, "done: the new side is the only side");
+}
+
+TEST(Decide, NothingIsDroppedWithoutApproval) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(world.reach("contract.approve_drop"));
+  for (int i = 0; i < 1000; ++i) world.tick();
+  EXPECT_EQ(world.at(), "contract.approve_drop");
+  EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.drop")));
+}
+
+TEST(Decide, AWindowGrowsOnlyWhileSomebodyWatches) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  const auto before = world.state_.windows["dual_write"];
+  world.now_ = world.now_ + Millis{3'600'000};  // the clock jumps an hour
+  world.tick();
+  EXPECT_LE(world.state_.windows["dual_write"] - before, Millis{60'000});
+  world.now_ = TimePoint{world.now_.ms - 7'200'000};  // and back two
+  const auto then = world.state_.windows["dual_write"];
+  world.tick();
+  EXPECT_EQ(world.state_.windows["dual_write"], then);
+}
+
+TEST(Decide, RollbackOfExposurePublishesLegacyAtOnceAndKeepsTheSchema) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("expose.all_100"));
+  const auto flags = world.flags_.size();
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_EQ(world.flags_.size(), flags + 1) << "the flag has to go off in the tick of the request";
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_EQ(world.at(), "expose.all_25");
+  for (const auto& line : world.trace_) EXPECT_THAT(line, ::testing::Not(::testing::HasSubstr("undo")));
+  EXPECT_EQ(world.state_.rollbacks.size(), 1U);
+  EXPECT_EQ(world.state_.rollbacks[0].cause, "operator:alice");
+  world.tick({ask(RequestKind::kResume)});
+  EXPECT_EQ(world.state_.mode, Mode::kRunning);
+  EXPECT_EQ(world.state_.flag.percentage, 25);
+}
+
+TEST(Decide, ASecondRollbackTakesTheExpandBackInReverse) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  world.trace_.clear();
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_THAT(world.trace_,
+              ::testing::ElementsAre("rollback.close_sync", "undo dual_write.index",
+                                     "undo dual_write.sync_trigger", "undo dual_write.add_column"));
+  EXPECT_EQ(world.state_.position, 0U);
+  EXPECT_TRUE(world.state_.windows.empty());
+  EXPECT_EQ(world.state_.flag.stage, "off");
+}
+
+TEST(Decide, AbortEndsWithNothingLeft) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.tick({ask(RequestKind::kAbort)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kAborted; }));
+  EXPECT_THAT(world.trace_, ::testing::Contains("undo dual_write.add_column"));
+  world.tick({ask(RequestKind::kResume)});
+  ASSERT_TRUE(world.decision_.answers[0].has_value());
+  EXPECT_EQ(world.decision_.answers[0]->disposition, Disposition::kConflict);
+}
+
+TEST(Decide, AFailedCheckEndsPrepareWithItsVerdict) {
+  World world(make_test_plan());
+  world.fail_["prepare.dry_run"] = make_error(Disposition::kRefused, "dry_run.slow", "it took 300 s");
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_EQ(world.state_.rollbacks.back().cause, "step:prepare.dry_run");
+  EXPECT_THAT(world.state_.rollbacks.back().reason, ::testing::HasSubstr("300 s"));
+}
+
+TEST(Decide, ATransientFailureIsTriedAgainLaterAndThenAPersonIsAsked) {
+  World world(make_test_plan());
+  world.fail_["dual_write.add_column"] =
+      make_error(Disposition::kRetry, "pg.lock_timeout", "somebody holds the table");
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kPaused; }, 5000));
+  EXPECT_EQ(world.state_.steps["dual_write.add_column"].attempts, 40U);
+  EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("somebody holds the table"));
+  world.fail_.clear();
+  world.tick({ask(RequestKind::kResume)});
+  EXPECT_TRUE(world.reach("dual_write.window"));
+}
+
+TEST(Decide, AnOutcomeOfAnOlderGenerationCountsForNothing) {
+  World world(make_test_plan());
+  world.stall_ = "dual_write.add_column";
+  ASSERT_TRUE(world.reach("dual_write.add_column"));
+  world.outcomes_.push_back(
+      {"dual_write.add_column", world.state_.generation - 1, OutcomeKind::kDone, {}, {}, {}});
+  world.tick();
+  EXPECT_EQ(world.at(), "dual_write.add_column");
+}
+
+TEST(Decide, ExposureWaitsForEveryReaderAndDepartedOnesDoNotCount) {
+  World world(make_test_plan());
+  world.app_.instances.resize(1);
+  world.app_.instances[0].instance = "a";
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.hold_ack_ = true;
+  world.app_.instances[0].applied = {1, 0};
+  for (int i = 0; i < 100; ++i) world.tick();
+  EXPECT_EQ(world.at(), "expose.all_25");
+  EXPECT_THAT(world.decision_.report.waiting, ::testing::Contains(::testing::HasSubstr("reader a")));
+  world.app_.instances[0].departed = true;
+  EXPECT_TRUE(world.reach("expose.all_100"));
+}
+
+TEST(Decide, ADropUnderWayIsProbedBeforeAKillAnswers) {
+  for (const bool committed : {false, true}) {
+    World world(make_test_plan());
+    world.stall_ = "contract.drop";
+    ASSERT_TRUE(world.reach("contract.approve_release"));
+    world.tick({ask(RequestKind::kApprove, "release")});
+    ASSERT_TRUE(world.reach("contract.approve_drop"));
+    world.tick({ask(RequestKind::kApprove, "drop")});
+    ASSERT_TRUE(world.reach("contract.drop"));
+    const auto flags = world.flags_.size();
+    world.drop_committed_ = committed;
+    world.tick({ask(RequestKind::kRollback)});
+    EXPECT_EQ(world.flags_.size(), flags) << "nothing is published before the outcome is known";
+    world.stall_.clear();
+    world.tick();
+    world.tick();
+    if (committed) {
+      EXPECT_EQ(world.flags_.size(), flags);
+      EXPECT_NE(world.state_.mode, Mode::kRolledBack);
+    } else {
+      EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+      EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.vacuum")));
+    }
+  }
+}
+
+TEST(Decide, AfterTheDropTheWordIsRestore) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(world.reach("contract.approve_drop"));
+  world.tick({ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; }));
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_TRUE(world.decision_.answers[0].has_value());
+  EXPECT_THAT(world.decision_.answers[0]->hint, ::testing::HasSubstr("restore"));
+  world.tick({ask(RequestKind::kRollback, "restore")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_THAT(world.trace_, ::testing::IsSupersetOf({"restore.add_column", "restore.backfill"}));
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+}
+
+TEST(Decide, PromoteShortensADwellAndNothingElse) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  world.tick({ask(RequestKind::kPromote)});
+  EXPECT_TRUE(world.decision_.answers[0].has_value()) << "a window protects data";
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.tick();
+  world.tick({ask(RequestKind::kPromote)});
+  EXPECT_FALSE(world.decision_.answers[0].has_value());
+  world.tick();
+  EXPECT_EQ(world.at(), "expose.all_100");
+}
+
+TEST(Decide, AnOpenBreakerBringsEverybodyBackByItself) {
+  World world(make_test_plan({"breakers"}));
+  world.app_.instances.resize(1);
+  world.app_.newest = world.now_;
+  ASSERT_TRUE(world.run_until([&] {
+    world.app_.newest = world.now_;
+    return world.at() == "expose.all_25";
+  }));
+  world.app_.breakers.push_back({"by_status", "a", "error burst", true, 1});
+  world.app_.newest = world.now_;
+  world.tick();
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+  ASSERT_FALSE(world.state_.rollbacks.empty());
+  EXPECT_EQ(world.state_.rollbacks.back().cause, "gate:breakers");
+}
+
+TEST(Decide, IsPure) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  Observations seen;
+  const auto one = decide(world.state_, world.plan_, seen, world.now_);
+  const auto two = decide(world.state_, world.plan_, seen, world.now_);
+  EXPECT_EQ(to_json(one.state), to_json(two.state));
+  EXPECT_EQ(one.commands.size(), two.commands.size());
+}
+
+}  // namespace
+}  // namespace poundlock::rollout

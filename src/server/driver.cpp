@@ -1,0 +1,289 @@
+#include "server/driver.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/collector.h"
+#include "engine/lock_watch.h"
+
+namespace poundlock::server {
+namespace {
+
+constexpr std::chrono::milliseconds kTickEvery{100};
+constexpr Millis kCollectEvery{200};
+constexpr Millis kLockWatchEvery{20};
+constexpr std::chrono::seconds kAnswerWithin{10};
+constexpr std::size_t kPendingMax = 64;
+
+std::string label(const rollout::Command& command) {
+  const char* verb = command.kind == rollout::CommandKind::kRunStep    ? "run"
+                     : command.kind == rollout::CommandKind::kUndoStep ? "undo"
+                                                                       : "probe";
+  return fmt::format("{}:{}", verb, command.step ? command.step->id : "");
+}
+
+}  // namespace
+
+ports::Databases Connections::view() const {
+  ports::Databases out;
+  out.primary = primary.get();
+  out.staging = staging.get();
+  for (const auto& replica : replicas) out.replicas.push_back(replica.get());
+  return out;
+}
+
+Driver::Driver(engine::Controller controller, Connections connections, ports::MetricsSource& metrics,
+               Clock& clock, std::function<void()> on_change)
+    : name_(controller.plan().rollout),
+      connections_(std::move(connections)),
+      metrics_(metrics),
+      clock_(clock),
+      on_change_(std::move(on_change)),
+      plan_(std::make_shared<const rollout::Plan>(controller.plan())),
+      excluded_(plan_->excluded_contexts()),
+      controller_(std::move(controller)) {
+  view_.plan = plan_;
+  view_.state = controller_.state();
+  threads_.emplace_back([this] { tick_loop(); });
+  threads_.emplace_back([this] { execute_loop(); });
+  threads_.emplace_back([this] { collect_loop(); });
+  threads_.emplace_back([this] { watch_locks_loop(); });
+}
+
+Driver::~Driver() {
+  stop_ = true;
+  cancel_running();
+  wake();
+  for (auto& thread : threads_) thread.join();
+  for (auto& one : pending_) {
+    one->answer.set_value(make_error(Disposition::kRetry, "server.stopping", "the server is stopping"));
+  }
+}
+
+bool Driver::finished() const {
+  std::lock_guard lock(mutex_);
+  return view_.state.mode == rollout::Mode::kDone || view_.state.mode == rollout::Mode::kAborted;
+}
+
+RolloutView Driver::view() const {
+  std::lock_guard lock(mutex_);
+  RolloutView out = view_;
+  out.progress = progress_;
+  return out;
+}
+
+void Driver::wake() {
+  {
+    std::lock_guard lock(mutex_);
+    wake_ = true;
+  }
+  changed_.notify_all();
+}
+
+Status Driver::request(rollout::Request request) {
+  std::future<std::optional<Error>> answer;
+  {
+    std::lock_guard lock(mutex_);
+    if (!view_.trouble.empty()) {
+      return fail(make_error(Disposition::kConflict, "rollout.not_driven", view_.trouble)
+                      .with_hint("another server drives this rollout, or the store is damaged; see its log"));
+    }
+    if (pending_.size() >= kPendingMax)
+      return fail(make_error(Disposition::kRetry, "server.busy", "too many requests wait for this rollout"));
+    auto pending = std::make_unique<Pending>();
+    pending->request = std::move(request);
+    answer = pending->answer.get_future();
+    pending_.push_back(std::move(pending));
+  }
+  wake();
+  if (answer.wait_for(kAnswerWithin) != std::future_status::ready) {
+    return fail(make_error(Disposition::kInDoubt, "server.slow", "the request was not answered within 10 s")
+                    .with_hint("`poundlock status` shows whether it took effect"));
+  }
+  if (auto error = answer.get()) return fail(std::move(*error));
+  return {};
+}
+
+// --- the ticker ----------------------------------------------------------------------------------
+
+void Driver::tick_loop() {
+  while (!stop_) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, kTickEvery, [this] { return wake_ || stop_.load(); });
+      wake_ = false;
+    }
+    if (stop_ || !tick_once()) return;
+    if (on_change_) on_change_();
+  }
+}
+
+bool Driver::tick_once() {
+  engine::TickInput input;
+  std::vector<std::unique_ptr<Pending>> pending;
+  {
+    std::lock_guard lock(mutex_);
+    input.values = values_;
+    input.outcomes = std::exchange(outcomes_, {});
+    pending = std::exchange(pending_, {});
+  }
+  for (const auto& one : pending) input.requests.push_back(one->request);
+  std::lock_guard controlling(controller_mutex_);
+  if (plan_->flag) {
+    if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark, excluded_)) {
+      // Without any instance there is nothing to wait for and nothing to learn: gates then hold.
+      if (!window->instances.empty()) input.app = std::move(*window);
+    }
+  }
+  auto output = controller_.tick(input, clock_.now());
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    std::optional<Error> answer;
+    if (!output)
+      answer = output.error();
+    else if (i < output->answers.size())
+      answer = output->answers[i];
+    pending[i]->answer.set_value(std::move(answer));
+  }
+  std::unique_lock lock(mutex_);
+  view_.state = controller_.state();
+  view_.report = controller_.report();
+  view_.instances = input.app ? input.app->instances : std::vector<rollout::InstanceInfo>{};
+  moment_ = controller_.moment();
+  mark_ = controller_.state().mark;
+  if (!output) {
+    const Error error = output.error();
+    spdlog::error("rollout {}: {}", name_, error.to_string());
+    if (error.disposition == Disposition::kConflict) {
+      view_.trouble = error.to_string();  // somebody else drives it: stop, and touch nothing more
+      lock.unlock();
+      cancel_running();
+      return false;
+    }
+    // Not committed, so nothing of it may happen. The outcomes are not lost: steps are probed again.
+    return true;
+  }
+  lock.unlock();
+  hand_out(output->commands);
+  return true;
+}
+
+void Driver::hand_out(const std::vector<rollout::Command>& commands) {
+  const rollout::Command* wanted = commands.empty() ? nullptr : &commands.front();
+  bool cancel = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (running_.empty()) {
+      if (wanted && !command_) {
+        command_ = *wanted;
+        changed_.notify_all();
+      } else if (!wanted) {
+        command_.reset();
+      }
+    } else {
+      // What is under way is no longer wanted (a pause, a kill): stop it and learn how it ended.
+      cancel = !wanted || label(*wanted) != running_;
+    }
+  }
+  if (cancel) cancel_running();
+}
+
+void Driver::cancel_running() {
+  cancel_ = true;
+  std::lock_guard lock(mutex_);
+  if (working_) working_->cancel();
+}
+
+// --- the executor --------------------------------------------------------------------------------
+
+engine::ExecutorPorts Driver::executor_ports() {
+  engine::ExecutorPorts ports;
+  ports.databases = connections_.view();
+  ports.shadow = connections_.shadow.get();
+  ports.traffic = connections_.traffic.get();
+  ports.load_catalog = connections_.load_catalog;
+  ports.clock = &clock_;
+  ports.seed = static_cast<std::uint64_t>(clock_.now().ms);
+  ports.stopped = [this] { return stop_.load() || cancel_.load(); };
+  ports.working = [this](ports::Session* session) {
+    std::lock_guard lock(mutex_);
+    working_ = session;
+    if (session && cancel_) session->cancel();
+  };
+  ports.progress = [this](const engine::Progress& progress) {
+    std::lock_guard lock(mutex_);
+    progress_ = progress;
+  };
+  return ports;
+}
+
+void Driver::execute_loop() {
+  engine::Executor executor(executor_ports(), *plan_);
+  while (!stop_) {
+    rollout::Command command;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return command_.has_value() || stop_.load(); });
+      if (stop_) return;
+      command = std::move(*command_);
+      command_.reset();
+      running_ = label(command);
+      progress_.reset();
+      cancel_ = false;
+    }
+    spdlog::info("rollout {}: {}", name_, label(command));
+    rollout::StepOutcome outcome = executor.carry_out(command);
+    if (outcome.error) spdlog::warn("rollout {}: {}: {}", name_, outcome.step, outcome.error->to_string());
+    {
+      std::lock_guard lock(mutex_);
+      outcomes_.push_back(std::move(outcome));
+      running_.clear();
+      progress_.reset();
+    }
+    wake();
+  }
+}
+
+// --- the collector -------------------------------------------------------------------------------
+
+void Driver::collect_loop() {
+  engine::Collector collector(connections_.view(), *plan_);
+  while (!stop_) {
+    std::optional<rollout::Moment> moment;
+    {
+      std::lock_guard lock(mutex_);
+      moment = moment_;
+    }
+    rollout::Observations seen;
+    if (moment) collector.collect(seen, static_cast<rollout::Moments>(*moment), clock_.now());
+    {
+      std::lock_guard lock(mutex_);
+      for (auto& [name, observation] : seen.values) values_[name] = std::move(observation);
+    }
+    clock_.sleep(kCollectEvery);
+  }
+}
+
+void Driver::watch_locks_loop() {
+  engine::LockWatch watch(*connections_.primary);
+  std::uint64_t mark = 0;
+  while (!stop_) {
+    {
+      std::lock_guard lock(mutex_);
+      if (mark_ != mark) watch.reset();
+      mark = mark_;
+    }
+    rollout::Observations seen;
+    watch.sample(seen, clock_.now());
+    {
+      std::lock_guard lock(mutex_);
+      for (auto& [name, observation] : seen.values) values_[name] = std::move(observation);
+    }
+    clock_.sleep(kLockWatchEvery);
+  }
+}
+
+}  // namespace poundlock::server

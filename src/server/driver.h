@@ -1,0 +1,106 @@
+// Drives one rollout in the server: observes, ticks the controller, carries commands out. Three threads,
+// so that nothing slow can hold up a kill:
+//   collector  asks the gates' questions and watches locks; may wait for a database
+//   executor   carries out one command at a time; may wait for a database
+//   ticker     decides and publishes; touches the store only
+// Requests of operators are answered by the next tick, which they trigger.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/controller.h"
+#include "engine/executor.h"
+#include "ports/metrics_source.h"
+
+namespace poundlock::server {
+
+// What a rollout is connected to; owned by the driver.
+struct Connections {
+  std::unique_ptr<ports::Database> primary;
+  std::unique_ptr<ports::Database> staging;
+  std::vector<std::unique_ptr<ports::Database>> replicas;
+  std::unique_ptr<ports::Shadow> shadow;
+  std::unique_ptr<ports::Traffic> traffic;
+  std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
+  ports::Databases view() const;
+};
+
+// A consistent copy of what is shown of a rollout.
+struct RolloutView {
+  rollout::RolloutState state;
+  rollout::Report report;
+  std::shared_ptr<const rollout::Plan> plan;
+  std::optional<engine::Progress> progress;
+  std::vector<rollout::InstanceInfo> instances;
+  std::string trouble;  // why nothing is driven any more, where that is so
+};
+
+class Driver {
+ public:
+  Driver(engine::Controller controller, Connections connections, ports::MetricsSource& metrics, Clock& clock,
+         std::function<void()> on_change);
+  ~Driver();  // stops; what is under way is cancelled and resumes with the next driver
+  Driver(const Driver&) = delete;
+
+  // Waits for the tick that answers, at most 10 s. Thread-safe.
+  Status request(rollout::Request request);
+  RolloutView view() const;  // thread-safe
+  const std::string& name() const { return name_; }
+  bool finished() const;
+
+ private:
+  struct Pending {
+    rollout::Request request;
+    std::promise<std::optional<Error>> answer;
+  };
+  void tick_loop();
+  void execute_loop();
+  void collect_loop();
+  void watch_locks_loop();
+  void wake();
+  void hand_out(const std::vector<rollout::Command>& commands);
+  void cancel_running();
+  bool tick_once();
+  engine::ExecutorPorts executor_ports();
+
+  const std::string name_;
+  Connections connections_;
+  ports::MetricsSource& metrics_;
+  Clock& clock_;
+  std::function<void()> on_change_;
+  std::shared_ptr<const rollout::Plan> plan_;
+  std::vector<std::string> excluded_;
+
+  std::mutex controller_mutex_;  // the ticker's; taken by nobody who waits for a database
+  engine::Controller controller_;
+
+  mutable std::mutex mutex_;  // everything below
+  std::condition_variable changed_;
+  bool wake_ = false;
+  std::vector<std::unique_ptr<Pending>> pending_;
+  std::vector<rollout::StepOutcome> outcomes_;
+  std::map<std::string, rollout::Observation> values_;
+  std::optional<rollout::Moment> moment_;
+  std::uint64_t mark_ = 0;
+  std::optional<rollout::Command> command_;  // waits for the executor
+  std::string running_;                      // "run:dual_write.backfill" while it is under way
+  ports::Session* working_ = nullptr;
+  std::optional<engine::Progress> progress_;
+  RolloutView view_;
+
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> cancel_{false};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace poundlock::server
