@@ -40,7 +40,7 @@ class Session {
   // Sends all at once (libpq pipeline mode); answers one Rows each, or the first error, after which
   // none of the later statements has run.
   virtual Result<std::vector<Rows>> pipeline(std::span<const Sql> statements) = 0;
-  virtual std::vector<std::string> take_notices() = 0;  // "DEBUG1: rewriting table ..." since last call
+  virtual std::vector<std::string> take_notices() = 0;  // "DEBUG: rewriting table ..." since last call
   virtual int backend_pid() const = 0;
   virtual void cancel() = 0;        // thread-safe; the running statement ends with 57014
   virtual bool broken() const = 0;  // true: throw this session away and connect anew
