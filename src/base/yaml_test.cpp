@@ -135,7 +135,7 @@ TEST(Yaml, DepthSizeAndNodesAreLimited) {
 }
 
 TEST(Yaml, BombsEndQuicklyInLittleMemory) {
-  rusage before{};
+  [[maybe_unused]] rusage before{};
   getrusage(RUSAGE_SELF, &before);
   for (const char* bomb :
        {"[", "{", "- ", "? ", "{a: ", "[a, ", "\"\\n", "[?", "- - [", "a: [{", "&a ", "!a "}) {
@@ -143,9 +143,11 @@ TEST(Yaml, BombsEndQuicklyInLittleMemory) {
     refused(repeat(bomb, 200'000));
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << bomb;
   }
+#ifndef __SANITIZE_ADDRESS__  // it keeps freed memory on purpose
   rusage after{};
   getrusage(RUSAGE_SELF, &after);
-  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 300 * 1024) << "KiB";
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 * 1024) << "KiB";
+#endif
 }
 
 TEST(YamlNode, NumbersAreCheckedAndShown) {
