@@ -1,0 +1,67 @@
+// The published flags: parts of rollouts and plain flags, compiled to one snapshot, durable in the store
+// before anybody hears of it, ordered by (epoch, revision). A new store begins a new epoch taken from
+// the clock, so that readers of a lost one still obey.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "flag/snapshot.h"
+#include "ports/flag_publisher.h"
+#include "ports/state_store.h"
+
+namespace poundlock::server {
+
+struct FlagInfo {
+  std::string key;
+  std::string owner;  // the rollout that steers it; "" for a plain flag
+  boost::json::object definition;
+};
+
+// Thread-safe.
+class FlagService : public ports::FlagPublisher {
+ public:
+  // `deliver` is told each new snapshot, in order: its revision and the document on one line.
+  using Deliver = std::function<void(flag::Revision, const std::string&)>;
+  static Result<std::unique_ptr<FlagService>> open(ports::StateStore& store, const Clock& clock, Deliver deliver);
+
+  Result<flag::Revision> publish(std::string_view rollout, std::string_view flags_json) override;
+
+  // A plain flag by its flagd definition. Refused (kConflict "flag.owned") where a rollout steers the
+  // key: its exposure is decided by gates, not by hand.
+  Result<flag::Revision> set(std::string_view key, const boost::json::object& definition, std::string_view who,
+                             std::string_view why);
+  // Replaces all plain flags by those of a file; publishes nothing when they are the same.
+  Result<flag::Revision> replace_plain(const boost::json::object& flags, std::string_view who);
+
+  std::vector<FlagInfo> list() const;
+  std::shared_ptr<const flag::Snapshot> snapshot() const;
+  std::string document() const;
+  flag::Revision revision() const;
+
+ private:
+  FlagService(ports::StateStore& store, const Clock& clock, Deliver deliver)
+      : store_(store), clock_(clock), deliver_(std::move(deliver)) {}
+  // Compiles, commits, swaps and delivers `parts`; the old snapshot stays where any of it fails.
+  Result<flag::Revision> replace(std::map<std::string, boost::json::object> parts, ports::AuditEntry audit);
+  void deliver() const;
+
+  ports::StateStore& store_;
+  const Clock& clock_;
+  Deliver deliver_;
+  mutable std::mutex mutex_;
+  std::map<std::string, boost::json::object> parts_;  // by rollout; "" holds the plain flags
+  std::shared_ptr<const flag::Snapshot> snapshot_;
+  std::string document_;
+  flag::Revision revision_;
+  std::int64_t version_ = 0;
+};
+
+}  // namespace poundlock::server
