@@ -26,6 +26,9 @@ TEST(Suggest, TakesTheNearestOrNone) {
   EXPECT_EQ(nearest("colour", names), "");
   EXPECT_EQ(nearest("xy", names), "");
   EXPECT_EQ(nearest("", names), "");
+  // Of equally near ones the first, so that the same mistake always gets the same answer.
+  const std::vector<std::string> equals{"abcdefgxx", "abcdefxxi"};
+  EXPECT_EQ(nearest("abcdefghi", equals), "abcdefgxx");
   constexpr std::array<std::string_view, 2> kViews{"legacy", "new"};
   EXPECT_EQ(nearest("legasy", kViews), "legacy");
 }
