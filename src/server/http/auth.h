@@ -17,7 +17,7 @@ namespace poundlock::server {
 Result<std::string> make_admin_token();          // "plk_" and 64 hexadecimal digits, from the kernel
 std::string hash_token(std::string_view token);  // SHA-256 in hexadecimal, for the store
 
-enum class Verdict {
+enum class AuthVerdict {
   kAdmin,
   kMissing,  // no token: 401
   kWrong,    // 401
@@ -37,7 +37,7 @@ class AdminAuth {
   explicit AdminAuth(std::string token_hash, AuthLimits limits = {});
   // `authorization` is the header's value, `address` the peer without its port. The right token is
   // answered kAdmin whatever happened before.
-  Verdict check(std::string_view authorization, std::string_view address, TimePoint now);
+  AuthVerdict check(std::string_view authorization, std::string_view address, TimePoint now);
   void replace(std::string token_hash);
   int retry_after_seconds(std::string_view address, TimePoint now) const;
 

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -32,14 +33,14 @@ enum class Departure {
 };
 const char* to_string(Departure departure);
 
-// What the hub sees of a connection. All calls come on the loop's thread.
+// What the hub sees of a connection. All calls come on the loop's thread, and none calls the hub back.
 class SseSink {
  public:
   virtual ~SseSink() = default;
-  // False: the queue is full or the reader has stalled; the hub then drops it.
-  virtual bool offer(const Frame& frame) = 0;
-  virtual bool idle() const = 0;  // everything offered has been handed to the kernel
-  virtual void close() = 0;       // does not call back into the hub
+  virtual bool offer(const Frame& frame) = 0;  // false: the queue is full
+  // For how long no byte was taken although some wait; nullopt: everything is with the kernel.
+  virtual std::optional<Millis> waiting() const = 0;
+  virtual void close() = 0;
 };
 
 struct SseOptions {
@@ -64,7 +65,9 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   std::uint64_t dropped_slow() const { return dropped_slow_.load(std::memory_order_relaxed); }
   struct Delivery {
     SubscriberInfo info;
-    std::string delivered_id;  // newest event handed to the kernel; acknowledged only by a report
+    // The newest event was handed to the kernel (or the reader said that it has it). That the reader
+    // applied it is known only from its report.
+    bool newest = false;
   };
   std::vector<Delivery> subscribers() const;  // any thread
   const SseOptions& options() const { return options_; }
@@ -78,8 +81,8 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   struct Member {
     SubscriberInfo info;
     std::shared_ptr<SseSink> sink;
-    std::string delivered_id;
-    std::uint64_t sequence = 0;  // of the newest event that was offered
+    std::uint64_t offered = 0;                // sequence of the newest event in its queue
+    std::atomic<std::uint64_t> delivered{0};  // and of the newest that left it
   };
   struct Event {
     std::uint64_t sequence = 0;  // 0: nothing published yet
@@ -87,19 +90,23 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
     Frame frame;
   };
   SseHub(EventLoop& loop, SseOptions options);
+  Event newest() const;
+  static bool hand_over(Member& member, const Frame& frame, std::uint64_t sequence);
   void deliver(const Event& event);
   void beat();
   void drop(const std::vector<std::uint64_t>& ids);
+  std::unique_ptr<Member> take(std::uint64_t id);
 
   EventLoop& loop_;
   const SseOptions options_;
   EventLoop::Timer timer_;
   std::atomic<std::size_t> count_{0};
   std::atomic<std::uint64_t> dropped_slow_{0};
-  mutable std::mutex mutex_;  // guards what follows; members_ changes on the loop's thread only
+  mutable std::mutex newest_mutex_;  // never held while a reader is written to
   Event newest_;
-  std::unordered_map<std::uint64_t, Member> members_;
-  bool closed_ = false;
+  mutable std::mutex members_mutex_;  // members_ changes on the loop's thread only, under this
+  std::unordered_map<std::uint64_t, std::unique_ptr<Member>> members_;
+  bool closed_ = false;  // the loop's thread only
 };
 
 // "event: E\nid: I\ndata: line\n...\n\n"; an empty event or id is left out.
