@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "rollout/gate.h"
+#include "rollout/judging.h"
+
+namespace poundlock::rollout {
+namespace {
+
+GateReading judge(const GateInput& in) {
+  const auto excluded = in.plan.excluded_contexts();
+  if (excluded.empty()) return pass(in, 0, "no context is excluded");
+  if (auto reading = without_application(in)) return *std::move(reading);
+  double leaked = 0;
+  double seen = 0;
+  std::string names;
+  for (const ContextStats& context : in.seen.app->contexts) {
+    if (std::find(excluded.begin(), excluded.end(), context.context) == excluded.end()) continue;
+    leaked += static_cast<double>(context.fresh);
+    seen += static_cast<double>(context.legacy + context.fresh);
+    if (context.fresh > 0) names += (names.empty() ? "" : ", ") + context.context;
+  }
+  if (leaked > in.settings.limit) {
+    return violated(in, leaked,
+                    fmt::format("{} on the new side from {}", counted(leaked, "attempt", "attempts"), names));
+  }
+  return pass(in, leaked,
+              fmt::format("{} of excluded contexts, {} of them on the new side",
+                          counted(seen, "attempt", "attempts"), count_text(leaked)));
+}
+
+}  // namespace
+
+const Gate& excluded_on_new() {
+  static const Gate gate{
+      .id = "excluded_on_new",
+      .title = "excluded contexts on the new side",
+      .why =
+          "A context that was to stay on legacy (a cron job, a partner) has reached the new side: "
+          "targeting leaks.",
+      .unit = "count",
+      .gate_class = GateClass::kAbsolute,
+      .on_failure = OnFailure::kRollback,
+      .moments = Moment::kExpose | Moment::kObserve,
+      .limit = 0,
+      .min_samples = 0,
+      .judge = judge,
+  };
+  return gate;
+}
+
+}  // namespace poundlock::rollout

@@ -1,0 +1,109 @@
+#include "rollout/latency.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "rollout/judging.h"
+#include "rollout/statistics.h"
+
+namespace poundlock::rollout {
+namespace {
+
+struct PathReading {
+  std::string text;
+  double ratio = 0;
+  std::uint64_t samples = 0;
+  bool above = false;   // proven
+  bool likely = false;  // not proven, and more than chance
+};
+
+const Histogram* control_of(const GateInput& in, const PathStats& path) {
+  if (judges_fresh(in.moment) && path.legacy.latency.count() >= kControlSamplesMin)
+    return &path.legacy.latency;
+  if (!in.baseline) return nullptr;
+  const auto found = in.baseline->paths.find(path.path);
+  if (found == in.baseline->paths.end() || found->second.latency.count() < kControlSamplesMin) return nullptr;
+  return &found->second.latency;
+}
+
+std::string millis_text(double micros) {
+  return fmt::format("{:.2f} ms", micros / 1000);
+}
+
+PathReading read_path(const GateInput& in, const PathStats& path, const Histogram& control, double q,
+                      double e) {
+  const SideStats& side = judged_side(in, path);
+  const Histogram& latency = side.latency;
+  const double upper = control.at_rank(quantile_ranks(control.count(), q)->upper);
+  const double threshold = std::max(in.settings.limit * upper, upper + kLatencySlackMicros);
+  std::vector<BlockCount> blocks;
+  for (const Block& block : side.blocks)
+    blocks.push_back({block.latency.above(threshold), block.latency.count()});
+  const double v = block_variance(blocks);
+  const double s = static_cast<double>(latency.above(threshold)) / v;
+  const double n = static_cast<double>(latency.count()) / v;
+  PathReading out;
+  out.samples = latency.count();
+  const double before = control.quantile(q);
+  out.ratio = before > 0 ? latency.quantile(q) / before : 1;
+  out.above = rate_against(s, n, 1 - q, e) == Against::kAbove;
+  out.likely = s / n > (1 - q) + 2 * std::sqrt(q * (1 - q) / n) + 1 / n;
+  out.text =
+      fmt::format("{}: {} against {}", path.path, millis_text(latency.quantile(q)), millis_text(before));
+  return out;
+}
+
+}  // namespace
+
+GateReading judge_latency(const GateInput& in, double q) {
+  if (auto reading = without_application(in)) return *std::move(reading);
+  const auto& paths = in.seen.app->paths;
+  const double e = budget(in) / static_cast<double>(std::max<std::size_t>(1, paths.size()));
+  std::uint64_t samples = 0;
+  std::size_t judged = 0;
+  std::string unjudged;
+  PathReading worst;
+  for (const PathStats& path : paths) {
+    if (judged_side(in, path).latency.count() == 0) continue;
+    const Histogram* control = control_of(in, path);
+    if (!control) {
+      unjudged += (unjudged.empty() ? "" : ", ") + path.path;
+      continue;
+    }
+    PathReading one = read_path(in, path, *control, q, e);
+    samples += one.samples;
+    const auto rank = [](const PathReading& r) { return std::tuple(r.above, r.likely, r.ratio); };
+    if (judged++ == 0 || rank(one) > rank(worst)) worst = std::move(one);
+  }
+  const std::string rest = unjudged.empty() ? "" : "; too few samples to compare with for " + unjudged;
+  if (judged == 0) {
+    if (unjudged.empty()) return no_data(in, "no attempt on the judged side yet");
+    return hold(in, std::nullopt,
+                fmt::format("{} samples of a path are needed for comparison{}",
+                            count_text(static_cast<double>(kControlSamplesMin)), rest));
+  }
+  const double limit = in.settings.limit;
+  if (worst.above)
+    return violated(in, worst.ratio,
+                    fmt::format("{}: {:.2f} times, over {:.2f}{}", worst.text, worst.ratio, limit, rest));
+  if (worst.likely) {
+    return hold(in, worst.ratio,
+                fmt::format("{}: {:.2f} times, likely over {:.2f} but not proven yet{}", worst.text,
+                            worst.ratio, limit, rest));
+  }
+  if (samples < in.settings.min_samples) {
+    return hold(in, worst.ratio,
+                fmt::format("{} of {} samples so far; {}{}", count_text(static_cast<double>(samples)),
+                            count_text(static_cast<double>(in.settings.min_samples)), worst.text, rest));
+  }
+  return pass(in, worst.ratio,
+              fmt::format("slowest path {}: {:.2f} times, {} samples{}", worst.text, worst.ratio,
+                          count_text(static_cast<double>(samples)), rest));
+}
+
+}  // namespace poundlock::rollout
