@@ -22,7 +22,7 @@ void collect(const Options& options, Keywords& keywords) {
 
 }  // namespace
 
-Result<std::unique_ptr<PgDatabase>> PgDatabase::create(const std::string& conninfo) {
+Result<std::unique_ptr<PgDatabase>> PgDatabase::create(const std::string& conninfo, const std::string& password) {
   char* reason = nullptr;
   const Options given(PQconninfoParse(conninfo.c_str(), &reason));
   if (!given) {
@@ -38,6 +38,7 @@ Result<std::unique_ptr<PgDatabase>> PgDatabase::create(const std::string& connin
   }
   Keywords keywords;
   collect(given, keywords);
+  if (!password.empty()) keywords.emplace_back("password", password);
   collect(Options(PQconndefaults()), keywords);
   bool has_database = false;
   std::string user;

@@ -28,7 +28,8 @@ std::string stored_form(const std::map<std::string, bj::object>& parts, flag::Re
 }
 
 Result<bj::object> as_object(bj::value value, std::string_view what) {
-  if (!value.is_object()) return fail(user_error("flag.document", fmt::format("{} is not a JSON object", what)));
+  if (!value.is_object())
+    return fail(user_error("flag.document", fmt::format("{} is not a JSON object", what)));
   return std::move(value.as_object());
 }
 
@@ -64,7 +65,8 @@ void FlagService::deliver() const {
   if (deliver_) deliver_(revision_, document_);
 }
 
-Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> parts, ports::AuditEntry audit) {
+Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> parts,
+                                            ports::AuditEntry audit) {
   if (parts == parts_) return revision_;
   const flag::Revision next{revision_.epoch, revision_.number + 1};
   PL_TRY(auto document, render(parts, next));
@@ -96,14 +98,15 @@ Result<flag::Revision> FlagService::publish(std::string_view rollout, std::strin
   return replace(std::move(parts), std::move(audit));
 }
 
-Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& definition, std::string_view who,
-                                        std::string_view why) {
+Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& definition,
+                                        std::string_view who, std::string_view why) {
   std::lock_guard lock(mutex_);
   for (const auto& [owner, flags] : parts_) {
     if (owner != kPlain && flags.contains(key)) {
       return fail(make_error(Disposition::kConflict, "flag.owned",
                              fmt::format("flag {} is steered by rollout {}", key, owner))
-                      .with_hint(fmt::format("`poundlock rollback {}` turns it off; promote and pause steer it", owner)));
+                      .with_hint(fmt::format(
+                          "`poundlock rollback {}` turns it off; promote and pause steer it", owner)));
     }
   }
   auto parts = parts_;
@@ -119,8 +122,10 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
 Result<flag::Revision> FlagService::replace_plain(const bj::object& flags, std::string_view who) {
   std::lock_guard lock(mutex_);
   auto parts = parts_;
-  if (flags.empty()) parts.erase(std::string(kPlain));
-  else parts[std::string(kPlain)] = flags;
+  if (flags.empty())
+    parts.erase(std::string(kPlain));
+  else
+    parts[std::string(kPlain)] = flags;
   ports::AuditEntry audit;
   audit.who = std::string(who);
   audit.what = "flags_loaded";

@@ -30,14 +30,15 @@ class FlagService : public ports::FlagPublisher {
  public:
   // `deliver` is told each new snapshot, in order: its revision and the document on one line.
   using Deliver = std::function<void(flag::Revision, const std::string&)>;
-  static Result<std::unique_ptr<FlagService>> open(ports::StateStore& store, const Clock& clock, Deliver deliver);
+  static Result<std::unique_ptr<FlagService>> open(ports::StateStore& store, const Clock& clock,
+                                                   Deliver deliver);
 
   Result<flag::Revision> publish(std::string_view rollout, std::string_view flags_json) override;
 
   // A plain flag by its flagd definition. Refused (kConflict "flag.owned") where a rollout steers the
   // key: its exposure is decided by gates, not by hand.
-  Result<flag::Revision> set(std::string_view key, const boost::json::object& definition, std::string_view who,
-                             std::string_view why);
+  Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
+                             std::string_view who, std::string_view why);
   // Replaces all plain flags by those of a file; publishes nothing when they are the same.
   Result<flag::Revision> replace_plain(const boost::json::object& flags, std::string_view who);
 

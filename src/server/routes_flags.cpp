@@ -1,0 +1,118 @@
+// Flags over HTTP: OFREP single evaluation (OpenFeature Remote Evaluation Protocol, 0.3), the snapshot
+// stream of the client library, and list, get and set for the command line.
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "flag/snapshot.h"
+#include "server/service.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace bj = boost::json;
+
+Result<bj::object> body_object(const Request& request) {
+  if (request.body.empty()) return bj::object{};
+  PL_TRY(auto value, json::parse(request.body, "the request's body"));
+  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
+  return std::move(value.as_object());
+}
+
+std::string text_of(const bj::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  return value && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+Response ofrep_failure(int status, std::string_view key, std::string_view code, std::string_view details) {
+  return json_response(bj::object{{"key", key}, {"errorCode", code}, {"errorDetails", details}}, status);
+}
+
+Response evaluate(Service& service, const Request& request) {
+  const auto key = request.param("key");
+  auto body = body_object(request);
+  if (!body) return ofrep_failure(400, key, "PARSE_ERROR", body.error().to_string());
+  bj::object context;
+  if (const auto* given = body->if_contains("context"); given && !given->is_null()) {
+    if (!given->is_object()) return ofrep_failure(400, key, "INVALID_CONTEXT", "context is not an object");
+    context = given->as_object();
+  }
+  const auto snapshot = service.flags().snapshot();
+  const flag::Resolution answer =
+      snapshot->evaluate(key, flag::JsonAttributes(context), service.clock().now().ms / 1000);
+  if (answer.reason == flag::Reason::kError) {
+    const int status = answer.error == flag::ErrorCode::kFlagNotFound ? 404 : 400;
+    return ofrep_failure(status, key, flag::to_string(answer.error), answer.error_text);
+  }
+  bj::object out{{"key", key}, {"reason", flag::to_string(answer.reason)}};
+  if (answer.variant) {
+    out["value"] = answer.variant->json;
+    out["variant"] = answer.variant->name;
+  }
+  if (answer.flag && !answer.flag->metadata.empty()) out["metadata"] = answer.flag->metadata;
+  return json_response(out);
+}
+
+bj::object info_json(const FlagInfo& info) {
+  return {{"key", info.key}, {"rollout", info.owner}, {"definition", info.definition}};
+}
+
+Response list(Service& service) {
+  bj::array out;
+  for (const auto& info : service.flags().list()) out.push_back(info_json(info));
+  const auto revision = service.flags().revision();
+  return json_response(
+      bj::object{{"flags", std::move(out)}, {"epoch", revision.epoch}, {"revision", revision.number}});
+}
+
+Response get(Service& service, const Request& request) {
+  const auto key = request.param("key");
+  for (const auto& info : service.flags().list())
+    if (info.key == key) return json_response(info_json(info));
+  return error_response(404, "flag.unknown", "there is no flag " + std::string(key),
+                        "`poundlock flag list` shows them");
+}
+
+// {"definition": {...}} replaces the flag; {"variant": "on"} makes that variant the default of a flag
+// that exists.
+Response set(Service& service, const Request& request) {
+  const std::string key(request.param("key"));
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  bj::object definition;
+  if (const auto* given = body->if_contains("definition"); given && given->is_object()) {
+    definition = given->as_object();
+  } else if (const std::string variant = text_of(*body, "variant"); !variant.empty()) {
+    for (const auto& info : service.flags().list())
+      if (info.key == key) definition = info.definition;
+    if (definition.empty())
+      return error_response(404, "flag.unknown", "there is no flag " + key,
+                            "give a whole definition to make one");
+    definition["defaultVariant"] = variant;
+  } else {
+    return error_response(400, "flag.set", "neither definition nor variant is given");
+  }
+  const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
+  auto revision = service.flags().set(key, definition, who, text_of(*body, "why"));
+  if (!revision) return error_response(revision.error());
+  return json_response(bj::object{{"key", key}, {"epoch", revision->epoch}, {"revision", revision->number}});
+}
+
+}  // namespace
+
+void add_flag_routes(Router& router, Service& service) {
+  router.add(
+      "POST", "/ofrep/v1/evaluate/flags/{key}", [&](const Request& r) { return evaluate(service, r); },
+      Access::kRead);
+  router.add(
+      "GET", "/v1/flags/stream", [&](const Request& r) { return stream_response(service.hub(), r); },
+      Access::kRead);
+  router.add(
+      "GET", "/v1/flags", [&](const Request&) { return list(service); }, Access::kRead);
+  router.add(
+      "GET", "/v1/flags/{key}", [&](const Request& r) { return get(service, r); }, Access::kRead);
+  router.add(
+      "PUT", "/v1/flags/{key}", [&](const Request& r) { return set(service, r); }, Access::kWrite,
+      Run::kBlocking);
+}
+
+}  // namespace poundlock::server

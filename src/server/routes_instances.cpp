@@ -1,0 +1,91 @@
+// What applications call: register, acknowledge, report, leave. Open on loopback: it changes no rollout
+// and no flag, only what is known of the caller.
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "server/service.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace bj = boost::json;
+constexpr std::size_t kNameMax = 128;
+
+std::string text_of(const bj::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  if (!value || !value->is_string() || value->as_string().size() > kNameMax) return {};
+  return std::string(value->as_string());
+}
+
+Result<bj::object> body_object(const Request& request) {
+  PL_TRY(auto value, json::parse(request.body, "the request's body"));
+  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
+  return std::move(value.as_object());
+}
+
+// Which service an instance belongs to, where a call names the instance only.
+std::string service_of(Service& service, std::string_view instance) {
+  for (const auto& one : service.metrics().instances())
+    if (one.instance == instance) return one.service;
+  return {};
+}
+
+Response register_instance(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  flag::Report hello;
+  hello.service = text_of(*body, "service");
+  hello.instance = text_of(*body, "instance");
+  hello.build = text_of(*body, "build");
+  if (const auto* legacy = body->if_contains("legacy_path"); legacy && legacy->is_bool())
+    hello.legacy_path = legacy->as_bool();
+  if (hello.service.empty() || hello.instance.empty())
+    return error_response(400, "instance.name", "service and instance are needed, at most 128 bytes each");
+  if (service.metrics().ingest(hello) == telemetry::Ingested::kRefused)
+    return error_response(503, "instance.limit", "there is no place for one more instance");
+  return json_response(bj::object{{"instance", hello.instance}}, 201);
+}
+
+Response acknowledge(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  const auto* epoch = body->if_contains("epoch");
+  const auto* number = body->if_contains("revision");
+  if (!epoch || !number || !epoch->is_number() || !number->is_number())
+    return error_response(400, "instance.revision", "epoch and revision are needed, as numbers");
+  const auto instance = request.param("instance");
+  service.metrics().acknowledge(service_of(service, instance), instance,
+                                {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()});
+  return json_response(bj::object{{"ok", true}});
+}
+
+Response ingest(Service& service, const Request& request) {
+  auto report = flag::report_from_json(request.body);
+  if (!report) return error_response(report.error());
+  if (service.metrics().ingest(*report) == telemetry::Ingested::kRefused)
+    return error_response(503, "instance.limit", "there is no place for one more instance");
+  return json_response(bj::object{{"ok", true}});
+}
+
+}  // namespace
+
+void add_instance_routes(Router& router, Service& service) {
+  router.add(
+      "POST", "/v1/instances", [&](const Request& r) { return register_instance(service, r); },
+      Access::kRead);
+  router.add(
+      "DELETE", "/v1/instances/{instance}",
+      [&](const Request& r) {
+        const auto instance = r.param("instance");
+        service.metrics().departed(service_of(service, instance), instance);
+        return json_response(bj::object{{"ok", true}});
+      },
+      Access::kRead);
+  router.add(
+      "POST", "/v1/instances/{instance}/ack", [&](const Request& r) { return acknowledge(service, r); },
+      Access::kRead);
+  router.add(
+      "POST", "/v1/telemetry", [&](const Request& r) { return ingest(service, r); }, Access::kRead);
+}
+
+}  // namespace poundlock::server

@@ -1,0 +1,92 @@
+// Status of rollouts, and orders to them. Orders need the admin token.
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "server/service.h"
+#include "server/view_json.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace bj = boost::json;
+
+Result<bj::object> body_object(const Request& request) {
+  if (request.body.empty()) return bj::object{};
+  PL_TRY(auto value, json::parse(request.body, "the request's body"));
+  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
+  return std::move(value.as_object());
+}
+
+std::string text_of(const bj::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  return value && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+Response list(Service& service) {
+  bj::array out;
+  for (const auto& view : service.views()) out.push_back(view_summary_json(view));
+  return json_response(bj::object{{"rollouts", std::move(out)}});
+}
+
+Response show(Service& service, const Request& request) {
+  auto view = service.view(request.param("name"));
+  if (!view) return error_response(404, view.error().code, view.error().message, view.error().hint);
+  return json_response(view_json(*view, service.clock().now()));
+}
+
+Response show_plan(Service& service, const Request& request) {
+  auto view = service.view(request.param("name"));
+  if (!view) return error_response(404, view.error().code, view.error().message, view.error().hint);
+  return json_response(rollout::to_json(*view->plan));
+}
+
+Response start(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  auto started = service.start_rollout(*body);
+  if (!started) return error_response(started.error());
+  return json_response(*started, 201);
+}
+
+Response order(Service& service, const Request& request, rollout::RequestKind kind) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  rollout::Request order{kind, text_of(*body, "who"), text_of(*body, "why"), text_of(*body, "subject")};
+  if (order.who.empty()) order.who = "operator";
+  const auto name = request.param("name");
+  if (!service.view(name))
+    return error_response(404, "rollout.unknown", "there is no rollout " + std::string(name));
+  if (auto status = service.request(name, std::move(order)); !status) return error_response(status.error());
+  auto view = service.view(name);
+  return view ? json_response(view_json(*view, service.clock().now())) : error_response(view.error());
+}
+
+}  // namespace
+
+void add_rollout_routes(Router& router, Service& service) {
+  using rollout::RequestKind;
+  router.add(
+      "GET", "/v1/rollouts", [&](const Request&) { return list(service); }, Access::kRead, Run::kBlocking);
+  router.add(
+      "GET", "/v1/rollouts/{name}", [&](const Request& r) { return show(service, r); }, Access::kRead,
+      Run::kBlocking);
+  router.add(
+      "GET", "/v1/rollouts/{name}/plan", [&](const Request& r) { return show_plan(service, r); },
+      Access::kRead, Run::kBlocking);
+  router.add(
+      "POST", "/v1/rollouts", [&](const Request& r) { return start(service, r); }, Access::kWrite,
+      Run::kBlocking);
+  for (const auto& [verb, kind] : {std::pair{"promote", RequestKind::kPromote},
+                                   {"pause", RequestKind::kPause},
+                                   {"resume", RequestKind::kResume},
+                                   {"rollback", RequestKind::kRollback},
+                                   {"approve", RequestKind::kApprove},
+                                   {"abort", RequestKind::kAbort}}) {
+    router.add(
+        "POST", std::string("/v1/rollouts/{name}/") + verb,
+        [&service, kind = kind](const Request& r) { return order(service, r, kind); }, Access::kWrite,
+        Run::kBlocking);
+  }
+}
+
+}  // namespace poundlock::server

@@ -1,0 +1,288 @@
+#include "server/service.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/json.h"
+#include "postgres/catalog_loader.h"
+#include "postgres/database.h"
+#include "rollout/spec.h"
+#include "store/sqlite_store.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace bj = boost::json;
+constexpr std::string_view kTokenKey = "auth/admin";
+constexpr std::size_t kRolloutsMax = 16;  // driven at once; each has threads of its own
+
+// Readable by its owner only, from its first byte on.
+Status write_private(const std::string& path, const std::string& text) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool written = file >= 0 &&
+                       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(file) == 0;
+  if (file >= 0) ::close(file);
+  if (!written) return fail(user_error("server.state_dir", fmt::format("cannot write {}", path)));
+  return {};
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+std::string text_of(const bj::object& body, std::string_view key) {
+  const auto* value = body.if_contains(key);
+  return value && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& clock) {
+  std::unique_ptr<Service> out(new Service(std::move(options), clock));
+  PL_CHECK(out->open_store());
+  PL_CHECK(out->prepare_token());
+  out->loop_ = std::make_unique<EventLoop>();
+  out->metrics_ = std::make_unique<telemetry::AppMetrics>(clock);
+  SseOptions streams;
+  auto* metrics = out->metrics_.get();
+  streams.on_connect = [metrics](const SubscriberInfo& info) {
+    metrics->stream_opened(info.service, info.instance, info.build);
+  };
+  streams.on_disconnect = [metrics](const SubscriberInfo& info, Departure) {
+    metrics->stream_closed(info.service, info.instance);
+  };
+  out->hub_ = SseHub::create(*out->loop_, std::move(streams));
+  auto hub = out->hub_;
+  PL_TRY(out->flags_,
+         FlagService::open(*out->store_, clock, [hub](flag::Revision revision, const std::string& document) {
+           hub->publish("snapshot", fmt::format("{}.{}", revision.epoch, revision.number), document);
+         }));
+  out->reload_flags();
+  PL_CHECK(out->listen());
+  PL_CHECK(out->resume_rollouts());
+  out->loop_->start();
+  out->http_->start();
+  return out;
+}
+
+Service::~Service() {
+  {
+    // Drivers first: an order that arrives now gets an answer instead of a closed connection.
+    std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers;
+    std::lock_guard lock(mutex_);
+    drivers.swap(drivers_);
+  }
+  if (http_) http_->stop(Millis{500});
+  if (hub_) hub_->shutdown();
+  if (loop_) loop_->stop();
+}
+
+Status Service::open_store() {
+  std::error_code error;
+  std::filesystem::create_directories(options_.state_dir, error);
+  if (error) {
+    return fail(user_error("server.state_dir",
+                           fmt::format("cannot create {}: {}", options_.state_dir, error.message()))
+                    .with_hint("give a folder that this user may write: --state DIR"));
+  }
+  store::SqliteOptions sqlite;
+  sqlite.path = options_.state_dir + "/poundlock.db";
+  PL_TRY(store_, store::open_sqlite(sqlite));
+  return {};
+}
+
+Status Service::prepare_token() {
+  token_file_ = options_.state_dir + "/admin-token";
+  PL_TRY(const auto stored, store_->get(kTokenKey));
+  if (stored) {
+    auth_ = std::make_unique<AdminAuth>(stored->value);
+    return {};
+  }
+  PL_TRY(const std::string token, make_admin_token());
+  PL_CHECK(write_private(token_file_, token + "\n"));
+  ports::AuditEntry audit;
+  audit.at = clock_.now();
+  audit.who = "server";
+  audit.what = "token_made";
+  audit.subject = "auth";
+  audit.why = "first start";
+  audit.details = "{}";
+  PL_CHECK(store_->commit({{std::string(kTokenKey), hash_token(token), 0}}, {audit}));
+  auth_ = std::make_unique<AdminAuth>(hash_token(token));
+  token_is_new_ = true;
+  return {};
+}
+
+Status Service::listen() {
+  router_ = std::make_unique<Router>();
+  add_ops_routes(*router_, *this);
+  add_flag_routes(*router_, *this);
+  add_instance_routes(*router_, *this);
+  add_rollout_routes(*router_, *this);
+  HttpOptions http;
+  http.address = options_.host;
+  http.port = options_.port;
+  PL_TRY(http_, HttpServer::bind(*loop_, *router_, *auth_, clock_, std::move(http)));
+  return {};
+}
+
+Result<std::unique_ptr<ports::Database>> Service::open(const rollout::Connection& connection) const {
+  if (!connection.missing.empty()) {
+    return fail(user_error("config.variable",
+                           fmt::format("{} is not set in the server's environment", connection.missing))
+                    .at(connection.where)
+                    .with_hint("set it where poundlockd is started"));
+  }
+  std::string password;
+  if (!connection.password_file.empty()) {
+    password = read_file(connection.password_file);
+    while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+    if (password.empty()) {
+      return fail(
+          user_error("config.password_file",
+                     fmt::format("{} is empty or cannot be read", connection.password_file))
+              .at(connection.where)
+              .with_hint(
+                  "it holds the password and nothing else, readable by the user that runs poundlockd"));
+    }
+  }
+  PL_TRY(auto database, postgres::PgDatabase::create(connection.url, password));
+  return std::unique_ptr<ports::Database>(std::move(database));
+}
+
+Result<Connections> Service::connect(const std::string& name) const {
+  PL_TRY(const auto* database, rollout::find_database(options_.config, options_.environment, name));
+  PL_TRY(const auto* environment, rollout::find_environment(options_.config, options_.environment));
+  Connections out;
+  PL_TRY(out.primary, open(database->primary));
+  for (const auto& replica : database->replicas) {
+    PL_TRY(auto opened, open(replica));
+    out.replicas.push_back(std::move(opened));
+  }
+  if (!environment->parity.empty()) {
+    PL_TRY(const auto* staging, rollout::find_database(options_.config, environment->parity, name));
+    PL_TRY(out.staging, open(staging->primary));
+  }
+  out.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  return out;
+}
+
+Result<bj::object> Service::start_rollout(const bj::object& body) {
+  std::lock_guard starting(start_mutex_);
+  const std::string source = text_of(body, "source");
+  const std::string file = text_of(body, "file").empty() ? "rollout.yaml" : text_of(body, "file");
+  PL_TRY(const auto spec, rollout::parse_rollout(source, file));
+  {
+    std::lock_guard lock(mutex_);
+    const auto live = std::count_if(drivers_.begin(), drivers_.end(),
+                                    [](const auto& one) { return !one.second->finished(); });
+    if (static_cast<std::size_t>(live) >= kRolloutsMax)
+      return fail(make_error(Disposition::kConflict, "server.rollouts",
+                             fmt::format("{} rollouts are under way already", live)));
+  }
+  PL_TRY(auto connections, connect(spec.database));
+  PL_TRY(auto session, connections.primary->connect());
+  PL_TRY(const auto catalog, postgres::load_catalog(*session));
+  rollout::PlanOptions options;
+  if (const auto* speed = body.if_contains("speed"); speed && speed->is_number())
+    options.speed = speed->to_number<double>();
+  PL_TRY(auto plan, rollout::make_plan(spec, catalog, options));
+  const std::string who = text_of(body, "who").empty() ? "operator" : text_of(body, "who");
+  PL_TRY(auto controller,
+         engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));
+  const std::string name = controller.plan().rollout;
+  add_driver(std::move(controller), std::move(connections));
+  return bj::object{{"rollout", name}};
+}
+
+void Service::add_driver(engine::Controller controller, Connections connections) {
+  const std::string name = controller.plan().rollout;
+  auto driver =
+      std::make_shared<Driver>(std::move(controller), std::move(connections), *metrics_, clock_, nullptr);
+  std::shared_ptr<Driver> old;
+  std::lock_guard lock(mutex_);
+  old = std::exchange(drivers_[name], std::move(driver));
+}
+
+Status Service::resume_rollouts() {
+  PL_TRY(const auto names, engine::Controller::names(*store_));
+  for (const auto& name : names) {
+    PL_TRY(auto controller, engine::Controller::load(*store_, *flags_, name, clock_.now()));
+    auto connections = connect(controller.plan().database);
+    if (!connections) {
+      // Flags are served and kills work even where a database cannot be reached by its configuration.
+      spdlog::error("rollout {} is not driven: {}", name, connections.error().to_string());
+      continue;
+    }
+    add_driver(std::move(controller), std::move(*connections));
+  }
+  return {};
+}
+
+std::shared_ptr<Driver> Service::find(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  const auto found = drivers_.find(name);
+  return found == drivers_.end() ? nullptr : found->second;
+}
+
+Status Service::request(std::string_view name, rollout::Request request) {
+  const auto driver = find(name);
+  if (!driver) {
+    return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
+                    .with_hint("`poundlock status` lists the rollouts"));
+  }
+  return driver->request(std::move(request));
+}
+
+Result<RolloutView> Service::view(std::string_view name) const {
+  const auto driver = find(name);
+  if (!driver) {
+    return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
+                    .with_hint("`poundlock status` lists the rollouts"));
+  }
+  return driver->view();
+}
+
+std::vector<RolloutView> Service::views() const {
+  std::lock_guard lock(mutex_);
+  std::vector<RolloutView> out;
+  for (const auto& [name, driver] : drivers_) out.push_back(driver->view());
+  return out;
+}
+
+void Service::reload_flags() {
+  if (options_.flags_file.empty()) return;
+  const std::string text = read_file(options_.flags_file);
+  if (text == flags_seen_) return;
+  flags_seen_ = text;
+  auto value = json::parse(text, options_.flags_file);
+  Status status;
+  if (!value) {
+    status = fail(value.error());
+  } else if (const auto* flags = value->is_object() ? value->as_object().if_contains("flags") : nullptr;
+             flags && flags->is_object()) {
+    if (auto revision = flags_->replace_plain(flags->as_object(), "file"); !revision)
+      status = fail(revision.error());
+  } else {
+    status = fail(user_error("flag.document", options_.flags_file + " holds no object \"flags\""));
+  }
+  // A bad file changes nothing: the last good flags stay.
+  if (!status)
+    spdlog::error("flags not reloaded: {}", status.error().to_string());
+  else
+    spdlog::info("flags loaded from {}", options_.flags_file);
+}
+
+}  // namespace poundlock::server

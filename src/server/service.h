@@ -1,0 +1,95 @@
+// poundlockd put together: store, flags, metrics, HTTP, and a driver for each rollout.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "ports/state_store.h"
+#include "rollout/config.h"
+#include "server/driver.h"
+#include "server/flag_service.h"
+#include "server/http/auth.h"
+#include "server/http/event_loop.h"
+#include "server/http/http_server.h"
+#include "server/http/router.h"
+#include "server/http/sse.h"
+#include "telemetry/app_metrics.h"
+
+namespace poundlock::server {
+
+struct ServiceOptions {
+  rollout::Config config;
+  std::string environment;  // "" is the default one; a server serves one environment
+  std::string state_dir;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8016;
+  std::string flags_file;  // plain flags, read again when they change; "" for none
+};
+
+// Thread-safe once started.
+class Service {
+ public:
+  static Result<std::unique_ptr<Service>> start(ServiceOptions options, Clock& clock);
+  ~Service();  // stops: streams end, what is under way is cancelled and resumes with the next start
+
+  std::string url() const { return http_->url(); }
+  std::string token_file() const { return token_file_; }
+  bool token_is_new() const { return token_is_new_; }
+  void reload_flags();  // reads the flags file if it changed; a bad one changes nothing
+
+  // The admin API's verbs.
+  Result<boost::json::object> start_rollout(const boost::json::object& body);
+  Status request(std::string_view name, rollout::Request request);
+  Result<RolloutView> view(std::string_view name) const;
+  std::vector<RolloutView> views() const;
+
+  FlagService& flags() { return *flags_; }
+  telemetry::AppMetrics& metrics() { return *metrics_; }
+  ports::StateStore& store() { return *store_; }
+  const Clock& clock() const { return clock_; }
+  std::shared_ptr<SseHub> hub() { return hub_; }
+
+ private:
+  Service(ServiceOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
+  Status open_store();
+  Status prepare_token();
+  Status resume_rollouts();
+  Status listen();
+  Result<Connections> connect(const std::string& database) const;
+  Result<std::unique_ptr<ports::Database>> open(const rollout::Connection& connection) const;
+  std::shared_ptr<Driver> find(std::string_view name) const;
+  void add_driver(engine::Controller controller, Connections connections);
+
+  ServiceOptions options_;
+  Clock& clock_;
+  std::unique_ptr<ports::StateStore> store_;
+  std::string token_file_;
+  bool token_is_new_ = false;
+  std::unique_ptr<AdminAuth> auth_;
+  std::unique_ptr<EventLoop> loop_;
+  std::shared_ptr<SseHub> hub_;
+  std::unique_ptr<telemetry::AppMetrics> metrics_;
+  std::unique_ptr<FlagService> flags_;
+  std::unique_ptr<Router> router_;
+  std::unique_ptr<HttpServer> http_;
+  std::string flags_seen_;
+
+  std::mutex start_mutex_;  // one start at a time
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers_;
+};
+
+// Each file of routes adds its own.
+void add_ops_routes(Router& router, Service& service);       // health, metrics, audit
+void add_flag_routes(Router& router, Service& service);      // OFREP, stream, flag get/set/list
+void add_instance_routes(Router& router, Service& service);  // applications: register, ack, telemetry
+void add_rollout_routes(Router& router, Service& service);   // status and orders
+
+}  // namespace poundlock::server
