@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -213,7 +214,7 @@ class Builder {
       }
       PL_CHECK(next());
       PL_TRY(Node value, node(depth));
-      mapping.entries.emplace_back(std::move(key), std::move(value));
+      mapping.entries.push_back({std::move(key), std::move(value)});
     }
   }
 

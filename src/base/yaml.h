@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,13 +15,15 @@ namespace poundlock::yaml {
 enum class Kind { kNull, kScalar, kSequence, kMapping };
 const char* to_string(Kind kind);  // "nothing", "a value", "a list", "a mapping"
 
+struct Entry;  // of a mapping; complete below, since it holds two nodes
+
 struct Node {
   Kind kind = Kind::kNull;
   std::string scalar;   // text of a scalar, unquoted and unescaped
   bool quoted = false;  // "true" and true differ: only the second is a boolean
   SourcePosition where;
   std::vector<Node> items;                        // of a sequence
-  std::vector<std::pair<Node, Node>> entries;     // of a mapping, in file order
+  std::vector<Entry> entries;                     // of a mapping, in file order
 
   const Node* find(std::string_view key) const;   // nullptr where the mapping lacks it
 
@@ -32,6 +33,11 @@ struct Node {
   Result<double> as_double(std::string_view what, double min, double max) const;
   Result<bool> as_bool(std::string_view what) const;
   Error error(std::string code, std::string message) const;  // a user error at this node's place
+};
+
+struct Entry {
+  Node first;   // the key
+  Node second;  // what it is set to
 };
 
 struct Limits {
