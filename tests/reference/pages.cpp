@@ -1,0 +1,125 @@
+#include "pages.h"
+
+#include <fmt/format.h>
+
+#include "base/time.h"
+#include "change/operation.h"
+#include "flag/operator.h"
+#include "lint/rule.h"
+#include "rollout/gate.h"
+
+namespace poundlock::reference {
+namespace {
+
+std::string head(std::string_view title, std::string_view folder, std::string_view how_to) {
+  return fmt::format(
+      "# {}\n\nMade by `./dev golden reference` from the files in `{}`; edit those. How to add one: "
+      "[{}](../how-to/{}).\n\n",
+      title, folder, how_to, how_to);
+}
+
+std::string moments_text(rollout::Moments moments) {
+  std::string text;
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    const auto moment = static_cast<rollout::Moment>(1U << bit);
+    if (!rollout::has(moments, moment)) continue;
+    if (!text.empty()) text += ", ";
+    text += rollout::to_string(moment);
+  }
+  return text;
+}
+
+std::string_view class_text(rollout::GateClass gate_class) {
+  switch (gate_class) {
+    case rollout::GateClass::kDifferential:
+      return "the new side against legacy or the baseline";
+    case rollout::GateClass::kAbsolute:
+      return "a limit that holds by itself";
+    case rollout::GateClass::kHealth:
+      return "the database's health against the baseline";
+  }
+  return "";
+}
+
+std::string_view failure_text(rollout::OnFailure on_failure) {
+  switch (on_failure) {
+    case rollout::OnFailure::kRollback:
+      return "rolls back at once";
+    case rollout::OnFailure::kPause:
+      return "pauses; rolls back when it still fails at the deadline";
+    case rollout::OnFailure::kBlock:
+      return "goes no further";
+  }
+  return "";
+}
+
+std::string sql_block(std::string_view label, std::string_view sql) {
+  const bool ended = sql.ends_with('\n');
+  return fmt::format("\n{}:\n\n```sql\n{}{}```\n", label, sql, ended ? "" : "\n");
+}
+
+}  // namespace
+
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
+std::string gates_page() {
+  std::string page = head("Gates", "src/rollout/gates", "add-a-gate.md");
+  page +=
+      "The name is the key under `gates:` in a rollout file, where `limit`, `min_samples` and `deadline` "
+      "may differ, or the gate be waived with a reason. A gate without data holds; past its deadline "
+      "that counts as a failure.\n";
+  for (const rollout::Gate* gate : rollout::all_gates()) {
+    page += fmt::format("\n## `{}`\n\n{}\n\n| | |\n|---|---|\n", gate->id, gate->why);
+    page += fmt::format("| title | {} |\n| limit | {} {} |\n", cell(gate->title), gate->limit, gate->unit);
+    page += fmt::format("| compares | {} |\n| a failure | {} |\n", class_text(gate->gate_class),
+                        failure_text(gate->on_failure));
+    page += fmt::format("| judged at | {} |\n| deadline | {} |\n", moments_text(gate->moments),
+                        format_duration(gate->deadline));
+    if (gate->min_samples > 0) page += fmt::format("| samples to pass | {} |\n", gate->min_samples);
+  }
+  return page;
+}
+
+std::string lint_rules_page() {
+  std::string page = head("Lint rules", "src/lint/rules", "add-a-lint-rule.md");
+  page +=
+      "To take a finding back, write `-- poundlock: ignore RULE reason` at the statement; the reason is "
+      "required and stays visible. A test runs every example below.\n";
+  for (const lint::Rule* rule : lint::all_rules()) {
+    page += fmt::format("\n## `{}`\n\n{}: {}\n\n- **What happens:** {}\n- **Instead:** {}\n", rule->id,
+                        lint::to_string(rule->severity), rule->title, rule->reason, rule->fix);
+    for (const std::string_view sql : rule->bad) page += sql_block("Refused", sql);
+    for (const std::string_view sql : rule->good) page += sql_block("Accepted", sql);
+  }
+  return page;
+}
+
+std::string operations_page() {
+  std::string page = head("Operations", "src/change/operations", "add-an-operation.md");
+  page += "One entry of `change:` in a rollout file is a mapping with one of these keys.\n";
+  for (const change::OperationKind* kind : change::all_operations()) {
+    const bool ended = kind->example.ends_with('\n');
+    page += fmt::format("\n## `{}`\n\n{}\n\n```yaml\n{}{}```\n", kind->name, kind->summary, kind->example,
+                        ended ? "" : "\n");
+  }
+  return page;
+}
+
+std::string flag_operators_page() {
+  std::string page =
+      "# Operators of flag rules\n\nMade by `./dev golden reference` from the files in "
+      "`src/flag/operators`; edit those.\n\n| operator | answers | example |\n|---|---|---|\n";
+  for (const flag::Operator* op : flag::all_operators()) {
+    page += fmt::format("| `{}` | {} | `{}` |\n", cell(op->name), cell(op->summary), cell(op->example));
+  }
+  return page;
+}
+
+}  // namespace poundlock::reference
