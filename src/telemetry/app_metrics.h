@@ -13,9 +13,11 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/histogram.h"
@@ -59,8 +61,9 @@ class AppMetrics : public ports::MetricsSource {
  public:
   explicit AppMetrics(const Clock& clock, AppMetricsLimits limits = {});
 
-  // Idempotent by (service, instance, sequence): sequences of an instance grow; a sequence of 0 or 1
-  // after a larger one is a restart under the same name. kRefused: no place for one more instance.
+  // Idempotent by (service, instance, sequence): the sequences of an instance grow from 1. A sequence
+  // of 0 announces the instance and carries no figures; that, or a 1 after a larger one, is a new life
+  // under the same name. kRefused: no place for one more instance.
   Ingested ingest(const flag::Report& report);
 
   // Streams: the server calls these as readers come and go. One instance may have several.
@@ -80,13 +83,11 @@ class AppMetrics : public ports::MetricsSource {
 
  private:
   struct Instance {
-    rollout::InstanceInfo info;
+    rollout::InstanceInfo info;  // `connected` is worked out when asked for
     std::uint64_t sequence = 0;
-    bool reported = false;
-    std::uint64_t number = 0;  // order of arrival, unique: tells instances known before a mark
+    std::uint64_t number = 0;  // order of arrival: tells who was known before a mark began
     int streams = 0;
-    TimePoint seen_steady;
-    TimePoint reported_steady;
+    TimePoint seen;  // steady
   };
   using InstanceKey = std::pair<std::string, std::string>;  // service, instance
 
@@ -117,22 +118,26 @@ class AppMetrics : public ports::MetricsSource {
     std::uint64_t mark = 0;
     TimePoint since;
     TimePoint newest;
-    std::uint64_t instances_before = 0;     // numbers below existed when the mark began
-    std::map<InstanceKey, bool> straddled;  // those whose first report was left out already
+    TimePoint asked;                  // steady
+    std::uint64_t known_before = 0;   // instances with smaller numbers were there at the mark
+    std::set<InstanceKey> straddled;  // of those: whose first report was left out already
     std::map<std::pair<std::string, std::string>, Series> series;     // path, context
     std::map<std::pair<InstanceKey, std::string>, Breaker> breakers;  // instance, path
     std::uint64_t shadow_compared = 0;
     std::uint64_t shadow_mismatches = 0;
-    TimePoint asked;
   };
 
   Instance* instance_of(std::string_view service, std::string_view name);
+  bool make_room();
   void forget_old();
-  bool counts_in(Window& window, const InstanceKey& key, const Instance& instance);
+  bool is_connected(const Instance& instance) const;
+  static bool counts_in(Window& window, const InstanceKey& key, const Instance& instance);
   void add_totals(const flag::Report& report);
   void add_to_windows(const flag::Report& report, const InstanceKey& key, const Instance& instance);
   void add_path(Window& window, const flag::PathReport& path, std::int64_t second);
-  void add_breakers(const flag::Report& report, const InstanceKey& key);
+  static void add_second(SideSeries& series, const flag::PathReport& path, std::int64_t second,
+                         std::size_t blocks_max);
+  void add_breakers(const flag::Report& report, const InstanceKey& key, const Instance& instance);
   void begin(Window& window, std::uint64_t mark);
   void fill_paths(rollout::AppWindow& out, const Window& window,
                   const std::vector<std::string>& excluded) const;
@@ -149,6 +154,7 @@ class AppMetrics : public ports::MetricsSource {
   std::map<std::tuple<std::string, std::string, std::string>, EvaluationTotal> evaluations_;
   std::uint64_t reports_ = 0;
   std::uint64_t dropped_ = 0;
+  TimePoint forgot_;  // steady
 };
 
 }  // namespace poundlock::telemetry

@@ -13,8 +13,14 @@ TimePoint read() {
 
 }  // namespace
 
-TimePoint SystemClock::now() const { return read<std::chrono::system_clock>(); }
-TimePoint SystemClock::steady() const { return read<std::chrono::steady_clock>(); }
-void SystemClock::sleep(Millis duration) { std::this_thread::sleep_for(duration); }
+TimePoint SystemClock::now() const {
+  return read<std::chrono::system_clock>();
+}
+TimePoint SystemClock::steady() const {
+  return read<std::chrono::steady_clock>();
+}
+void SystemClock::sleep(Millis duration) {
+  std::this_thread::sleep_for(duration);
+}
 
 }  // namespace poundlock::telemetry

@@ -1,0 +1,377 @@
+#include "telemetry/app_metrics.h"
+
+#include <algorithm>
+
+namespace poundlock::telemetry {
+namespace {
+
+using flag::PathReport;
+using flag::Report;
+using flag::Side;
+
+constexpr Millis kForgetEvery{10'000};
+
+void add(flag::Counts& to, const flag::Counts& from) {
+  to.attempts += from.attempts;
+  to.timeouts += from.timeouts;
+  to.deadlocks += from.deadlocks;
+  to.connection += from.connection;
+  to.other += from.other;
+}
+
+std::size_t index_of(Side side) {
+  return side == Side::kLegacy ? 0 : 1;
+}
+
+}  // namespace
+
+AppMetrics::AppMetrics(const Clock& clock, AppMetricsLimits limits) : clock_(clock), limits_(limits) {}
+
+Ingested AppMetrics::ingest(const Report& report) {
+  const std::lock_guard guard(mutex_);
+  forget_old();
+  Instance* instance = instance_of(report.service, report.instance);
+  if (instance == nullptr) return Ingested::kRefused;
+  instance->seen = clock_.steady();
+  instance->info.last_seen = clock_.now();
+  const bool new_life = report.sequence == 0 || (report.sequence == 1 && instance->sequence > 1);
+  if (!new_life && report.sequence <= instance->sequence) return Ingested::kDuplicate;
+  auto& info = instance->info;
+  info.build = report.build;
+  info.legacy_path = report.legacy_path;
+  info.departed = false;
+  info.frozen = report.frozen;
+  // A report that was made before an acknowledgement may arrive after it.
+  info.applied = new_life ? report.applied : std::max(info.applied, report.applied);
+  instance->sequence = report.sequence;
+  if (report.sequence == 0) return Ingested::kCounted;
+  ++reports_;
+  const InstanceKey key{report.service, report.instance};
+  add_totals(report);
+  add_to_windows(report, key, *instance);
+  add_breakers(report, key, *instance);
+  return Ingested::kCounted;
+}
+
+AppMetrics::Instance* AppMetrics::instance_of(std::string_view service, std::string_view name) {
+  InstanceKey key{std::string(service), std::string(name)};
+  if (const auto found = instances_.find(key); found != instances_.end()) return &found->second;
+  if (instances_.size() >= limits_.instances_max && !make_room()) {
+    ++dropped_;
+    return nullptr;
+  }
+  Instance& made = instances_[key];
+  made.info.service = key.first;
+  made.info.instance = key.second;
+  made.info.last_seen = clock_.now();
+  made.seen = clock_.steady();
+  made.number = next_number_++;
+  return &made;
+}
+
+// Only who left properly makes room: who is merely silent may still serve users from an old snapshot.
+bool AppMetrics::make_room() {
+  auto oldest = instances_.end();
+  for (auto it = instances_.begin(); it != instances_.end(); ++it) {
+    if (!it->second.info.departed || it->second.streams > 0) continue;
+    if (oldest == instances_.end() || it->second.seen < oldest->second.seen) oldest = it;
+  }
+  if (oldest == instances_.end()) return false;
+  instances_.erase(oldest);
+  return true;
+}
+
+void AppMetrics::forget_old() {
+  const TimePoint now = clock_.steady();
+  if (now - forgot_ < kForgetEvery) return;
+  forgot_ = now;
+  std::erase_if(instances_, [&](const auto& entry) {
+    const Instance& instance = entry.second;
+    if (instance.streams > 0) return false;
+    return now - instance.seen >= (instance.info.departed ? limits_.forget_departed : limits_.forget_silent);
+  });
+}
+
+bool AppMetrics::is_connected(const Instance& instance) const {
+  if (instance.info.departed) return false;
+  return instance.streams > 0 || clock_.steady() - instance.seen <= limits_.silence;
+}
+
+void AppMetrics::stream_opened(std::string_view service, std::string_view instance, std::string_view build) {
+  if (instance.empty()) return;  // a dashboard or a person with curl is no instance of an application
+  const std::lock_guard guard(mutex_);
+  Instance* found = instance_of(service, instance);
+  if (found == nullptr) return;
+  ++found->streams;
+  found->seen = clock_.steady();
+  found->info.last_seen = clock_.now();
+  found->info.departed = false;
+  if (!build.empty()) found->info.build = build;
+}
+
+void AppMetrics::stream_closed(std::string_view service, std::string_view instance) {
+  const std::lock_guard guard(mutex_);
+  const auto found = instances_.find({std::string(service), std::string(instance)});
+  if (found != instances_.end() && found->second.streams > 0) --found->second.streams;
+}
+
+void AppMetrics::departed(std::string_view service, std::string_view instance) {
+  const std::lock_guard guard(mutex_);
+  const InstanceKey key{std::string(service), std::string(instance)};
+  const auto found = instances_.find(key);
+  if (found == instances_.end()) return;
+  found->second.info.departed = true;
+  found->second.seen = clock_.steady();
+  for (auto& [flag, window] : windows_) {
+    std::erase_if(window.breakers, [&](const auto& entry) { return entry.first.first == key; });
+  }
+}
+
+void AppMetrics::acknowledge(std::string_view service, std::string_view instance, flag::Revision applied) {
+  const std::lock_guard guard(mutex_);
+  const auto found = instances_.find({std::string(service), std::string(instance)});
+  if (found == instances_.end()) return;
+  found->second.info.applied = std::max(found->second.info.applied, applied);
+  found->second.info.last_seen = clock_.now();
+  found->second.seen = clock_.steady();
+}
+
+void AppMetrics::add_totals(const Report& report) {
+  for (const PathReport& path : report.paths) {
+    const auto key = std::make_tuple(path.flag, path.path, static_cast<int>(index_of(path.side)));
+    if (totals_.size() >= limits_.totals_max && !totals_.contains(key)) {
+      ++dropped_;
+      continue;
+    }
+    PathTotal& total = totals_[key];
+    total.flag = path.flag;
+    total.path = path.path;
+    total.side = path.side;
+    add(total.counts, path.counts);
+    total.fallbacks += path.fallbacks;
+    total.user_errors += path.user_errors;
+    total.latency.merge(path.latency);
+  }
+  for (const flag::EvaluationReport& evaluation : report.evaluations) {
+    const auto key = std::make_tuple(evaluation.flag, evaluation.variant, evaluation.reason);
+    if (evaluations_.size() >= limits_.evaluations_max && !evaluations_.contains(key)) {
+      ++dropped_;
+      continue;
+    }
+    EvaluationTotal& total = evaluations_[key];
+    total.flag = evaluation.flag;
+    total.variant = evaluation.variant;
+    total.reason = evaluation.reason;
+    total.count += evaluation.count;
+  }
+}
+
+bool AppMetrics::counts_in(Window& window, const InstanceKey& key, const Instance& instance) {
+  return instance.number >= window.known_before || !window.straddled.insert(key).second;
+}
+
+void AppMetrics::add_to_windows(const Report& report, const InstanceKey& key, const Instance& instance) {
+  const std::int64_t second = clock_.steady().ms / 1'000;
+  for (auto& [flag, window] : windows_) {
+    if (!counts_in(window, key, instance)) continue;
+    bool touched = false;
+    for (const PathReport& path : report.paths) {
+      if (path.flag != flag) continue;
+      add_path(window, path, second);
+      touched = true;
+    }
+    for (const flag::ShadowReport& shadow : report.shadow) {
+      if (shadow.flag != flag) continue;
+      window.shadow_compared += shadow.compared;
+      window.shadow_mismatches += shadow.mismatches;
+      touched = true;
+    }
+    if (touched) window.newest = clock_.now();
+  }
+}
+
+void AppMetrics::add_path(Window& window, const PathReport& path, std::int64_t second) {
+  const auto key = std::make_pair(path.path, path.context);
+  if (window.series.size() >= limits_.series_max && !window.series.contains(key)) {
+    ++dropped_;
+    return;
+  }
+  Series& series = window.series[key];
+  series.write = series.write || path.write;
+  SideSeries& side = series.sides[index_of(path.side)];
+  add(side.counts, path.counts);
+  side.fallbacks += path.fallbacks;
+  side.user_errors += path.user_errors;
+  side.latency.merge(path.latency);
+  add_second(side, path, second, limits_.blocks_max);
+}
+
+void AppMetrics::add_second(SideSeries& series, const PathReport& path, std::int64_t second,
+                            std::size_t blocks_max) {
+  if (series.seconds.empty() || series.seconds.back().second != second) {
+    series.seconds.push_back({second, 0, 0, {}});
+    if (series.seconds.size() > blocks_max) series.seconds.pop_front();
+  }
+  Second& block = series.seconds.back();
+  block.attempts += path.counts.attempts;
+  block.errors += path.counts.errors();
+  auto old = std::move(block.latency);
+  block.latency.clear();
+  auto at = old.begin();
+  for (const auto& [bucket, count] : path.latency.buckets()) {
+    while (at != old.end() && at->first < bucket) block.latency.push_back(*at++);
+    const auto before = at != old.end() && at->first == bucket ? (at++)->second : 0U;
+    block.latency.emplace_back(bucket, before + static_cast<std::uint32_t>(count));
+  }
+  block.latency.insert(block.latency.end(), at, old.end());
+}
+
+void AppMetrics::add_breakers(const Report& report, const InstanceKey& key, const Instance& instance) {
+  for (const flag::BreakerReport& breaker : report.breakers) {
+    const auto found = windows_.find(breaker.flag);
+    if (found == windows_.end()) continue;
+    Window& window = found->second;
+    const auto name = std::make_pair(key, breaker.path);
+    const bool known = window.breakers.contains(name);
+    if (!known && window.breakers.size() >= limits_.breakers_max) {
+      ++dropped_;
+      continue;
+    }
+    Breaker& state = window.breakers[name];
+    // Trips that an instance brings along from before the mark are not this window's.
+    if (!known && instance.number < window.known_before) state.trips_before = breaker.trips;
+    if (breaker.trips < state.trips) state.trips_before = 0;  // a new life counts from zero
+    state.open = breaker.open;
+    state.cause = breaker.cause;
+    state.trips = breaker.trips;
+  }
+}
+
+void AppMetrics::begin(Window& window, std::uint64_t mark) {
+  auto breakers = std::move(window.breakers);
+  window = Window{};
+  window.mark = mark;
+  window.since = clock_.now();
+  window.known_before = next_number_;
+  window.breakers = std::move(breakers);
+  for (auto& [name, breaker] : window.breakers) breaker.trips_before = breaker.trips;
+}
+
+Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64_t mark,
+                                              const std::vector<std::string>& excluded) {
+  const std::lock_guard guard(mutex_);
+  auto found = windows_.find(flag);
+  const bool made = found == windows_.end();
+  if (made) {
+    if (windows_.size() >= limits_.flags_max) {
+      windows_.erase(std::min_element(windows_.begin(), windows_.end(), [](const auto& a, const auto& b) {
+        return a.second.asked < b.second.asked;
+      }));
+    }
+    found = windows_.try_emplace(std::string(flag)).first;
+  }
+  Window& window = found->second;
+  if (made || window.mark != mark) begin(window, mark);
+  window.asked = clock_.steady();
+  rollout::AppWindow out;
+  out.mark = window.mark;
+  out.since = window.since;
+  out.newest = window.newest;
+  out.shadow_compared = window.shadow_compared;
+  out.shadow_mismatches = window.shadow_mismatches;
+  fill_paths(out, window, excluded);
+  fill_breakers(out, window);
+  out.instances = instances_locked();
+  return out;
+}
+
+void AppMetrics::fill_paths(rollout::AppWindow& out, const Window& window,
+                            const std::vector<std::string>& excluded) const {
+  using Blocks = std::map<std::int64_t, rollout::Block>;
+  std::map<std::string, std::pair<rollout::PathStats, std::array<Blocks, 2>>> paths;
+  std::map<std::string, rollout::ContextStats> contexts;
+  for (const auto& [key, series] : window.series) {
+    const auto& [path, context] = key;
+    rollout::ContextStats& of_context = contexts[context];
+    of_context.context = context;
+    of_context.legacy += series.sides[0].counts.attempts;
+    of_context.fresh += series.sides[1].counts.attempts;
+    if (std::find(excluded.begin(), excluded.end(), context) != excluded.end()) continue;
+    auto& [stats, blocks] = paths[path];
+    stats.path = path;
+    stats.write = stats.write || series.write;
+    for (const std::size_t i : {0U, 1U}) {
+      const SideSeries& from = series.sides[i];
+      rollout::SideStats& to = i == 0 ? stats.legacy : stats.fresh;
+      add(to.counts, from.counts);
+      to.fallbacks += from.fallbacks;
+      to.user_errors += from.user_errors;
+      to.latency.merge(from.latency);
+      for (const Second& second : from.seconds) {
+        rollout::Block& block = blocks[i][second.second];
+        block.attempts += second.attempts;
+        block.errors += second.errors;
+        for (const auto& [bucket, count] : second.latency) block.latency.add_bucket(bucket, count);
+      }
+    }
+  }
+  for (auto& [name, entry] : paths) {
+    for (const std::size_t i : {0U, 1U}) {
+      Blocks& blocks = entry.second[i];
+      while (blocks.size() > limits_.blocks_max) blocks.erase(blocks.begin());
+      auto& to = (i == 0 ? entry.first.legacy : entry.first.fresh).blocks;
+      for (auto& [second, block] : blocks) to.push_back(std::move(block));
+    }
+    out.paths.push_back(std::move(entry.first));
+  }
+  for (auto& [name, context] : contexts) out.contexts.push_back(std::move(context));
+}
+
+void AppMetrics::fill_breakers(rollout::AppWindow& out, const Window& window) const {
+  for (const auto& [name, breaker] : window.breakers) {
+    const std::uint64_t trips = breaker.trips - std::min(breaker.trips, breaker.trips_before);
+    if (!breaker.open && trips == 0) continue;
+    out.breakers.push_back({name.second, name.first.second, breaker.cause, breaker.open, trips});
+  }
+}
+
+std::vector<rollout::InstanceInfo> AppMetrics::instances_locked() const {
+  std::vector<rollout::InstanceInfo> all;
+  all.reserve(instances_.size());
+  for (const auto& [key, instance] : instances_) {
+    all.push_back(instance.info);
+    all.back().connected = is_connected(instance);
+  }
+  return all;
+}
+
+std::vector<rollout::InstanceInfo> AppMetrics::instances() const {
+  const std::lock_guard guard(mutex_);
+  return instances_locked();
+}
+
+std::vector<PathTotal> AppMetrics::path_totals() const {
+  const std::lock_guard guard(mutex_);
+  std::vector<PathTotal> all;
+  for (const auto& [key, total] : totals_) all.push_back(total);
+  return all;
+}
+
+std::vector<EvaluationTotal> AppMetrics::evaluation_totals() const {
+  const std::lock_guard guard(mutex_);
+  std::vector<EvaluationTotal> all;
+  for (const auto& [key, total] : evaluations_) all.push_back(total);
+  return all;
+}
+
+std::uint64_t AppMetrics::reports() const {
+  const std::lock_guard guard(mutex_);
+  return reports_;
+}
+
+std::uint64_t AppMetrics::dropped() const {
+  const std::lock_guard guard(mutex_);
+  return dropped_;
+}
+
+}  // namespace poundlock::telemetry
