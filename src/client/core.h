@@ -1,0 +1,77 @@
+// The heart of a client, shared by Client, Routers and the session's threads: which view holds, what was
+// counted, which breakers exist. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/recorder.h"
+#include "client/thread_state.h"
+#include "client/view.h"
+#include "flag/report.h"
+#include "poundlock/client.h"
+
+namespace poundlock::client {
+
+enum class Offer { kApplied, kSame, kRefused };
+
+class Core {
+ public:
+  explicit Core(ClientOptions options);
+
+  const ClientOptions& options() const { return options_; }
+
+  // Hot path. The answer refers into the calling thread's view: use it before this thread evaluates again.
+  Evaluated evaluate(std::string_view key, const Context& context);
+
+  // A document from the server or the disk. Refused: invalid, over a limit, or older than the one in use;
+  // the last good one stays. kSame: exactly the revision in use.
+  Offer offer(std::string_view document, bool from_disk = false);
+  void set_overrides(const Overrides& overrides);
+  void load_cache();        // options().cache_file, where there is one
+  void save_cache() const;  // the snapshot in use
+
+  flag::Revision applied() const;
+  bool ready() const;
+  bool wait_until_ready(std::chrono::milliseconds limit);
+
+  Recorder& recorder() { return recorder_; }
+  // Asked at each report; false: its owner is gone and it is forgotten. At most 1,000.
+  using BreakerSource = std::function<bool(std::vector<flag::BreakerReport>&)>;
+  void add_breakers(BreakerSource source);
+  flag::Report report();  // everything since the last delivered one; one thread only
+
+  // Session's word on the connection.
+  void set_connected(bool connected);
+  void set_frozen(bool frozen) { frozen_.store(frozen); }
+  void note_trouble(std::string text) const;
+  ClientStatus status() const;
+
+ private:
+  void publish(std::shared_ptr<const View> view);  // mutex_ held
+  ThreadState& thread_state();
+
+  const ClientOptions options_;
+  const std::uint64_t id_;  // tells clients apart in a thread's own list, never used twice
+  mutable std::mutex mutex_;
+  std::shared_ptr<const View> view_;
+  Overrides overrides_;
+  std::string document_;  // of the snapshot in use, for the disk
+  std::vector<std::shared_ptr<ThreadState>> threads_;  // ours alone once the thread has ended
+  std::vector<BreakerSource> breakers_;
+  mutable std::string last_error_;
+  std::uint64_t refused_ = 0;
+  bool connected_ = false;
+  std::atomic<bool> frozen_{false};
+  std::atomic<std::uint64_t> version_{1};
+  std::uint64_t sequence_ = 0;
+  Recorder recorder_;
+};
+
+}  // namespace poundlock::client

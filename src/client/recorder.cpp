@@ -1,0 +1,142 @@
+#include "client/recorder.h"
+
+#include <functional>
+#include <thread>
+
+namespace poundlock::client {
+
+namespace {
+
+constexpr const char* kOther = "other";
+
+void count(flag::Counts& counts, const Failure* failure) {
+  ++counts.attempts;
+  if (failure == nullptr) return;
+  switch (failure->kind) {
+    case FailureKind::kTimeout: ++counts.timeouts; return;
+    case FailureKind::kDeadlock: ++counts.deadlocks; return;
+    case FailureKind::kConnection: ++counts.connection; return;
+    case FailureKind::kOther: ++counts.other; return;
+  }
+}
+
+}  // namespace
+
+Recorder::Shard& Recorder::shard() {
+  static thread_local const std::size_t mine = std::hash<std::thread::id>{}(std::this_thread::get_id());
+  return shards_[(mine * 0x9E3779B97F4A7C15ULL >> 32) % shards_.size()];
+}
+
+flag::PathReport& Recorder::row(Tables& tables, const PathKey& key) {
+  auto found = tables.paths.find(key);
+  if (found != tables.paths.end()) return found->second;
+  PathKey kept = key;
+  if (tables.paths.size() >= kRowsMax) {
+    kept.context = kOther;
+    // A caller that makes up path names would otherwise still grow the table.
+    if (tables.paths.size() >= 2 * kRowsMax) kept.path = kOther;
+  }
+  flag::PathReport& report = tables.paths[kept];
+  report.flag = kept.flag;
+  report.path = kept.path;
+  report.side = kept.side == Side::kNew ? flag::Side::kNew : flag::Side::kLegacy;
+  report.write = kept.write;
+  report.context = kept.context;
+  return report;
+}
+
+std::uint64_t& Recorder::row(Tables& tables, const EvaluationKey& key) {
+  auto found = tables.evaluations.find(key);
+  if (found != tables.evaluations.end()) return found->second;
+  EvaluationKey kept = key;
+  if (tables.evaluations.size() >= kRowsMax) {
+    kept.context = kOther;
+    if (tables.evaluations.size() >= 2 * kRowsMax) kept.flag = kOther;
+  }
+  return tables.evaluations[kept];
+}
+
+void Recorder::attempt(const PathKey& key, std::uint64_t latency_us, const Failure* failure) {
+  Shard& mine = shard();
+  std::lock_guard lock(mine.mutex);
+  flag::PathReport& report = row(mine.tables, key);
+  count(report.counts, failure);
+  report.latency.add(latency_us);
+}
+
+void Recorder::fallback(const PathKey& key) {
+  Shard& mine = shard();
+  std::lock_guard lock(mine.mutex);
+  ++row(mine.tables, key).fallbacks;
+}
+
+void Recorder::user_error(const PathKey& key) {
+  Shard& mine = shard();
+  std::lock_guard lock(mine.mutex);
+  ++row(mine.tables, key).user_errors;
+}
+
+void Recorder::evaluations(const EvaluationKey& key, std::uint64_t added) {
+  Shard& mine = shard();
+  std::lock_guard lock(mine.mutex);
+  row(mine.tables, key) += added;
+}
+
+void Recorder::shadow(const std::string& flag, const std::string& path, Shadow what) {
+  Shard& mine = shard();
+  std::lock_guard lock(mine.mutex);
+  auto& table = mine.tables.shadow;
+  const bool full = table.size() >= kRowsMax && !table.contains({flag, path});
+  flag::ShadowReport& report = table[{flag, full ? std::string(kOther) : path}];
+  report.flag = flag;
+  report.path = full ? kOther : path;
+  if (what == Shadow::kSkipped) {
+    ++report.skipped;
+    return;
+  }
+  ++report.compared;
+  if (what == Shadow::kDifferent) ++report.mismatches;
+}
+
+void Recorder::merge(Tables& into, const Tables& from) {
+  for (const auto& [key, report] : from.paths) {
+    flag::PathReport& total = row(into, key);
+    total.counts.attempts += report.counts.attempts;
+    total.counts.timeouts += report.counts.timeouts;
+    total.counts.deadlocks += report.counts.deadlocks;
+    total.counts.connection += report.counts.connection;
+    total.counts.other += report.counts.other;
+    total.fallbacks += report.fallbacks;
+    total.user_errors += report.user_errors;
+    total.latency.merge(report.latency);
+  }
+  for (const auto& [key, added] : from.evaluations) row(into, key) += added;
+  for (const auto& [key, report] : from.shadow) {
+    flag::ShadowReport& total = into.shadow[key];
+    total.flag = report.flag;
+    total.path = report.path;
+    total.compared += report.compared;
+    total.mismatches += report.mismatches;
+    total.skipped += report.skipped;
+  }
+}
+
+void Recorder::collect(flag::Report& report) {
+  for (Shard& shard : shards_) {
+    Tables taken;
+    {
+      std::lock_guard lock(shard.mutex);
+      std::swap(taken, shard.tables);
+    }
+    merge(undelivered_, taken);
+  }
+  for (const auto& [key, row] : undelivered_.paths) report.paths.push_back(row);
+  for (const auto& [key, count] : undelivered_.evaluations) {
+    report.evaluations.push_back({key.flag, key.variant, key.reason, key.context, count});
+  }
+  for (const auto& [key, row] : undelivered_.shadow) report.shadow.push_back(row);
+}
+
+void Recorder::delivered() { undelivered_ = {}; }
+
+}  // namespace poundlock::client

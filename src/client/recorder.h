@@ -1,0 +1,70 @@
+// What happened since the last report: attempts by path, evaluations by variant, shadow comparisons,
+// breakers. Writers add under the lock of one of several shards, so that threads seldom meet; one reader
+// collects. What could not be delivered is kept and merged into the next report. Bounded: beyond
+// kRowsMax different rows a row's context becomes "other". Thread-safe.
+#pragma once
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "flag/report.h"
+#include "poundlock/outcome.h"
+
+namespace poundlock::client {
+
+class Recorder {
+ public:
+  static constexpr std::size_t kRowsMax = 200;  // of each kind in each shard; keeps a report under its 1 MiB
+
+  struct PathKey {
+    std::string flag;
+    std::string path;
+    Side side = Side::kLegacy;
+    bool write = false;
+    std::string context;
+    auto operator<=>(const PathKey&) const = default;
+  };
+  struct EvaluationKey {
+    std::string flag;
+    std::string variant;
+    std::string reason;
+    std::string context;
+    auto operator<=>(const EvaluationKey&) const = default;
+  };
+  enum class Shadow { kEqual, kDifferent, kSkipped };
+
+  void attempt(const PathKey& key, std::uint64_t latency_us, const Failure* failure);
+  void fallback(const PathKey& key);
+  void user_error(const PathKey& key);
+  void evaluations(const EvaluationKey& key, std::uint64_t count);
+  void shadow(const std::string& flag, const std::string& path, Shadow what);
+
+  // Moves everything since the last call behind what is still undelivered, and writes all of it into
+  // `report`. One thread only.
+  void collect(flag::Report& report);
+  void delivered();  // forgets what the last collect() wrote
+
+ private:
+  struct Tables {
+    std::map<PathKey, flag::PathReport> paths;
+    std::map<EvaluationKey, std::uint64_t> evaluations;
+    std::map<std::pair<std::string, std::string>, flag::ShadowReport> shadow;
+  };
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    Tables tables;
+  };
+  Shard& shard();
+  static flag::PathReport& row(Tables& tables, const PathKey& key);
+  static std::uint64_t& row(Tables& tables, const EvaluationKey& key);
+  static void merge(Tables& into, const Tables& from);
+
+  std::array<Shard, 8> shards_;
+  Tables undelivered_;  // touched by the collecting thread only
+};
+
+}  // namespace poundlock::client

@@ -1,0 +1,42 @@
+// What evaluations read: a snapshot, the local overrides that still hold, and the rollouts that were seen
+// complete. Immutable once published; each thread keeps a copy of the pointer.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "client/override_file.h"
+#include "flag/snapshot.h"
+
+namespace poundlock::client {
+
+struct View {
+  std::shared_ptr<const flag::Snapshot> snapshot;  // null before the first one
+  bool from_disk = false;
+  Overrides overrides;                             // without those of completed rollouts
+  // Rollout keys (without ".stage") whose last word was `complete`: from closing on a missing key must
+  // not bring back a side that is about to be dropped. Only another word for the key takes one out.
+  std::set<std::string, std::less<>> completed;
+};
+
+// The view that follows `previous` when a snapshot or the overrides changed.
+std::shared_ptr<const View> next_view(const View& previous, std::shared_ptr<const flag::Snapshot> snapshot,
+                                      bool from_disk, const Overrides& overrides);
+
+struct Evaluated {
+  flag::Reason reason = flag::Reason::kError;
+  flag::ErrorCode error = flag::ErrorCode::kNone;
+  const char* error_text = "";
+  bool overridden = false;
+  const flag::Variant* variant = nullptr;  // null: none, or `name` alone is known
+  std::string_view name;                   // the variant's name; empty: the caller's default holds
+  const flag::CompiledFlag* flag = nullptr;
+};
+
+// Answers refer into the view.
+Evaluated evaluate(const View& view, std::string_view key, const flag::Attributes& attributes,
+                   std::int64_t now_s);
+
+}  // namespace poundlock::client
