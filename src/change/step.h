@@ -35,6 +35,8 @@ struct InStep {
   std::vector<std::string> key;       // quoted key columns; empty where the table has no primary key
   std::string assignment;             // `"new_status" = (...)::character varying(32)`
   std::string out_of_step;            // boolean SQL over one row of the table; never NULL
+  // The same once the new side may be written: neither `up` nor `down` maps one side to the other.
+  std::string out_of_step_open;
   std::string conflicts;              // quoted sequence that counts conflicts; may be empty
   bool operator==(const InStep&) const = default;
 };
@@ -47,7 +49,8 @@ struct Step {
   std::string check;   // kCheck only: "parity", "lint", "paths", "dry_run", "rehearsal"
   std::vector<std::string> sql;
   // One SELECT that returns one boolean: true when the step's whole effect is there. It must not depend
-  // on search_path. Empty for checks, kBackfill and kVerify.
+  // on search_path. Empty for checks, kBackfill and kVerify, and for VACUUM, which leaves no trace that
+  // could be trusted: then the ledger row tells.
   std::string probe;
   // Takes the effect back; idempotent ("IF EXISTS"); run as one transaction, or each by itself where
   // undo_standalone. Empty: nothing to take back.
@@ -55,6 +58,8 @@ struct Step {
   bool undo_standalone = false;
   // Cleans up a half-done standalone step (an INVALID index) before it is tried again.
   std::vector<std::string> repair;
+  // One SELECT that returns one boolean: whether there is such a leftover. Empty: repair always.
+  std::string repair_when;
   std::string relation;     // the table locked, quoted and qualified; may be empty
   std::string lock_mode;    // strongest lock expected on it, as in pg_locks: "AccessExclusiveLock"
   Millis lock_timeout{50};      // how long one try may wait for a lock; 0: does not wait for table locks
