@@ -26,7 +26,8 @@ constexpr std::string_view kSetReturning[] = {
     "unnest"};
 constexpr std::string_view kChanging[] = {
     "clock_timestamp", "currval", "current_database", "current_schemas", "current_setting",
-    "gen_random_bytes", "gen_random_uuid", "inet_client_addr", "inet_server_addr", "lastval", "localtimestamp", "nextval", "now",
+    "gen_random_bytes", "gen_random_uuid", "inet_client_addr", "inet_server_addr", "lastval", "localtimestamp",
+    "nextval", "now",
     "pg_backend_pid", "pg_current_wal_lsn", "pg_sleep", "random", "random_normal", "set_config", "setseed",
     "setval", "statement_timestamp", "timeofday", "transaction_timestamp", "txid_current",
     "pg_current_xact_id", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "uuidv4", "uuidv7",

@@ -147,7 +147,8 @@ class Collector {
     from_all(node.from_clause, node.n_from_clause, scope);
     for (std::size_t i = 0; i < node.n_target_list; ++i) {
       const auto* item = as<PgQuery__ResTarget>(node.target_list[i]);
-      if (item != nullptr && !text_of(item->name).empty()) scope.output_names.emplace_back(text_of(item->name));
+      if (item == nullptr || text_of(item->name).empty()) continue;
+      scope.output_names.emplace_back(text_of(item->name));
     }
     visit_all(node.distinct_clause, node.n_distinct_clause, scope);
     visit_all(node.target_list, node.n_target_list, scope);

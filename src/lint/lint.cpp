@@ -1,0 +1,211 @@
+#include "lint/lint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lint/ignore.h"
+#include "lint/transaction.h"
+#include "schema/text.h"
+
+namespace poundlock::lint {
+namespace {
+
+constexpr std::size_t kTextBytesMax = 400;  // of the offending text that a finding quotes
+
+// Places in one script, for findings that belong to no statement as well.
+class Places {
+ public:
+  explicit Places(std::string_view text) : text_(text) {}
+
+  void locate(Finding& finding, schema::LineColumn begin, schema::LineColumn end, std::size_t begin_offset,
+              std::size_t end_offset) const {
+    finding.line = begin.line;
+    finding.column = begin.column;
+    finding.end_line = end.line;
+    finding.end_column = end.column;
+    finding.text = cut(text_.substr(begin_offset, end_offset - begin_offset));
+    const std::size_t line_begin = begin_offset == 0 ? 0 : text_.rfind('\n', begin_offset - 1) + 1;
+    std::string_view line = text_.substr(line_begin, text_.find('\n', begin_offset) - line_begin);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    finding.source_line = cut(line);
+  }
+
+ private:
+  static std::string cut(std::string_view text) {
+    if (text.size() <= kTextBytesMax) return std::string(text);
+    std::size_t end = kTextBytesMax;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    return std::string(text.substr(0, end)) + "...";
+  }
+
+  std::string_view text_;
+};
+
+Finding finding_of(const Rule& rule, const schema::Statement& statement, Match match, const Places& places) {
+  Finding finding;
+  finding.rule = rule.id;
+  finding.severity = rule.severity;
+  finding.title = rule.title;
+  finding.detail = std::move(match.detail);
+  finding.reason = rule.reason;
+  finding.fix = rule.fix;
+  finding.rewrite = std::move(match.rewrite);
+  const std::size_t size = statement.text().size();
+  const std::size_t begin = std::min(match.range.begin, size);
+  const std::size_t end = std::clamp(match.range.end, begin, size);
+  places.locate(finding, statement.position(begin), statement.position(end), statement.offset() + begin,
+                statement.offset() + end);
+  return finding;
+}
+
+// A statistics view used like a program, as some published guides show it.
+bool is_monitoring_view(std::string_view word) {
+  return word.starts_with("pg_stat_") || word.starts_with("pg_statio_") || word == "pg_locks";
+}
+
+Finding syntax_finding(const Error& error, std::string_view text, const Places& places) {
+  Finding finding;
+  finding.rule = "syntax";
+  finding.title = "PostgreSQL cannot read this";
+  finding.detail = error.message;
+  finding.reason =
+      "The statement is refused, and a script that goes on after it leaves half of its work done.";
+  finding.fix =
+      "Correct the statement. Syntax newer than PostgreSQL 15's is not known here, and psql's "
+      "backslash commands are no SQL.";
+  if (!error.where) return finding;
+  const schema::LineColumn at{error.where->line, error.where->column};
+  std::size_t begin = 0;
+  for (int line = 1; line < at.line; ++line) begin = text.find('\n', begin) + 1;
+  begin += schema::byte_of_character(text.substr(begin), static_cast<std::size_t>(at.column - 1));
+  const std::size_t end = std::min(text.find_first_of(" \t\r\n;(),", begin), text.size());
+  const std::string_view word = text.substr(begin, end - begin);
+  const int characters = schema::line_column(word, word.size()).column - 1;
+  places.locate(finding, at, {at.line, at.column + characters}, begin, end);
+  if (is_monitoring_view(word)) {
+    finding.title = "a statistics view is no command";
+    finding.fix = fmt::format("{} is a view: query it, together with pg_locks and pg_blocking_pids().", word);
+    finding.rewrite =
+        "SELECT a.pid, a.state, a.wait_event_type, pg_blocking_pids(a.pid) AS blocked_by, l.mode, l.granted, "
+        "a.query\nFROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND NOT l.granted\n"
+        "WHERE a.datname = current_database() AND a.pid <> pg_backend_pid();";
+  }
+  return finding;
+}
+
+class Linter {
+ public:
+  Linter(const schema::Script& script, std::string file, const Options& options)
+      : script_(script), options_(options), places_(script.text), ignores_(ignore_comments(script)) {
+    report_.file = std::move(file);
+    report_.statements = script.statements.size() + script.errors.size();
+  }
+
+  Report run() && {
+    for (const Error& error : script_.errors) add(syntax_finding(error, script_.text, places_));
+    for (const IgnoreComment& ignore : ignores_)
+      if (!ignore.problem.empty() && !report_.truncated) add(ignore_finding(ignore));
+    ScriptState state(options_);
+    for (std::size_t i = 0; i < script_.statements.size(); ++i) {
+      const schema::Statement& statement = script_.statements[i];
+      Context context{.script = script_, .statement = statement, .options = options_};
+      state.fill(context);
+      context.following = std::span(script_.statements).subspan(i + 1);
+      for (const Rule* rule : all_rules()) apply(*rule, context, i);
+      state.after(statement);
+    }
+    std::ranges::stable_sort(report_.findings, [](const Finding& a, const Finding& b) {
+      return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+    });
+    return std::move(report_);
+  }
+
+ private:
+  void apply(const Rule& rule, const Context& context, std::size_t index) {
+    if (std::ranges::find(options_.disabled, rule.id) != options_.disabled.end()) return;
+    if (rule.once && reported_.contains(rule.id)) return;
+    for (Match& match : rule.check(context)) {
+      Finding finding = finding_of(rule, context.statement, std::move(match), places_);
+      if (const IgnoreComment* ignore = ignored_by(rule.id, index)) {
+        if (report_.ignored.size() < kFindingsMax)
+          report_.ignored.push_back({located(std::move(finding)), ignore->why});
+      } else {
+        add(std::move(finding));
+        reported_.insert(rule.id);
+        if (rule.once) return;
+      }
+    }
+  }
+
+  const IgnoreComment* ignored_by(std::string_view rule, std::size_t statement) const {
+    for (const IgnoreComment& ignore : ignores_)
+      if (ignore.problem.empty() && ignore.statement == statement &&
+          std::ranges::find(ignore.rules, rule) != ignore.rules.end())
+        return &ignore;
+    return nullptr;
+  }
+
+  Finding ignore_finding(const IgnoreComment& ignore) const {
+    Finding finding;
+    finding.rule = "ignore_comment";
+    finding.title = "this comment takes nothing back";
+    finding.detail = ignore.problem;
+    finding.reason = "Whoever reads it believes that somebody has looked at the risk.";
+    finding.fix =
+        "Write -- poundlock: ignore RULE reason, in front of the statement or behind it on its line.";
+    places_.locate(finding, schema::line_column(script_.text, ignore.range.begin),
+                   schema::line_column(script_.text, ignore.range.end), ignore.range.begin, ignore.range.end);
+    return finding;
+  }
+
+  Finding located(Finding finding) const {
+    finding.file = report_.file;
+    return finding;
+  }
+
+  void add(Finding finding) {
+    if (report_.findings.size() == kFindingsMax) {
+      report_.truncated = true;
+      return;
+    }
+    report_.findings.push_back(located(std::move(finding)));
+  }
+
+  const schema::Script& script_;
+  const Options& options_;
+  Places places_;
+  std::vector<IgnoreComment> ignores_;
+  std::set<std::string_view> reported_;
+  Report report_;
+};
+
+}  // namespace
+
+const char* to_string(Severity severity) {
+  return severity == Severity::kError ? "error" : "warning";
+}
+
+const Rule* find_rule(std::string_view id) {
+  for (const Rule* rule : all_rules())
+    if (rule->id == id) return rule;
+  return nullptr;
+}
+
+std::size_t Report::errors() const {
+  return static_cast<std::size_t>(std::ranges::count(findings, Severity::kError, &Finding::severity));
+}
+
+Report lint(std::string_view sql, std::string file, const Options& options) {
+  const auto script = schema::parse_script(sql);
+  if (script) return Linter(*script, std::move(file), options).run();
+  Report report;
+  report.file = std::move(file);
+  Finding finding = syntax_finding(script.error(), sql, Places(sql));
+  finding.file = report.file;
+  report.findings.push_back(std::move(finding));
+  return report;
+}
+
+}  // namespace poundlock::lint

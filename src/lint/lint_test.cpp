@@ -1,0 +1,206 @@
+#include "lint/lint.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+#include "lint/render.h"
+#include "lint/types.h"
+
+namespace poundlock::lint {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+std::vector<std::string> rules_of(std::string_view sql, const Options& options = {}) {
+  std::vector<std::string> rules;
+  for (const Finding& finding : lint(sql, "t.sql", options).findings) rules.push_back(finding.rule);
+  return rules;
+}
+
+constexpr std::string_view kTimeouts = "SET lock_timeout = '50ms'; SET statement_timeout = '5s';\n";
+
+std::string with_timeouts(std::string_view sql) {
+  return std::string(kTimeouts) + std::string(sql);
+}
+
+TEST(Lint, ASafeRolloutHasNoFinding) {
+  EXPECT_THAT(
+      rules_of(with_timeouts("ALTER TABLE orders ADD COLUMN new_status varchar(32);\n"
+                             "CREATE INDEX CONCURRENTLY i ON orders (new_status);\n"
+                             "ALTER TABLE orders ADD CONSTRAINT c CHECK (new_status IS NOT NULL) NOT VALID;\n"
+                             "ALTER TABLE orders VALIDATE CONSTRAINT c;\n"
+                             "ALTER TABLE orders ALTER COLUMN new_status SET NOT NULL;\n"
+                             "ALTER TABLE orders DROP CONSTRAINT c;\n"
+                             "ALTER TABLE orders ALTER COLUMN new_status SET DEFAULT 'pending';\n"
+                             "VACUUM (ANALYZE) orders;\n")),
+      IsEmpty());
+  EXPECT_THAT(rules_of(""), IsEmpty());
+}
+
+TEST(Lint, PlacesFindingsByCharacters) {
+  const Report report =
+      lint(with_timeouts("  /* ü */ ALTER TABLE orders\n    ALTER status SET NOT NULL;"), "t.sql");
+  ASSERT_EQ(report.findings.size(), 1U);
+  const Finding& finding = report.findings[0];
+  EXPECT_EQ(finding.rule, "set_not_null");
+  EXPECT_EQ(finding.line, 3);
+  EXPECT_EQ(finding.column, 18);
+  EXPECT_EQ(finding.end_column, 30);
+  EXPECT_EQ(finding.text, "SET NOT NULL");
+  EXPECT_EQ(finding.source_line, "    ALTER status SET NOT NULL;");
+}
+
+TEST(Lint, FollowsTransactions) {
+  const std::string_view concurrent = "CREATE INDEX CONCURRENTLY i ON t (a);";
+  EXPECT_THAT(rules_of(concurrent), IsEmpty());
+  EXPECT_THAT(rules_of(concurrent, {.in_transaction = true}), ElementsAre("concurrently_in_transaction"));
+  EXPECT_THAT(rules_of("BEGIN; ROLLBACK; CREATE INDEX CONCURRENTLY i ON t (a);"), IsEmpty());
+  EXPECT_THAT(rules_of("BEGIN; SAVEPOINT s; ROLLBACK TO s; CREATE INDEX CONCURRENTLY i ON t (a);"),
+              ElementsAre("concurrently_in_transaction"));
+}
+
+TEST(Lint, FollowsTimeouts) {
+  const std::string_view add = "ALTER TABLE t ADD COLUMN a int;";
+  const auto after = [&](std::string_view before) {
+    return rules_of(std::string(before) + std::string(add));
+  };
+  EXPECT_THAT(after(kTimeouts), IsEmpty());
+  EXPECT_THAT(after(std::string(kTimeouts) + "RESET ALL;"), ElementsAre("missing_timeouts"));
+  EXPECT_THAT(after(std::string(kTimeouts) + "SET lock_timeout TO DEFAULT;"),
+              ElementsAre("missing_timeouts"));
+  // A rollback takes a session's SET back.
+  EXPECT_THAT(after("BEGIN; " + std::string(kTimeouts) + "ROLLBACK;"), ElementsAre("missing_timeouts"));
+  EXPECT_THAT(after("BEGIN; " + std::string(kTimeouts) + "COMMIT;"), IsEmpty());
+  EXPECT_THAT(rules_of(add, {.timeouts_supplied = true}), IsEmpty());
+  EXPECT_THAT(rules_of("ALTER TABLE t ADD a int; ALTER TABLE t ADD b int;"), ElementsAre("missing_timeouts"));
+}
+
+TEST(Lint, TablesOfTheScriptAreNew) {
+  EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON app.t (a);"), IsEmpty());
+  EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON t (a);"), IsEmpty());
+  EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON other.t (a);"),
+              Contains("index_not_concurrent"));
+  EXPECT_THAT(rules_of("SELECT 1 AS a INTO t; CREATE INDEX i ON t (a);"), IsEmpty());
+  EXPECT_THAT(rules_of("BEGIN; CREATE TABLE t (a int); ROLLBACK; CREATE INDEX i ON t (a);"),
+              Contains("index_not_concurrent"));
+}
+
+TEST(Lint, IgnoresWithAReason) {
+  const auto ignored = [](std::string_view sql) { return lint(sql, "t.sql", {.timeouts_supplied = true}); };
+  for (const char* sql :
+       {"-- poundlock: ignore truncate scratch data only\nTRUNCATE t;",
+        "TRUNCATE t; -- poundlock: ignore truncate scratch data only",
+        "TRUNCATE /* poundlock: ignore truncate scratch data only */ t;",
+        "SELECT 1;\n-- poundlock: ignore cascade, truncate scratch data only\n\nTRUNCATE t;"}) {
+    const Report report = ignored(sql);
+    EXPECT_THAT(report.findings, IsEmpty()) << sql;
+    ASSERT_EQ(report.ignored.size(), 1U) << sql;
+    EXPECT_EQ(report.ignored[0].why, "scratch data only");
+  }
+  EXPECT_EQ(ignored("-- poundlock: ignore truncate fine\nSELECT 1; TRUNCATE t;").findings.size(), 1U);
+  for (const char* sql : {"-- poundlock: ignore truncate\nTRUNCATE t;",
+                          "-- poundlock: ignore no_such_rule because\nTRUNCATE t;",
+                          "-- poundlock: allow truncate because\nTRUNCATE t;"}) {
+    const Report report = ignored(sql);
+    ASSERT_EQ(report.findings.size(), 2U) << sql;
+    EXPECT_EQ(report.findings[0].rule, "ignore_comment");
+    EXPECT_EQ(report.findings[1].rule, "truncate");
+  }
+}
+
+TEST(Lint, UsesTheCatalogForTypes) {
+  schema::Catalog catalog;
+  schema::Table table;
+  table.schema = "public";
+  table.name = "orders";
+  table.columns = {{.attnum = 1, .name = "status", .type = "character varying(32)"},
+                   {.attnum = 2, .name = "total", .type = "numeric(10,2)"},
+                   {.attnum = 3, .name = "at", .type = "timestamp(3) without time zone"}};
+  catalog.tables = {table};
+  const auto fires = [&](std::string_view action) {
+    const std::string sql = "ALTER TABLE orders ALTER " + std::string(action);
+    return !rules_of(sql, {.timeouts_supplied = true, .catalog = &catalog}).empty();
+  };
+  EXPECT_FALSE(fires("status TYPE varchar(64)"));
+  EXPECT_FALSE(fires("status TYPE text"));
+  EXPECT_FALSE(fires("status TYPE text USING status::text"));
+  EXPECT_FALSE(fires("status TYPE varchar"));
+  EXPECT_TRUE(fires("status TYPE varchar(16)"));
+  EXPECT_TRUE(fires("status TYPE text COLLATE \"C\""));
+  EXPECT_TRUE(fires("status TYPE text USING upper(status)"));
+  EXPECT_TRUE(fires("status TYPE int USING status::int"));
+  EXPECT_FALSE(fires("total TYPE numeric(12,2)"));
+  EXPECT_FALSE(fires("total TYPE numeric"));
+  EXPECT_TRUE(fires("total TYPE numeric(12,4)"));
+  EXPECT_FALSE(fires("at TYPE timestamp(6)"));
+  EXPECT_TRUE(fires("at TYPE timestamptz"));
+}
+
+TEST(Lint, ReportsWhatItCannotRead) {
+  const Report report = lint("SELECT 1;\nALTER TABEL t;\nTRUNCATE t;", "t.sql", {.timeouts_supplied = true});
+  ASSERT_EQ(report.findings.size(), 2U);
+  EXPECT_EQ(report.findings[0].rule, "syntax");
+  EXPECT_EQ(report.findings[0].line, 2);
+  EXPECT_EQ(report.findings[0].text, "TABEL");
+  EXPECT_EQ(report.findings[1].rule, "truncate");
+  EXPECT_THAT(rules_of(std::string("SELECT '\0'", 10)), ElementsAre("syntax"));
+}
+
+TEST(Lint, IsBounded) {
+  std::string sql;
+  for (int i = 0; i < 1'500; ++i) sql += "TRUNCATE t;\n";
+  const Report report = lint(sql, "t.sql", {.timeouts_supplied = true});
+  EXPECT_EQ(report.findings.size(), kFindingsMax);
+  EXPECT_TRUE(report.truncated);
+}
+
+TEST(Render, TextUnderlinesTheOffendingText) {
+  const Report report = lint("SELECT 'ü'; TRUNCATE orders;\n", "m/1.sql", {.timeouts_supplied = true});
+  const std::string text = render_text({&report, 1}, false);
+  EXPECT_THAT(text, testing::StartsWith("m/1.sql:1:22: error: TRUNCATE (table orders) [truncate]\n"
+                                        "     1 | SELECT 'ü'; TRUNCATE orders;\n"
+                                        "       |                      ^^^^^^\n"
+                                        "       why: "));
+  EXPECT_THAT(text, testing::EndsWith("1 error, 0 warnings in 2 statements\n"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(render_text({&report, 1}, true), HasSubstr("\x1b[31m"));
+  const Report evil = lint("TRUNCATE \"a\x1b[2Jb\";", "t.sql", {.timeouts_supplied = true});
+  EXPECT_THAT(render_text({&evil, 1}, false), Not(HasSubstr("\x1b")));
+}
+
+TEST(Render, JsonSarifAndJunit) {
+  const Report report = lint("-- poundlock: ignore truncate it is empty\nTRUNCATE a;\nTRUNCATE \"<b>&\";\n",
+                             "my file.sql", {.timeouts_supplied = true});
+  const auto json = boost::json::parse(render_json({&report, 1}));
+  EXPECT_EQ(json.at("errors").to_number<int>(), 1);
+  const auto& file = json.at("files").at(0);
+  EXPECT_EQ(file.at("findings").at(0).at("rule").as_string(), "truncate");
+  EXPECT_EQ(file.at("findings").at(0).at("line").to_number<int>(), 3);
+  EXPECT_EQ(file.at("ignored").at(0).at("why").as_string(), "it is empty");
+
+  const auto sarif = boost::json::parse(render_sarif({&report, 1}, "1.2.3"));
+  EXPECT_EQ(sarif.at("version").as_string(), "2.1.0");
+  const auto& run = sarif.at("runs").at(0);
+  EXPECT_EQ(run.at("tool").at("driver").at("version").as_string(), "1.2.3");
+  EXPECT_EQ(run.at("tool").at("driver").at("rules").as_array().size(), all_rules().size() + 2);
+  const auto& result = run.at("results").at(0);
+  EXPECT_EQ(result.at("locations").at(0).at("physicalLocation").at("artifactLocation").at("uri").as_string(),
+            "my%20file.sql");
+  EXPECT_EQ(
+      result.at("locations").at(0).at("physicalLocation").at("region").at("startColumn").to_number<int>(),
+      10);
+  EXPECT_EQ(run.at("results").at(1).at("suppressions").at(0).at("justification").as_string(), "it is empty");
+
+  const std::string junit = render_junit({&report, 1});
+  EXPECT_THAT(junit, HasSubstr("<testcase classname=\"my file.sql\" name=\"cascade\"/>"));
+  EXPECT_THAT(junit, HasSubstr("failures=\"1\""));
+  EXPECT_THAT(junit, HasSubstr("&lt;b&gt;&amp;"));
+}
+
+}  // namespace
+}  // namespace poundlock::lint

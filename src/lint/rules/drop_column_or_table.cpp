@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "lint/rule.h"
+#include "schema/tree.h"
+
+namespace poundlock::lint {
+namespace {
+
+std::vector<Match> check(const Context& context) {
+  std::vector<Match> matches;
+  each_action(context, [&](const Action& action) {
+    if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn) return;
+    matches.push_back(
+        {action.range,
+         fmt::format("column {} of {}", schema::quote_identifier(action.name), table_text(action.table)),
+         ""});
+  });
+  const auto* drop = schema::as<PgQuery__DropStmt>(context.statement.node());
+  if (drop == nullptr) return matches;
+  const bool table = drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
+  const bool view = drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
+                    drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
+  if (drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
+    return {{{0, context.statement.text().size()}, "a schema", ""}};
+  if (!table && !view) return matches;
+  for (std::size_t i = 0; i < drop->n_objects; ++i) {
+    const auto* list = schema::as<PgQuery__List>(drop->objects[i]);
+    const schema::QualifiedName name =
+        list == nullptr ? schema::QualifiedName{} : schema::name_of(list->items, list->n_items);
+    if (context.is_new(name)) continue;
+    matches.push_back({{0, context.statement.text().size()},
+                       fmt::format("{} {}", table ? "table" : "view", name.to_sql()),
+                       ""});
+  }
+  return matches;
+}
+
+}  // namespace
+
+const Rule& drop_column_or_table() {
+  static const Rule rule{.id = "drop_column_or_table",
+                         .title = "a column, table or schema is dropped",
+                         .reason =
+                             "Whatever still refers to it fails at that moment: a running instance, a view, "
+                             "a function, a report at "
+                             "the end of the month. And the data is gone.",
+                         .fix =
+                             "Drop it in the contract phase of a rollout, when the reference gate has found "
+                             "no reader in the catalog, "
+                             "in functions, statements and sessions for the whole window; in a short "
+                             "transaction of its own. If that "
+                             "is proved otherwise, say so: -- poundlock: ignore drop_column_or_table REASON.",
+                         .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;",
+                                 "DROP VIEW totals;", "DROP SCHEMA app CASCADE;"},
+                         .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
+                                  "DROP INDEX CONCURRENTLY orders_status;",
+                                  "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"
+                                  "ALTER TABLE orders DROP COLUMN legacy_status;"},
+                         .check = check};
+  return rule;
+}
+
+}  // namespace poundlock::lint

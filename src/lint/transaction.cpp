@@ -1,0 +1,113 @@
+#include "lint/transaction.h"
+
+#include "schema/tree.h"
+
+namespace poundlock::lint {
+namespace {
+
+using schema::as;
+using schema::StatementKind;
+using schema::text_of;
+
+// Is it a limit? 0 and '0ms' mean none.
+bool limits(const PgQuery__Node* value) {
+  const auto* constant = as<PgQuery__AConst>(value);
+  if (constant == nullptr) return true;
+  if (constant->val_case == PG_QUERY__A__CONST__VAL_IVAL) return constant->ival->ival != 0;
+  if (constant->val_case != PG_QUERY__A__CONST__VAL_SVAL) return true;
+  const std::string_view text = text_of(constant->sval->sval);
+  return text.find_first_of("123456789") != std::string_view::npos;
+}
+
+}  // namespace
+
+ScriptState::ScriptState(const Options& options) : wrapped_(options.in_transaction) {
+  session_ = current_ = at_begin_ = {options.timeouts_supplied, options.timeouts_supplied};
+}
+
+void ScriptState::fill(Context& context) const {
+  context.begun = begun_;
+  context.in_transaction = begun_ || wrapped_;
+  context.transaction = transaction_;
+  context.lock_timeout = current_.lock;
+  context.statement_timeout = current_.statement;
+  context.created = created_;
+}
+
+void ScriptState::assign(std::string_view name, bool in_force, bool local) {
+  for (const auto& [setting, field] :
+       {std::pair{std::string_view("lock_timeout"), &Timeouts::lock},
+        std::pair{std::string_view("statement_timeout"), &Timeouts::statement}}) {
+    if (!schema::equals_ignoring_case(name, setting)) continue;
+    // SET LOCAL outside a transaction does nothing but warn.
+    if (!local || begun_ || wrapped_) current_.*field = in_force;
+    if (!local) session_.*field = in_force;
+  }
+}
+
+void ScriptState::set(const schema::Statement& statement) {
+  const auto* node = as<PgQuery__VariableSetStmt>(statement.node());
+  if (node == nullptr) return;
+  if (node->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL) {
+    assign("lock_timeout", false, false);
+    return assign("statement_timeout", false, false);
+  }
+  const bool value =
+      node->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE && node->n_args == 1 && limits(node->args[0]);
+  assign(text_of(node->name), value, node->is_local);
+}
+
+// SELECT set_config('lock_timeout', '2s', true)
+void ScriptState::set_config(const schema::Statement& statement) {
+  schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+    const auto* call = as<PgQuery__FuncCall>(message);
+    if (call == nullptr || call->n_args != 3) return true;
+    if (schema::name_of(call->funcname, call->n_funcname).name != "set_config") return true;
+    const auto* name = as<PgQuery__AConst>(call->args[0]);
+    const auto* local = as<PgQuery__AConst>(call->args[2]);
+    if (name == nullptr || name->val_case != PG_QUERY__A__CONST__VAL_SVAL) return true;
+    const bool is_local =
+        local == nullptr || local->val_case != PG_QUERY__A__CONST__VAL_BOOLVAL || local->boolval->boolval;
+    assign(text_of(name->sval->sval), limits(call->args[1]), is_local);
+    return true;
+  });
+}
+
+void ScriptState::end_transaction(bool rolled_back) {
+  if (rolled_back) {
+    session_ = at_begin_;
+    if (created_.size() > created_at_begin_) created_.resize(created_at_begin_);
+  }
+  current_ = session_;
+  transaction_.clear();
+  begun_ = false;
+}
+
+void ScriptState::after(const schema::Statement& statement) {
+  const bool was_open = begun_ || wrapped_;
+  if (was_open) transaction_.push_back(&statement);
+  switch (statement.kind()) {
+    case StatementKind::kBegin:
+      if (begun_) return;
+      begun_ = true;
+      at_begin_ = session_;
+      created_at_begin_ = created_.size();
+      return;
+    case StatementKind::kCommit: return end_transaction(false);
+    case StatementKind::kRollback: return end_transaction(true);
+    case StatementKind::kSet:
+    case StatementKind::kReset: return set(statement);
+    case StatementKind::kSelect: return set_config(statement);
+    default: break;
+  }
+  const PgQuery__Node& node = *statement.node();
+  const PgQuery__RangeVar* created = nullptr;
+  if (const auto* table = as<PgQuery__CreateStmt>(&node)) created = table->relation;
+  if (const auto* query = as<PgQuery__CreateTableAsStmt>(&node)) created = query->into->rel;
+  if (const auto* query = as<PgQuery__SelectStmt>(&node); query != nullptr && query->into_clause != nullptr)
+    created = query->into_clause->rel;
+  // IF NOT EXISTS may have made nothing, but then it is the same script run again on its own table.
+  if (created != nullptr) created_.push_back(schema::name_of(*created));
+}
+
+}  // namespace poundlock::lint

@@ -1,0 +1,38 @@
+// What the statements of a script leave behind for those after them: the open transaction, the time-outs in
+// force, the tables that are new. Used by lint() alone; one script, one thread.
+#pragma once
+
+#include <vector>
+
+#include "lint/context.h"
+
+namespace poundlock::lint {
+
+class ScriptState {
+ public:
+  explicit ScriptState(const Options& options);
+
+  void fill(Context& context) const;  // the state before the next statement
+  void after(const schema::Statement& statement);
+
+ private:
+  struct Timeouts {
+    bool lock = false;
+    bool statement = false;
+  };
+  void set(const schema::Statement& statement);
+  void set_config(const schema::Statement& statement);
+  void assign(std::string_view name, bool in_force, bool local);
+  void end_transaction(bool rolled_back);
+
+  const bool wrapped_;  // the runner's own transaction around the script
+  bool begun_ = false;
+  std::vector<const schema::Statement*> transaction_;
+  Timeouts session_;   // survives the transaction
+  Timeouts current_;   // what holds now: SET LOCAL too
+  Timeouts at_begin_;  // a ROLLBACK takes a SET back
+  std::vector<schema::QualifiedName> created_;
+  std::size_t created_at_begin_ = 0;
+};
+
+}  // namespace poundlock::lint
