@@ -7,13 +7,12 @@
 
 #include "client/context_attributes.h"
 #include "client/core.h"
+#include "client/names.h"
 #include "client/session.h"
 
 namespace poundlock {
 
 namespace {
-
-constexpr std::size_t kNameMax = 200;
 
 std::string default_instance() {
   char host[128] = "host";
@@ -39,9 +38,9 @@ Client::~Client() { close(); }
 
 Client Client::create(ClientOptions options) noexcept {
   if (options.instance.empty()) options.instance = default_instance();
-  for (std::string* name : {&options.instance, &options.service, &options.build}) {
-    name->resize(std::min(name->size(), kNameMax));
-  }
+  options.instance = client::clean_name(options.instance);
+  options.service = client::clean_name(options.service, "application");
+  options.build = client::clean_name(options.build);
   Client made;
   made.core_ = std::make_shared<client::Core>(std::move(options));
   made.core_->load_cache();

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::string_view kContext = "context";
 constexpr std::string_view kTargetingKey = "targetingKey";
-constexpr std::size_t kLabelMax = 100;  // a report's names are bounded
+constexpr std::size_t kLabelMax = 128;  // what a report shows of it
 
 flag::Value to_value(const AttributeValue& value, flag::Scratch& scratch) {
   if (const bool* boolean = std::get_if<bool>(&value)) return flag::Value::boolean(*boolean);

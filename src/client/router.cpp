@@ -3,19 +3,16 @@
 #include <algorithm>
 
 #include "client/context_attributes.h"
+#include "client/names.h"
 #include "client/router_core.h"
 
 namespace poundlock {
 
 namespace client {
 
-namespace {
-constexpr std::size_t kNameMax = 200;  // a report's names are bounded
-}
-
 RouterCore::RouterCore(std::shared_ptr<Core> core, std::string key, RouterOptions options)
     : core_(std::move(core)),
-      key_(key.substr(0, kNameMax)),
+      key_(clean_name(key, "unnamed")),
       stage_key_(key + std::string(flag::kStageSuffix)),
       options_(options),
       shadow_(core_->recorder(), options.shadow_limit) {}
@@ -32,7 +29,7 @@ RouterCore::Choice RouterCore::choose(const Context& context) {
 Breaker& RouterCore::breaker(std::string_view path) {
   auto found = breakers_.find(path);
   if (found != breakers_.end()) return found->second;
-  const std::string name(breakers_.size() < kPathsMax ? path.substr(0, kNameMax) : "other");
+  const std::string name = breakers_.size() < kPathsMax ? clean_name(path, "unnamed") : "other";
   return breakers_.try_emplace(name, options_.breaker).first->second;
 }
 
@@ -42,7 +39,7 @@ Breaker::Answer RouterCore::ask_breaker(std::string_view path) {
 }
 
 Recorder::PathKey RouterCore::key(std::string_view path, Side side, bool write, const std::string& label) const {
-  return {key_, std::string(path.substr(0, kNameMax)), side, write, label};
+  return {key_, clean_name(path, "unnamed"), side, write, label};
 }
 
 void RouterCore::observe(std::string_view path, Side side, bool write, bool probe,
@@ -65,7 +62,7 @@ void RouterCore::count_user_error(std::string_view path, Side side, bool write, 
 }
 
 void RouterCore::post_shadow(std::string_view path, ShadowTask task) {
-  shadow_.post(key_, std::string(path.substr(0, kNameMax)), std::move(task));
+  shadow_.post(key_, clean_name(path, "unnamed"), std::move(task));
 }
 
 void RouterCore::breakers(std::vector<flag::BreakerReport>& reports) {
@@ -90,7 +87,7 @@ Unit Router::begin(const Context& context, UnitOptions options) const noexcept {
   Unit unit;
   const client::RouterCore::Choice choice = core_->choose(context);
   unit.core_ = core_;
-  unit.label_ = client::context_label(context);
+  unit.label_ = client::clean_name(client::context_label(context));
   unit.stage_ = flag::to_string(choice.stage);
   unit.side_ = choice.side;
   unit.in_transaction_ = options.in_transaction;

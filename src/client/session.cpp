@@ -136,7 +136,10 @@ void Session::send_report() {
       speaker_.post("/v1/telemetry", flag::to_json(core_->report()), kCallLimit);
   // Refused or never sent: it goes into the next report. In doubt: to count twice would trip a gate on
   // errors that did not happen, so what may have arrived is let go.
-  const bool surely_not_counted = reply ? !accepted(reply) : reply.error().code == "client.connect";
+  // What the server calls malformed would be refused for ever, and every later figure with it.
+  const bool malformed = reply && (reply->status == 400 || reply->status == 413 || reply->status == 422);
+  const bool surely_not_counted =
+      reply ? !accepted(reply) && !malformed : reply.error().code == "client.connect";
   if (!surely_not_counted) core_->recorder().delivered();
   if (!accepted(reply)) core_->note_trouble(trouble("reporting", reply));
 }

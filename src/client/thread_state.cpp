@@ -1,5 +1,7 @@
 #include "client/thread_state.h"
 
+#include "client/names.h"
+
 namespace poundlock::client {
 
 namespace {
@@ -24,8 +26,8 @@ void ThreadState::adopt(std::shared_ptr<const View> view, std::uint64_t version,
 void ThreadState::count(std::string_view key, const Evaluated& result, std::string_view context,
                         Recorder& recorder) {
   if (result.flag == nullptr) {  // unknown flags are no hot path
-    recorder.evaluations({std::string(key.substr(0, 200)), std::string(result.name),
-                          reason_text(result.overridden, result.reason), std::string(context)},
+    recorder.evaluations({clean_name(key, "unnamed"), clean_name(result.name),
+                          reason_text(result.overridden, result.reason), clean_name(context)},
                          1);
     return;
   }
@@ -53,8 +55,8 @@ void ThreadState::count(std::string_view key, const Evaluated& result, std::stri
     slot.used = true;
     return;
   }
-  recorder.evaluations({std::string(key), std::string(result.name),
-                        reason_text(result.overridden, result.reason), std::string(context)},
+  recorder.evaluations({clean_name(key), clean_name(result.name),
+                        reason_text(result.overridden, result.reason), clean_name(context)},
                        1);
 }
 
@@ -63,7 +65,8 @@ void ThreadState::flush(Recorder& recorder) {
     if (!slot.used) continue;
     const std::uint64_t total = slot.count.load(std::memory_order_relaxed);
     if (total == slot.reported) continue;
-    recorder.evaluations({slot.flag->key, slot.variant, reason_text(slot.overridden, slot.reason), slot.context},
+    recorder.evaluations({clean_name(slot.flag->key), clean_name(slot.variant),
+                          reason_text(slot.overridden, slot.reason), clean_name(slot.context)},
                          total - slot.reported);
     slot.reported = total;
   }

@@ -1,0 +1,216 @@
+// Which snapshot holds: order, refusal, disk, overrides, and that `complete` is not forgotten.
+#include "client/core.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "client/disk_cache.h"
+#include "client/override_file.h"
+#include "flag/rollout_flag.h"
+
+namespace poundlock::client {
+namespace {
+
+using flag::Revision;
+
+std::string document(Revision revision, flag::Stage stage, double percentage = 100) {
+  flag::RolloutFlag rollout;
+  rollout.key = "k";
+  rollout.reached = stage;
+  rollout.percentage = percentage;
+  const auto flags = flag::compile_rollout_flag(rollout);
+  return *flag::snapshot_document(std::vector{*flags}, revision);
+}
+
+std::string empty_document(Revision revision) { return *flag::snapshot_document({}, revision); }
+
+class CoreTest : public ::testing::Test {
+ protected:
+  CoreTest() {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("poundlock-core-" + std::to_string(::getpid()) + "-" +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+  }
+  ~CoreTest() override { std::filesystem::remove_all(folder_); }
+  std::string file(const char* name) const { return (folder_ / name).string(); }
+  static std::string stage(Core& core, const char* key = "k.stage") {
+    return std::string(core.evaluate(key, Context{"user-1", {}}).name);
+  }
+  static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(CoreTest, ObeysNewerSnapshotsOnlyAndANewEpochAboveAll) {
+  Core core({});
+  EXPECT_EQ(stage(core), "");
+  EXPECT_EQ(core.offer(document({1, 5}, flag::Stage::kLive)), Offer::kApplied);
+  EXPECT_EQ(stage(core), "live");
+  EXPECT_EQ(core.offer(document({1, 5}, flag::Stage::kOff)), Offer::kSame);
+  EXPECT_EQ(core.offer(document({1, 4}, flag::Stage::kOff)), Offer::kRefused);
+  EXPECT_EQ(core.offer(document({0, 99}, flag::Stage::kOff)), Offer::kRefused);
+  EXPECT_EQ(stage(core), "live");
+  EXPECT_EQ(core.offer(document({2, 1}, flag::Stage::kOff)), Offer::kApplied);
+  EXPECT_EQ(stage(core), "off");
+  EXPECT_EQ(core.applied(), (Revision{2, 1}));
+  EXPECT_EQ(core.status().refused, 2u);
+}
+
+TEST_F(CoreTest, KeepsTheLastGoodSnapshotWhenABadOneComes) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  EXPECT_EQ(core.offer("{\"flags\": 7}"), Offer::kRefused);
+  EXPECT_EQ(core.offer(std::string(flag::Limits{}.bytes_max + 1, ' ')), Offer::kRefused);
+  EXPECT_EQ(stage(core), "live");
+  EXPECT_NE(core.status().last_error.find("refused"), std::string::npos);
+}
+
+TEST_F(CoreTest, StartsFromTheDiskUntilTheServerSpeaks) {
+  ClientOptions options;
+  options.cache_file = file("cache");
+  {
+    Core core(options);
+    core.offer(document({1, 7}, flag::Stage::kLive));
+    core.save_cache();
+  }
+  Core core(options);
+  core.load_cache();
+  EXPECT_EQ(stage(core), "live");
+  EXPECT_TRUE(core.status().from_disk);
+  EXPECT_EQ(core.offer(document({1, 6}, flag::Stage::kOff)), Offer::kRefused);
+  EXPECT_EQ(core.offer(document({1, 7}, flag::Stage::kLive)), Offer::kApplied) << "the server confirms it";
+  EXPECT_FALSE(core.status().from_disk);
+}
+
+TEST_F(CoreTest, ADamagedCacheIsNotUsed) {
+  ASSERT_TRUE(write_cache(file("cache"), document({1, 7}, flag::Stage::kLive), {1, 7}));
+  std::string text;
+  {
+    std::ifstream in(file("cache"));
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  for (std::size_t cut : {std::size_t{0}, std::size_t{10}, text.size() / 2, text.size() - 1}) {
+    write(file("cache"), text.substr(0, cut));
+    EXPECT_FALSE(read_cache(file("cache"), 1 << 20)) << "cut at " << cut;
+  }
+  text[text.size() - 5] ^= 1;
+  write(file("cache"), text);
+  EXPECT_FALSE(read_cache(file("cache"), 1 << 20));
+  auto none = read_cache(file("absent"), 1 << 20);
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->has_value());
+}
+
+TEST_F(CoreTest, AnOverrideOutranksTheSnapshotUntilClosing) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  core.set_overrides({{"k", "off"}});
+  EXPECT_EQ(stage(core), "off") << "the override of KEY steers KEY.stage too";
+  EXPECT_EQ(stage(core, "k"), "off");
+  core.offer(document({1, 2}, flag::Stage::kRampdown));
+  EXPECT_EQ(stage(core), "off");
+  core.offer(document({1, 3}, flag::Stage::kComplete));
+  EXPECT_EQ(stage(core), "complete") << "legacy is about to be dropped";
+  core.set_overrides({{"k.stage", "off"}});
+  EXPECT_EQ(stage(core), "complete");
+}
+
+TEST_F(CoreTest, AnOverrideWorksWithoutAnySnapshot) {
+  Core core({});
+  core.set_overrides({{"k.stage", "live"}});
+  EXPECT_EQ(stage(core), "live");
+  EXPECT_TRUE(core.evaluate("k.stage", {}).overridden);
+}
+
+TEST_F(CoreTest, OnceCompleteAMissingKeyDoesNotBringLegacyBack) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kComplete));
+  core.offer(empty_document({1, 2}));
+  EXPECT_EQ(stage(core), "complete");
+  EXPECT_EQ(stage(core, "k"), "on");
+  core.offer(document({1, 3}, flag::Stage::kLive));
+  EXPECT_EQ(stage(core), "live") << "an explicit word is obeyed";
+  core.offer(empty_document({1, 4}));
+  EXPECT_EQ(stage(core), "");
+}
+
+TEST_F(CoreTest, TheOverrideFileIsReadAgainWhenItChanges) {
+  OverrideFile overrides(file("override.json"));
+  EXPECT_FALSE(*overrides.poll());
+  write(file("override.json"), R"({"flags": {"k": false, "s": "live"}})");
+  ASSERT_TRUE(*overrides.poll());
+  EXPECT_EQ(overrides.overrides().at("k"), "off");
+  EXPECT_FALSE(*overrides.poll());
+  write(file("override.json"), R"({"flags": {"k")");
+  EXPECT_FALSE(overrides.poll()) << "half a file is an error";
+  EXPECT_EQ(overrides.overrides().at("s"), "live") << "and the last good one holds";
+  std::filesystem::remove(file("override.json"));
+  ASSERT_TRUE(*overrides.poll());
+  EXPECT_TRUE(overrides.overrides().empty());
+}
+
+TEST_F(CoreTest, EvaluationsAreCountedExactlyOverThreadsAndSnapshots) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  constexpr int kThreads = 4;
+  constexpr int kEach = 20'000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      const Context context{"user-1", {{"context", std::string("internal")}}};
+      for (int i = 0; i < kEach; ++i) core.evaluate("k", context);
+    });
+  }
+  std::uint64_t counted = 0;
+  const auto collect = [&] {
+    for (const auto& row : core.report().evaluations) {
+      EXPECT_EQ(row.context, "internal");
+      counted += row.count;
+    }
+    core.recorder().delivered();
+  };
+  for (std::uint64_t revision = 2; revision < 40; ++revision) {
+    core.offer(document({1, revision}, flag::Stage::kLive));
+    collect();
+  }
+  for (std::thread& thread : threads) thread.join();
+  collect();
+  EXPECT_EQ(counted, static_cast<std::uint64_t>(kThreads) * kEach);
+}
+
+TEST_F(CoreTest, WhatWasNotDeliveredComesAgain) {
+  Core core({});
+  core.recorder().attempt({"k", "p", Side::kNew, false, ""}, 100, nullptr);
+  EXPECT_EQ(core.report().paths.at(0).counts.attempts, 1u);
+  core.recorder().attempt({"k", "p", Side::kNew, false, ""}, 100, nullptr);
+  const flag::Report again = core.report();
+  EXPECT_EQ(again.paths.at(0).counts.attempts, 2u);
+  EXPECT_EQ(again.paths.at(0).latency.count(), 2u);
+  core.recorder().delivered();
+  EXPECT_TRUE(core.report().paths.empty());
+}
+
+TEST_F(CoreTest, AReportStaysWithinItsBounds) {
+  ClientOptions options;
+  options.service = options.instance = "x";
+  Core core(options);
+  for (int i = 0; i < 5'000; ++i) {
+    for (int us = 1; us < 20'000; us *= 3) {
+      core.recorder().attempt({"k", "p" + std::to_string(i), Side::kNew, false, "c" + std::to_string(i)},
+                              static_cast<std::uint64_t>(us), nullptr);
+    }
+  }
+  const std::string json = flag::to_json(core.report());
+  EXPECT_LT(json.size(), 1u << 20);
+  const auto read = flag::report_from_json(json);
+  EXPECT_TRUE(read) << read.error().to_string();
+}
+
+}  // namespace
+}  // namespace poundlock::client
