@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
 #include "flag/rollout_flag.h"
 #include "rollout/flag_setting.h"
-#include "rollout/gate.h"
 
 namespace poundlock::rollout {
 namespace {
@@ -35,21 +35,9 @@ bool wants(const RolloutSpec& spec, std::string_view approval) {
   return std::find(spec.approvals.begin(), spec.approvals.end(), approval) != spec.approvals.end();
 }
 
-// `all` is spelt out for each gate here, so that nobody later has to know of it. Gates that count no
-// samples keep a minimum of zero.
-std::map<std::string, GateOverride> spell_out(const std::map<std::string, GateOverride>& given) {
-  std::map<std::string, GateOverride> gates = given;
-  const auto found = gates.find(std::string(kEveryGate));
-  if (found == gates.end()) return gates;
-  const GateOverride every = found->second;
-  gates.erase(found);
-  for (const Gate* gate : all_gates()) {
-    GateOverride& one = gates[std::string(gate->id)];
-    if (!one.min_samples && gate->min_samples > 0) one.min_samples = every.min_samples;
-    if (!one.deadline) one.deadline = every.deadline;
-  }
-  return gates;
-}
+// An additive change has no other side: what these gates ask for is never measured, and a gate without
+// data holds for ever. Waived in the plan, where a person reads the reason.
+constexpr std::array<std::string_view, 3> kNotInAdditive{"parity", "paths_equal", "rehearsal"};
 
 class Builder {
  public:
@@ -63,7 +51,7 @@ class Builder {
     plan_.windows = {scaled(spec.windows.overlap, options.speed),
                      scaled(spec.windows.dual_write, options.speed),
                      scaled(spec.windows.observe, options.speed)};
-    plan_.gates = spell_out(spec.gates);
+    plan_.gates = spec.gates;
   }
 
   Result<Plan> build(const schema::Catalog& catalog) {
@@ -191,6 +179,10 @@ void Builder::add_steps(const std::vector<Step>& steps, Phase phase) {
 // --- the phases ------------------------------------------------------------------------------------
 
 void Builder::additive() {
+  for (const std::string_view gate : kNotInAdditive) {
+    auto& waived = plan_.gates[std::string(gate)].waived;
+    if (!waived) waived = "an additive change has no second side to compare or to go back to";
+  }
   add_check("lint", "check every statement against the lint rules");
   add_check("dry_run", "try the change on the shadow and trace its locks");
   add_gates("prepare.gates", Phase::kPrepare, "the gates of the dry run pass", Moment::kPrepare);
