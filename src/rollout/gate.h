@@ -40,14 +40,22 @@ struct GateSettings {
   std::optional<std::string> waived;
 };
 
+// pg_stat_statements may be installed in any schema, and search_path is not to be trusted.
+inline constexpr std::string_view kStatementsView = "{pg_stat_statements}";
+
 // A question for a database. The engine asks it every `every` while a moment of the gate is on.
 struct Question {
   enum class Target { kPrimary, kEachReplica };
   std::string name;  // prefix of the observations: "replication_lag"
   Target target = Target::kPrimary;
-  std::string sql;   // one SELECT
+  // One SELECT. The word kStatementsView in it becomes the quoted name of that view; where the extension is
+  // not installed the question is not asked.
+  std::string sql;
   std::vector<std::optional<std::string>> params;
   Millis every{1000};
+  // Above 0, each value X is followed by X_median over the last `sliding`, once half of that is covered: one
+  // spike is no trend.
+  Millis sliding{0};
   using Table = std::vector<std::vector<std::optional<std::string>>>;
   // Turns the rows into observations (names without prefix). Null: the first row's columns by name, as
   // numbers. Of several replicas the largest value counts.
