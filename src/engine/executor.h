@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "engine/progress.h"
+#include "engine/step_runner.h"
 #include "ports/database.h"
 #include "ports/shadow.h"
 #include "ports/traffic.h"
@@ -18,14 +21,6 @@
 #include "schema/catalog.h"
 
 namespace poundlock::engine {
-
-struct Progress {
-  std::string step;
-  double done = 0;    // rows, or statements of a check
-  double total = 0;   // estimate; 0: unknown
-  double rate = 0;    // per second, recent
-  std::string state;  // what it waits for: "throttled: 3.1 MB of WAL not replayed"; "" while it works
-};
 
 struct ExecutorPorts {
   ports::Databases databases;
@@ -35,25 +30,25 @@ struct ExecutorPorts {
   std::uint64_t seed = 1;  // for the jitter of retries
   // Reads a schema (postgres/catalog_loader).
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
-  std::function<void(const Progress&)> progress;  // may be empty; called a few times a second
-  std::function<bool()> stopped;                  // polled between statements: true ends with kStopped
-  // Gives out the session whose statement is under way, so that another thread can cancel it; called
-  // with nullptr when none is.
-  std::function<void(ports::Session*)> working;
+  ProgressCallback progress;      // may be empty; called a few times a second
+  std::function<bool()> stopped;  // polled between statements: true ends with kStopped
 };
 
 class Executor {
  public:
   Executor(ExecutorPorts ports, const rollout::Plan& plan) : ports_(std::move(ports)), plan_(plan) {}
   rollout::StepOutcome carry_out(const rollout::Command& command);
+  void cancel();  // thread-safe: cancels the statement that runs now, if any
 
  private:
-  rollout::StepOutcome run(const rollout::Command& command);
-  rollout::StepOutcome probe(const rollout::Command& command);
-  Result<std::pair<std::map<std::string, double>, std::string>> check(const change::Step& step);
+  Result<rollout::StepOutcome> run(const rollout::Command& command);
+  Result<rollout::StepOutcome> probe(const rollout::Command& command);
+  Result<rollout::StepOutcome> check(const rollout::Command& command);
 
   ExecutorPorts ports_;
   const rollout::Plan& plan_;
+  std::mutex mutex_;
+  StepRunner* runner_ = nullptr;  // while one works
 };
 
 }  // namespace poundlock::engine

@@ -48,6 +48,7 @@ Driver::Driver(engine::Controller controller, Connections connections, ports::Me
       controller_(std::move(controller)) {
   view_.plan = plan_;
   view_.state = controller_.state();
+  executor_ = std::make_unique<engine::Executor>(executor_ports(), *plan_);
   threads_.emplace_back([this] { tick_loop(); });
   threads_.emplace_back([this] { execute_loop(); });
   threads_.emplace_back([this] { collect_loop(); });
@@ -193,8 +194,7 @@ void Driver::hand_out(const std::vector<rollout::Command>& commands) {
 
 void Driver::cancel_running() {
   cancel_ = true;
-  std::lock_guard lock(mutex_);
-  if (working_) working_->cancel();
+  executor_->cancel();
 }
 
 // --- the executor --------------------------------------------------------------------------------
@@ -208,11 +208,6 @@ engine::ExecutorPorts Driver::executor_ports() {
   ports.clock = &clock_;
   ports.seed = static_cast<std::uint64_t>(clock_.now().ms);
   ports.stopped = [this] { return stop_.load() || cancel_.load(); };
-  ports.working = [this](ports::Session* session) {
-    std::lock_guard lock(mutex_);
-    working_ = session;
-    if (session && cancel_) session->cancel();
-  };
   ports.progress = [this](const engine::Progress& progress) {
     std::lock_guard lock(mutex_);
     progress_ = progress;
@@ -221,7 +216,6 @@ engine::ExecutorPorts Driver::executor_ports() {
 }
 
 void Driver::execute_loop() {
-  engine::Executor executor(executor_ports(), *plan_);
   while (!stop_) {
     rollout::Command command;
     {
@@ -235,7 +229,7 @@ void Driver::execute_loop() {
       cancel_ = false;
     }
     spdlog::info("rollout {}: {}", name_, label(command));
-    rollout::StepOutcome outcome = executor.carry_out(command);
+    rollout::StepOutcome outcome = executor_->carry_out(command);
     if (outcome.error) spdlog::warn("rollout {}: {}: {}", name_, outcome.step, outcome.error->to_string());
     {
       std::lock_guard lock(mutex_);

@@ -81,6 +81,8 @@ class Driver {
   std::shared_ptr<const rollout::Plan> plan_;
   std::vector<std::string> excluded_;
 
+  std::unique_ptr<engine::Executor> executor_;
+
   std::mutex controller_mutex_;  // the ticker's; taken by nobody who waits for a database
   engine::Controller controller_;
 
@@ -94,7 +96,6 @@ class Driver {
   std::uint64_t mark_ = 0;
   std::optional<rollout::Command> command_;  // waits for the executor
   std::string running_;                      // "run:dual_write.backfill" while it is under way
-  ports::Session* working_ = nullptr;
   std::optional<engine::Progress> progress_;
   RolloutView view_;
 

@@ -131,10 +131,11 @@ bj::object view_json(const RolloutView& view, TimePoint now) {
   out["instances"] = instances_json(view.instances);
   if (view.progress) {
     out["step_progress"] = bj::object{{"step", view.progress->step},
-                                      {"done", view.progress->done},
-                                      {"total", view.progress->total},
-                                      {"rate", view.progress->rate},
-                                      {"state", view.progress->state}};
+                                      {"activity", view.progress->activity},
+                                      {"rows_done", view.progress->rows_done},
+                                      {"rows_total", view.progress->rows_total},
+                                      {"rows_per_second", view.progress->rows_per_second},
+                                      {"throttle", view.progress->throttle}};
   }
   bj::array journal;
   const auto& lines = view.state.journal;

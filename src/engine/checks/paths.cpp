@@ -1,0 +1,124 @@
+// Both paths on the shadow: each statement must prepare wherever the phases need it (legacy before the
+// expand and until the drop, new from the expand on), both must give the same rows for the same sampled
+// parameters, and the new one must not scan where the legacy one used an index.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/checks.h"
+
+namespace poundlock::engine {
+namespace {
+
+constexpr int kSamples = 20;
+constexpr std::size_t kRowsMax = 20'000;
+
+struct Tally {
+  double failures = 0;
+  double compared = 0;
+  std::string detail;
+  void fault(std::string text) {
+    failures += 1;
+    if (detail.size() < 1'000) detail += (detail.empty() ? "" : "; ") + text;
+  }
+};
+
+Status prepares(ports::Session& session, const std::string& sql) {
+  PL_CHECK(session.run("BEGIN"));
+  auto prepared = session.run("PREPARE poundlock_path AS " + sql);
+  if (prepared) (void)session.run("DEALLOCATE poundlock_path");
+  PL_CHECK(session.run("ROLLBACK"));
+  if (!prepared) return fail(std::move(prepared).error());
+  return {};
+}
+
+// Read-only, so that a path that writes is found here and not on the shadow's rows.
+Result<ports::Rows> run_path(ports::Session& session, const std::string& sql,
+                             const std::vector<ports::Cell>& params) {
+  PL_CHECK(session.run("BEGIN READ ONLY"));
+  PL_CHECK(session.run("SET LOCAL statement_timeout = '10s'"));
+  auto rows = session.run(ports::Sql{sql, params});
+  PL_CHECK(session.run("ROLLBACK"));
+  return rows;
+}
+
+Result<std::string> explain(ports::Session& session, const std::string& sql,
+                            const std::vector<ports::Cell>& params) {
+  PL_TRY(const auto rows, run_path(session, "EXPLAIN " + sql, params));
+  std::string out;
+  for (const auto& row : rows.rows) out += row.empty() ? "" : row[0].value_or("") + "\n";
+  return out;
+}
+
+void compare(ports::Session& session, const SampledPath& path, Tally& tally) {
+  if (!path.problem.empty()) {
+    tally.fault(fmt::format("path {}: {}", path.name, path.problem));
+    return;
+  }
+  for (const auto& params : path.samples) {
+    auto legacy = run_path(session, path.legacy, params);
+    auto fresh = run_path(session, path.fresh, params);
+    if (!legacy || !fresh) {
+      tally.fault(fmt::format("path {}: {}", path.name, (legacy ? fresh : legacy).error().to_string()));
+      return;
+    }
+    if (legacy->columns != fresh->columns) {
+      tally.fault(fmt::format("path {}: the two ways give columns of different names", path.name));
+      return;
+    }
+    if (legacy->rows.size() > kRowsMax || fresh->rows.size() > kRowsMax) continue;
+    std::sort(legacy->rows.begin(), legacy->rows.end());
+    std::sort(fresh->rows.begin(), fresh->rows.end());
+    tally.compared += 1;
+    if (legacy->rows != fresh->rows) {
+      tally.fault(fmt::format("path {}: legacy gives {} rows and new {}, or others, for the same parameters",
+                              path.name, legacy->rows.size(), fresh->rows.size()));
+      return;
+    }
+  }
+  if (path.samples.empty()) return;
+  const auto before = explain(session, path.legacy, path.samples.front());
+  const auto after = explain(session, path.fresh, path.samples.front());
+  const auto uses_index = [](const std::string& plan) { return plan.find("Index") != std::string::npos; };
+  const auto scans = [](const std::string& plan) { return plan.find("Seq Scan") != std::string::npos; };
+  if (before && after && uses_index(*before) && !scans(*before) && scans(*after))
+    tally.fault(fmt::format("path {}: legacy uses an index and new scans the table", path.name));
+}
+
+}  // namespace
+
+Result<CheckResult> check_paths(const CheckContext& context) {
+  CheckResult out;
+  if (!context.ports.shadow || context.plan.paths.empty()) {
+    out.detail = context.plan.paths.empty() ? "no paths are declared" : "no shadow is configured";
+    return out;
+  }
+  PL_TRY(auto shadow, ShadowUse::create(context));
+  PL_TRY(auto session, shadow.database().connect());
+  Tally tally;
+  const auto must_prepare = [&](bool fresh, const char* when) {
+    for (const auto& path : context.plan.paths) {
+      if (auto status = prepares(*session, fresh ? path.fresh : path.legacy); !status) {
+        tally.fault(fmt::format("path {}, {}, does not work {}: {}", path.name, fresh ? "new" : "legacy",
+                                when, status.error().to_string()));
+      }
+    }
+  };
+  must_prepare(false, "before the expand");
+  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kDualWrite));
+  PL_CHECK(session->run("ANALYZE"));
+  must_prepare(false, "after the expand");
+  must_prepare(true, "after the expand");
+  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples));
+  for (const auto& path : paths) compare(*session, path, tally);
+  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kExpose));
+  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kContract));
+  must_prepare(true, "after the contract");
+  out.figures = {{"failures", tally.failures}, {"compared", tally.compared}};
+  out.detail = tally.failures > 0 ? tally.detail
+                                  : fmt::format("{} paths, {:.0f} comparisons equal on {}", paths.size(),
+                                                tally.compared, shadow.info().description);
+  return out;
+}
+
+}  // namespace poundlock::engine

@@ -1,0 +1,42 @@
+// Steps on a shadow, by the same runner as in production.
+#include "engine/checks.h"
+#include "engine/ledger.h"
+#include "engine/step_runner.h"
+
+namespace poundlock::engine {
+
+Status perform_on_shadow(const CheckContext& context, ports::Database& shadow, const change::Step& step,
+                         Direction direction) {
+  RunnerOptions options;
+  options.rollout = context.plan.rollout;
+  options.seed = context.ports.seed;
+  options.backfill.throttle = false;  // nobody else is there to be spared
+  StepRunner runner(shadow, *context.ports.clock, options);
+  PL_TRY(const auto outcome, runner.run(step, direction, 1, StopToken{context.ports.stopped}));
+  if (outcome.error) {
+    Error error = *outcome.error;
+    error.message = "on the shadow, " + step.id + ": " + error.message;
+    return fail(std::move(error));
+  }
+  if (outcome.kind == rollout::OutcomeKind::kStopped)
+    return fail(make_error(Disposition::kRetry, "check.stopped", "the check was stopped"));
+  return {};
+}
+
+Status forward_on_shadow(const CheckContext& context, ports::Database& shadow, change::Phase phase) {
+  for (const auto* step : forward_steps(context.plan, phase))
+    PL_CHECK(perform_on_shadow(context, shadow, *step, Direction::kForward));
+  return {};
+}
+
+Status back_on_shadow(const CheckContext& context, ports::Database& shadow) {
+  for (const auto& step : context.plan.close_sync)
+    PL_CHECK(perform_on_shadow(context, shadow, step, Direction::kForward));
+  const auto steps = forward_steps(context.plan, change::Phase::kDualWrite);
+  for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
+    if (!(*it)->undo.empty()) PL_CHECK(perform_on_shadow(context, shadow, **it, Direction::kUndo));
+  }
+  return {};
+}
+
+}  // namespace poundlock::engine
