@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include "rollout/config.h"
 #include "rollout/gate.h"
 
 namespace poundlock::rollout {
@@ -259,6 +260,58 @@ TEST(MakePlan, AFaultOfAnOperationIsFoundBeforeAnythingRuns) {
   odd.steps[0].phase = Phase::kPrepare;
   spec.operations.push_back(std::make_unique<Scripted>(Profile::kFull, odd));
   EXPECT_EQ(make_plan(spec, {}).error().disposition, Disposition::kInternal);
+}
+
+schema::Catalog orders_catalog() {
+  schema::Table table;
+  table.schema = "public";
+  table.name = "orders";
+  table.owner = "app";
+  schema::Column id{1, "id", "bigint", true, std::nullopt, "", "", ""};
+  schema::Column status{
+      2, "legacy_status", "character varying(32)", true, "'pending'::character varying", "", "", ""};
+  table.columns = {id, status};
+  table.primary_key = {"id"};
+  schema::Catalog catalog;
+  catalog.server_version_num = 150006;
+  catalog.database = "app";
+  catalog.tables = {table};
+  return catalog;
+}
+
+TEST(MakePlan, TheExampleBecomesAPlanThatSurvivesTheStore) {
+  const auto spec = parse_rollout(example_rollout(), "r.yaml");
+  ASSERT_TRUE(spec) << spec.error().to_string();
+  const auto plan = make_plan(*spec, orders_catalog(), {});
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  bool backfills = false;
+  bool verifies = false;
+  for (const Item& item : plan->items) {
+    if (!item.step) continue;
+    EXPECT_EQ(item.id, item.step->id);
+    backfills = backfills || item.step->kind == StepKind::kBackfill;
+    verifies = verifies || item.step->kind == StepKind::kVerify;
+  }
+  EXPECT_TRUE(backfills && verifies);
+  EXPECT_TRUE(std::any_of(plan->items.begin(), plan->items.end(),
+                          [](const Item& item) { return item.step && item.step->destructive; }));
+  EXPECT_THAT(plan->legacy, ElementsAre(ColumnRef{"public", "orders", "legacy_status"}));
+  EXPECT_THAT(plan->fresh, ElementsAre(ColumnRef{"public", "orders", "new_status"}));
+  EXPECT_FALSE(plan->close_sync.empty());
+  EXPECT_FALSE(plan->restore.empty());
+  const auto read = plan_from_json(to_json(*plan));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(to_json(*read), to_json(*plan));
+}
+
+TEST(MakePlan, AMissingTableIsToldWithItsPlaceInTheFile) {
+  const auto spec = parse_rollout(example_rollout(), "r.yaml");
+  ASSERT_TRUE(spec);
+  const Error error = make_plan(*spec, {}, {}).error();
+  EXPECT_EQ(error.disposition, Disposition::kUser);
+  ASSERT_TRUE(error.where);
+  EXPECT_EQ(error.where->file, "r.yaml");
+  EXPECT_EQ(error.where->line, 5);
 }
 
 // --- through the store -----------------------------------------------------------------------------

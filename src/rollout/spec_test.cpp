@@ -340,6 +340,23 @@ TEST(Spec, APathNeedsBothSides) {
   EXPECT_THAT(error.message, HasSubstr("path lacks the key 'new'"));
 }
 
+// Whatever is torn off a file, the answer is a rollout or an error of the user's with a place.
+TEST(Spec, ATornFileIsToldWithItsPlace) {
+  const std::string text(example_rollout());
+  for (std::size_t size = 0; size < text.size(); size += 5) {
+    const auto spec = parse_rollout(text.substr(0, size), "r.yaml");
+    if (spec) continue;
+    EXPECT_EQ(spec.error().disposition, Disposition::kUser) << size;
+    EXPECT_TRUE(spec.error().where) << spec.error().to_string();
+  }
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
+    std::string torn = text;
+    torn.erase(at, torn.find('\n', at) + 1 - at);
+    const auto spec = parse_rollout(torn, "r.yaml");
+    EXPECT_TRUE(spec || spec.error().where) << torn;
+  }
+}
+
 TEST(Spec, AnEmptyFileOrAListIsNoRollout) {
   EXPECT_EQ(refused("").code, "yaml.type");
   EXPECT_EQ(refused("- a\n").code, "yaml.type");
