@@ -1,14 +1,16 @@
-#include "support/pg_cluster.h"
+#include "postgres/private_cluster.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +21,9 @@
 #include <fstream>
 #include <thread>
 
-namespace poundlock::scenario {
+#include "schema/identifier.h"
+
+namespace poundlock::postgres {
 namespace {
 
 namespace fs = std::filesystem;
@@ -59,12 +63,18 @@ int free_port() {
 }
 
 // Starts a program as the server's user, its output appended to `log`. It gets SIGINT when we die.
-pid_t spawn(const std::vector<std::string>& command, const std::string& log) {
+// With `keep` it goes on, also when the terminal sends SIGINT to everybody.
+pid_t spawn(const std::vector<std::string>& command, const std::string& log, bool keep) {
   const Account account = server_account();
   const pid_t child = fork();
   if (child != 0) return child;
-  if (geteuid() == 0 && (setgid(account.gid) != 0 || setuid(account.uid) != 0)) _exit(126);
-  prctl(PR_SET_PDEATHSIG, SIGINT);
+  setsid();  // Ctrl-C is for us; we then stop it in order
+  if (geteuid() == 0 && (setgroups(0, nullptr) != 0 || setgid(account.gid) != 0 || setuid(account.uid) != 0))
+    _exit(126);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (!keep) prctl(PR_SET_PDEATHSIG, SIGINT);
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
@@ -83,7 +93,7 @@ std::string tail_of(const std::string& path) {
 }
 
 Status run_to_end(const std::vector<std::string>& command, const std::string& log) {
-  const pid_t child = spawn(command, log);
+  const pid_t child = spawn(command, log, false);
   int status = 0;
   if (waitpid(child, &status, 0) != child || status != 0) {
     return fail(internal_error(command[0] + " failed: " + tail_of(log)));
@@ -104,7 +114,7 @@ void remove_leftovers() {
 
 Status wait_for_server(const std::string& conninfo, pid_t child, const std::string& log) {
   for (int attempt = 0; attempt < 600; ++attempt) {
-    PL_TRY(auto database, postgres::PgDatabase::create(conninfo));
+    PL_TRY(auto database, PgDatabase::create(conninfo));
     if (database->connect()) return {};
     if (int status = 0; waitpid(child, &status, WNOHANG) == child) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -130,58 +140,90 @@ void stop_process(pid_t& process, int signal) {
 
 }  // namespace
 
-Result<std::unique_ptr<PgCluster>> PgCluster::start(const ClusterOptions& options) {
+Result<std::unique_ptr<PrivateCluster>> PrivateCluster::start(const ClusterOptions& options) {
+  if (access((bin_dir() + "/initdb").c_str(), X_OK) != 0) {
+    return fail(user_error("cluster.programs", "PostgreSQL 15's programs are not in " + bin_dir())
+                    .with_hint("apt-get install postgresql-15, or set POUNDLOCK_PG_BIN"));
+  }
   remove_leftovers();
-  std::unique_ptr<PgCluster> cluster(new PgCluster);
-  PL_CHECK(cluster->boot(options));
+  std::unique_ptr<PrivateCluster> cluster(new PrivateCluster(options));
+  PL_CHECK(cluster->boot());
   if (options.replica) PL_CHECK(cluster->boot_replica());
   return cluster;
 }
 
-PgCluster::~PgCluster() {
+PrivateCluster::~PrivateCluster() {
+  if (options_.keep) return;
   stop_process(replica_, SIGINT);
   stop_process(server_, SIGINT);
   std::error_code ignored;
   if (!directory_.empty()) fs::remove_all(directory_, ignored);
 }
 
-Status PgCluster::boot(const ClusterOptions& options) {
+Status PrivateCluster::boot() {
   static std::atomic<int> counter{0};
   directory_ = fmt::format("/tmp/{}{}-{}", kPrefix, getpid(), counter++);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
-  fs::create_directories(directory_);
+  // Made by us and only then used: in /tmp, somebody else's folder of this name must not be taken.
+  if (mkdir(directory_.c_str(), 0700) != 0) return fail(internal_error("cannot make " + directory_));
   const Account account = server_account();
   if (chown(directory_.c_str(), account.uid, account.gid) != 0) return fail(internal_error("chown failed"));
   port_ = free_port();
   const std::string log = directory_ + "/log";
-  PL_CHECK(run_to_end({bin_dir() + "/initdb", "-D", directory_ + "/data", "-U", "postgres", "-A", "trust", "-N",
-                       "-E", "UTF8", "--locale=C.UTF-8"},
-                      log));
-  std::ofstream settings(directory_ + "/data/postgresql.conf", std::ios::app);
-  settings << "\nlisten_addresses = '127.0.0.1'\nfsync = off\nfull_page_writes = off\n"
-           << "unix_socket_directories = '" << directory_ << "'\nmax_connections = 60\n"
-           << "shared_buffers = 128MB\nshared_preload_libraries = 'pg_stat_statements'\n"
-           << "pg_stat_statements.track = all\nwal_level = replica\nmax_wal_senders = 4\n"
-           << "wal_receiver_status_interval = 1s\nlog_min_messages = warning\n";
-  for (const auto& setting : options.settings) settings << setting << "\n";
-  settings.close();
+  PL_CHECK(init_data(log));
   PL_TRY(server_, launch(directory_ + "/data", port_));
   PL_CHECK(wait_for_server(conninfo("postgres", "postgres"), server_, log));
   return make_roles();
 }
 
-Result<pid_t> PgCluster::launch(const std::string& data, int port) {
-  const pid_t child =
-      spawn({bin_dir() + "/postgres", "-D", data, "-c", fmt::format("port={}", port)}, directory_ + "/log");
+Status PrivateCluster::init_data(const std::string& log) {
+  std::vector<std::string> initdb{bin_dir() + "/initdb",
+                                  "-D",
+                                  directory_ + "/data",
+                                  "-U",
+                                  "postgres",
+                                  "-N",
+                                  "-E",
+                                  "UTF8",
+                                  "--locale=C.UTF-8",
+                                  "-A",
+                                  options_.password.empty() ? "trust" : "scram-sha-256"};
+  if (!options_.password.empty()) {
+    const std::string file = directory_ + "/password";
+    std::ofstream(file) << options_.password << "\n";
+    if (chmod(file.c_str(), 0600) != 0) return fail(internal_error("chmod failed"));
+    const Account account = server_account();
+    if (chown(file.c_str(), account.uid, account.gid) != 0) return fail(internal_error("chown failed"));
+    initdb.push_back("--pwfile=" + file);
+  }
+  PL_CHECK(run_to_end(initdb, log));
+  std::ofstream settings(directory_ + "/data/postgresql.conf", std::ios::app);
+  settings << "\nlisten_addresses = '127.0.0.1'\n"
+           << "unix_socket_directories = '" << directory_ << "'\nmax_connections = 60\n"
+           << "shared_buffers = 128MB\nshared_preload_libraries = 'pg_stat_statements'\n"
+           << "pg_stat_statements.track = all\nwal_level = replica\nmax_wal_senders = 4\n"
+           << "wal_receiver_status_interval = 1s\nlog_min_messages = warning\n";
+  if (!options_.durable) settings << "fsync = off\nfull_page_writes = off\n";
+  for (const auto& setting : options_.settings) settings << setting << "\n";
+  settings.close();
+  return settings ? Status{} : fail(internal_error("cannot write postgresql.conf"));
+}
+
+Result<pid_t> PrivateCluster::launch(const std::string& data, int port) {
+  const pid_t child = spawn({bin_dir() + "/postgres", "-D", data, "-c", fmt::format("port={}", port)},
+                            directory_ + "/log", options_.keep);
   if (child < 0) return fail(internal_error("fork failed"));
   return child;
 }
 
-Status PgCluster::make_roles() {
+Status PrivateCluster::make_roles() {
   PL_TRY(auto session, database("postgres", "postgres")->connect());
-  for (const char* sql : {"CREATE ROLE app LOGIN CREATEDB", "CREATE ROLE writer LOGIN",
-                          "CREATE DATABASE app OWNER app"}) {
+  const std::string secret =
+      options_.password.empty() ? "" : " PASSWORD " + schema::quote_literal(options_.password);
+  for (const std::string& sql :
+       {"CREATE ROLE app LOGIN CREATEDB" + secret, "CREATE ROLE writer LOGIN" + secret,
+        std::string("CREATE DATABASE app OWNER app")}) {
     PL_CHECK(session->run(sql));
   }
   PL_TRY(auto inside, database("postgres", "app")->connect());
@@ -195,41 +237,47 @@ Status PgCluster::make_roles() {
   return {};
 }
 
-Status PgCluster::boot_replica() {
+Status PrivateCluster::boot_replica() {
   const std::string log = directory_ + "/log";
-  PL_CHECK(run_to_end({bin_dir() + "/pg_basebackup", "-D", directory_ + "/replica", "-R", "-X", "stream", "-c",
-                       "fast", "-d", conninfo("postgres", "postgres")},
+  PL_CHECK(run_to_end({bin_dir() + "/pg_basebackup", "-D", directory_ + "/replica", "-R", "-X", "stream",
+                       "-c", "fast", "-d", conninfo("postgres", "postgres")},
                       log));
   replica_port_ = free_port();
   PL_TRY(replica_, launch(directory_ + "/replica", replica_port_));
   return wait_for_server(replica_conninfo("postgres", "postgres"), replica_, log);
 }
 
-std::string PgCluster::conninfo(const std::string& role, const std::string& database) const {
-  return fmt::format("host=127.0.0.1 port={} user={} dbname={}", port_, role, database);
+std::string PrivateCluster::conninfo_at(int port, const std::string& role,
+                                        const std::string& database) const {
+  std::string out = fmt::format("host=127.0.0.1 port={} user={} dbname={}", port, role, database);
+  if (!options_.password.empty()) out += " password=" + options_.password;
+  return out;
 }
 
-std::string PgCluster::replica_conninfo(const std::string& role, const std::string& database) const {
-  return fmt::format("host=127.0.0.1 port={} user={} dbname={}", replica_port_, role, database);
+std::string PrivateCluster::conninfo(const std::string& role, const std::string& database) const {
+  return conninfo_at(port_, role, database);
 }
 
-std::unique_ptr<postgres::PgDatabase> PgCluster::database(const std::string& role,
-                                                          const std::string& name) const {
-  return std::move(*postgres::PgDatabase::create(conninfo(role, name)));
+std::string PrivateCluster::replica_conninfo(const std::string& role, const std::string& database) const {
+  return conninfo_at(replica_port_, role, database);
 }
 
-std::unique_ptr<postgres::PgDatabase> PgCluster::replica(const std::string& role) const {
-  return std::move(*postgres::PgDatabase::create(replica_conninfo(role)));
+std::unique_ptr<PgDatabase> PrivateCluster::database(const std::string& role, const std::string& name) const {
+  return std::move(*PgDatabase::create(conninfo(role, name)));
 }
 
-Status PgCluster::stop(int signal) {
+std::unique_ptr<PgDatabase> PrivateCluster::replica(const std::string& role) const {
+  return std::move(*PgDatabase::create(replica_conninfo(role)));
+}
+
+Status PrivateCluster::stop(int signal) {
   stop_process(server_, signal);
   return {};
 }
 
-Status PgCluster::restart() {
+Status PrivateCluster::restart() {
   PL_TRY(server_, launch(directory_ + "/data", port_));
   return wait_for_server(conninfo("postgres", "postgres"), server_, directory_ + "/log");
 }
 
-}  // namespace poundlock::scenario
+}  // namespace poundlock::postgres
