@@ -25,12 +25,12 @@ class SseTest : public HttpFixture {
   SseOptions counted() {
     SseOptions options;
     options.on_connect = [this](const SubscriberInfo& info) {
-      ++connected_;
       last_ = info;
+      ++connected_;
     };
     options.on_disconnect = [this](const SubscriberInfo&, Departure why) {
-      ++disconnected_;
       why_ = why;
+      ++disconnected_;
     };
     return options;
   }
@@ -84,7 +84,7 @@ TEST_F(SseTest, KnowsWhoListensAndWhoLeft) {
     hub_->publish("snapshot", "1.1", "x");
     ASSERT_TRUE(one.read_until("data: x"));
     ASSERT_EQ(hub_->subscribers().size(), 1U);
-    EXPECT_TRUE(hub_->subscribers()[0].newest);
+    EXPECT_TRUE(wait_for([&] { return hub_->subscribers()[0].newest; }));
   }
   ASSERT_TRUE(wait_for([&] { return disconnected_ == 1; }));
   EXPECT_EQ(why_, Departure::kClosed);
