@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/time.h"
 #include "change/operation.h"
 #include "flag/operator.h"
@@ -31,24 +33,18 @@ std::string moments_text(rollout::Moments moments) {
 
 std::string_view class_text(rollout::GateClass gate_class) {
   switch (gate_class) {
-    case rollout::GateClass::kDifferential:
-      return "the new side against legacy or the baseline";
-    case rollout::GateClass::kAbsolute:
-      return "a limit that holds by itself";
-    case rollout::GateClass::kHealth:
-      return "the database's health against the baseline";
+    case rollout::GateClass::kDifferential: return "the new side against legacy or the baseline";
+    case rollout::GateClass::kAbsolute: return "a limit that holds by itself";
+    case rollout::GateClass::kHealth: return "the database's health against the baseline";
   }
   return "";
 }
 
 std::string_view failure_text(rollout::OnFailure on_failure) {
   switch (on_failure) {
-    case rollout::OnFailure::kRollback:
-      return "rolls back at once";
-    case rollout::OnFailure::kPause:
-      return "pauses; rolls back when it still fails at the deadline";
-    case rollout::OnFailure::kBlock:
-      return "goes no further";
+    case rollout::OnFailure::kRollback: return "rolls back at once";
+    case rollout::OnFailure::kPause: return "pauses; rolls back when it still fails at the deadline";
+    case rollout::OnFailure::kBlock: return "goes no further";
   }
   return "";
 }
@@ -56,6 +52,16 @@ std::string_view failure_text(rollout::OnFailure on_failure) {
 std::string sql_block(std::string_view label, std::string_view sql) {
   const bool ended = sql.ends_with('\n');
   return fmt::format("\n{}:\n\n```sql\n{}{}```\n", label, sql, ended ? "" : "\n");
+}
+
+std::string indented(std::string_view text, int by) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    out += fmt::format("{:{}}{}\n", "", by, text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
 }
 
 }  // namespace
@@ -77,7 +83,8 @@ std::string gates_page() {
       "that counts as a failure.\n";
   for (const rollout::Gate* gate : rollout::all_gates()) {
     page += fmt::format("\n## `{}`\n\n{}\n\n| | |\n|---|---|\n", gate->id, gate->why);
-    page += fmt::format("| title | {} |\n| limit | {} {} |\n", cell(gate->title), gate->limit, gate->unit);
+    page += fmt::format("| title | {} |\n| limit | {}{}{} |\n", cell(gate->title), gate->limit,
+                        gate->unit == "count" ? "" : " ", gate->unit == "count" ? "" : gate->unit);
     page += fmt::format("| compares | {} |\n| a failure | {} |\n", class_text(gate->gate_class),
                         failure_text(gate->on_failure));
     page += fmt::format("| judged at | {} |\n| deadline | {} |\n", moments_text(gate->moments),
@@ -105,9 +112,9 @@ std::string operations_page() {
   std::string page = head("Operations", "src/change/operations", "add-an-operation.md");
   page += "One entry of `change:` in a rollout file is a mapping with one of these keys.\n";
   for (const change::OperationKind* kind : change::all_operations()) {
-    const bool ended = kind->example.ends_with('\n');
-    page += fmt::format("\n## `{}`\n\n{}\n\n```yaml\n{}{}```\n", kind->name, kind->summary, kind->example,
-                        ended ? "" : "\n");
+    page +=
+        fmt::format("\n## `{}`\n\n{}\n\n```yaml\nchange:\n  - {}:\n", kind->name, kind->summary, kind->name);
+    page += indented(kind->example, 6) + "```\n";
   }
   return page;
 }
