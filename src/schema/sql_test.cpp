@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <thread>
+
 namespace poundlock::schema {
 namespace {
 
@@ -120,6 +123,21 @@ TEST(Statement, FindsActionsAndWords) {
   EXPECT_EQ(statement->slice(statement->words({"SET", "NOT", "NULL"})), "SET not null");
   EXPECT_EQ(statement->slice(statement->words({"absent"})), statement->text());
   EXPECT_EQ(statement->slice(statement->name_at(statement->text().find("app"))), "app.\"Order Items\"");
+}
+
+TEST(ParseScript, RunsOnSeveralThreadsAtOnce) {
+  std::atomic<int> parsed_statements = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 50; ++round) {
+        const auto script = parse_script("SELECT " + std::to_string(i) + "; UPDATE t SET a = 1; SELEC;");
+        if (!script || script->errors.size() != 1) continue;
+        parsed_statements += static_cast<int>(script->statements.size());
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(parsed_statements, 4 * 50 * 2);
 }
 
 TEST(StatementFingerprint, IgnoresConstantsAndSpace) {
