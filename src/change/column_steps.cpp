@@ -100,6 +100,8 @@ Step add_column_step(const ColumnPlan& plan) {
                             std::move(sql), column_probe(sync.table, sync.fresh.column, sync.fresh.type));
   // The undo of the whole expand: at no instant is there a trigger whose function does not fit the table.
   step.undo = drop_helpers(sync);
+  // A column that is added again has to be filled again.
+  step.undo.push_back(fmt::format("DELETE FROM {}.backfill WHERE rollout = {}", kHelperSchema, quote_literal(sync.rollout)));
   step.undo.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan), column));
   return step;
 }

@@ -33,7 +33,7 @@ struct BackfillOptions {
   Millis replication_slo{50};     // of replicas: un-replayed WAL is kept below replay rate x 0.4 x this
   Millis throttle_every{100};     // how often the signals are read
   Millis hold_max{30 * 60 * 1000};  // then kRefused "backfill.held" with the reason
-  double long_transaction_s = 60; // an older snapshot keeps dead rows: hold no work, but S = 1
+  double long_transaction_s = 2;  // an older snapshot keeps dead rows from being pruned: then S = 1
   std::int64_t slot_retained_max = 8LL << 30;  // bytes of WAL that a replication slot keeps back
   bool throttle = true;           // off for a shadow and for tests of other parts
 };

@@ -60,6 +60,7 @@ Result<std::string> LockWait::in_the_way(ports::Session& session, const std::str
     if (holder.autovacuum && options_.autovacuum_gives_way) continue;
     const std::string key = fmt::format("{}/{}/{}", static_cast<const void*>(&session), holder.pid, holder.transaction);
     now_.insert(key);
+    hidden_ = hidden_ || holder.age_seconds < 0;
     const bool aged = holder.age_seconds * 1000.0 > static_cast<double>(options_.long_after.count());
     if (!aged && !seen_.contains(key)) continue;
     if (!who.empty()) continue;  // the oldest is named
@@ -73,18 +74,19 @@ Result<std::string> LockWait::in_the_way(ports::Session& session, const std::str
 Result<bool> LockWait::until_free(const std::vector<ports::Session*>& sessions, const std::string& relation,
                                   const std::string& mode, const StopToken& stop, const ProgressCallback& tell) {
   const TimePoint begin = clock_.steady();
-  // Two looks, since the first one cannot tell a long holder whose age is hidden from a quick one.
   for (int look = 0;; ++look) {
     if (stop.stop()) return false;
     now_.clear();
+    hidden_ = false;
     std::string who;
     for (ports::Session* session : sessions) {
       PL_TRY(const std::string here, in_the_way(*session, relation, mode));
       if (who.empty()) who = here;
     }
-    const bool first_with_holders = look == 0 && !now_.empty();
+    // One look cannot tell a long holder whose age is hidden from a quick one; the second one can.
+    const bool look_again = look == 0 && hidden_;
     seen_ = now_;
-    if (who.empty() && !first_with_holders) return true;
+    if (who.empty() && !look_again) return true;
     if (clock_.steady() - begin > options_.limit) {
       return fail(make_error(Disposition::kRetry, "lock.held", fmt::format("the lock on {} was not to be had: {}", relation, who))
                       .with_hint("end that transaction; nothing was changed"));

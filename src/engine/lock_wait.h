@@ -57,6 +57,7 @@ class LockWait {
   LockWaitOptions options_;
   std::set<std::string> seen_;  // "session/pid/transaction" of the look before
   std::set<std::string> now_;
+  bool hidden_ = false;         // a holder's age could not be seen
 };
 
 }  // namespace poundlock::engine
