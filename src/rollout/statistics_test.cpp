@@ -114,9 +114,13 @@ int exceedance_failures(double slower, int runs, std::uint64_t seed) {
   return failed;
 }
 
-TEST(Exceedance, NeverFailsAnUnchangedHeavyTail) { EXPECT_EQ(exceedance_failures(1.0, 40, 5), 0); }
+TEST(Exceedance, NeverFailsAnUnchangedHeavyTail) {
+  EXPECT_EQ(exceedance_failures(1.0, 40, 5), 0);
+}
 
-TEST(Exceedance, FailsATailThatIsTwiceAsLong) { EXPECT_EQ(exceedance_failures(2.0, 20, 6), 20); }
+TEST(Exceedance, FailsATailThatIsTwiceAsLong) {
+  EXPECT_EQ(exceedance_failures(2.0, 20, 6), 20);
+}
 
 TEST(IncreasePValue, ComparesRatesOfDifferentExposures) {
   EXPECT_DOUBLE_EQ(increase_p_value(0, 10, 0, 10), 1);
