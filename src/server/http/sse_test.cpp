@@ -20,6 +20,39 @@ TEST(RenderEvent, SplitsLinesAndKeepsFieldsOnOneLine) {
   EXPECT_EQ(render_event("e\nid: 9", "1\r2", ""), "event: e\nid: 1\ndata: \n\n");
 }
 
+class RecordingSink : public SseSink {
+ public:
+  bool offer(const Frame& frame) override {
+    frames.push_back(*frame);
+    return true;
+  }
+  std::optional<Millis> waiting() const override { return std::nullopt; }
+  void close() override { closed = true; }
+  std::vector<std::string> frames;
+  bool closed = false;
+};
+
+// A reader that joins between an event's publication and its delivery has it from its subscription.
+TEST(SseHub, AReaderThatJoinsMeanwhileGetsAnEventOnce) {
+  EventLoop loop;
+  const auto hub = SseHub::create(loop, {});
+  const auto sink = std::make_shared<RecordingSink>();
+  hub->publish("snapshot", "1.1", "state");  // delivered when the loop runs
+  ASSERT_TRUE(hub->subscribe({1, "s", "i", "b", "p", ""}, sink));
+  loop.start();
+  hub->publish("snapshot", "1.2", "next");
+  ASSERT_TRUE(wait_for([&] {
+    std::atomic<bool> ran{false};
+    loop.post([&] { ran = true; });
+    return wait_for([&] { return ran.load(); });
+  }));
+  loop.stop();
+  ASSERT_EQ(sink->frames.size(), 2U);
+  EXPECT_THAT(sink->frames[0], HasSubstr("data: state"));
+  EXPECT_THAT(sink->frames[1], HasSubstr("data: next"));
+  EXPECT_TRUE(hub->subscribers().at(0).newest);
+}
+
 class SseTest : public HttpFixture {
  protected:
   SseOptions counted() {
