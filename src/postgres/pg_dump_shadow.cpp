@@ -1,0 +1,358 @@
+#include "postgres/pg_dump_shadow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ports/cells.h"
+#include "postgres/catalog_loader.h"
+#include "postgres/subprocess.h"
+
+namespace poundlock::postgres {
+namespace {
+
+using schema::force_quote_identifier;
+using schema::quote_literal;
+
+std::string quoted(const schema::QualifiedName& name) {
+  return force_quote_identifier(name.schema) + "." + force_quote_identifier(name.name);
+}
+
+// Which database on which running server: a clone shares system identifier and oid with its source, but not
+// the moment when its server was started.
+Result<std::string> identity(ports::Session& session) {
+  PL_TRY(const auto rows, session.run("SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), d.oid, "
+                                      "pg_catalog.pg_postmaster_start_time() FROM pg_catalog.pg_database d WHERE d.datname = "
+                                      "pg_catalog.current_database()"));
+  const auto& r = rows.rows.at(0);
+  return fmt::format("{}/{}/{}", ports::to_text(r[0]), ports::to_text(r[1]), ports::to_text(r[2]));
+}
+
+constexpr std::string_view kUserTables =
+    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p','v','m','f') "
+    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE "
+    "e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
+
+// A custom setting may only be kept by a superuser (or with GRANT SET, from PostgreSQL 15 on); an ordinary
+// owner of the database says the same in its comment.
+constexpr std::string_view kMark = "poundlock.shadow = on";
+// In a given database: what is beside it was put there by us, and goes with it.
+constexpr std::string_view kFilledSchema = "poundlock_filled";
+
+Result<bool> is_marked(ports::Session& session, const std::string& database) {
+  PL_TRY(const auto rows, session.run("SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND "
+                                      "s.setrole = 0 AND 'poundlock.shadow=on' = ANY (s.setconfig)) OR coalesce("
+                                      "pg_catalog.shobj_description(d.oid, 'pg_database') = $2, false) FROM "
+                                      "pg_catalog.pg_database d WHERE d.datname = $1",
+                                      {database, std::string(kMark)}));
+  return !rows.rows.empty() && ports::to_bool(rows.rows[0][0]);
+}
+
+Status set_mark(ports::Session& session, const std::string& database) {
+  const std::string name = force_quote_identifier(database);
+  auto set = session.run(fmt::format("ALTER DATABASE {} SET poundlock.shadow = on", name));
+  if (set) return {};
+  if (set.error().code != "pg.privilege") return fail(std::move(set).error());
+  PL_CHECK(session.run(fmt::format("COMMENT ON DATABASE {} IS {}", name, quote_literal(kMark))));
+  return {};
+}
+
+class PgDumpShadow final : public ports::Shadow {
+ public:
+  PgDumpShadow(const PgDatabase& source, Clock& clock, ShadowOptions options)
+      : source_(source), clock_(clock), options_(std::move(options)) {
+    if (options_.given) {
+      target_ = std::make_unique<PgDatabase>(*options_.given);
+    } else {
+      target_ = source.sibling(schema::derive_name({source.name(), "poundlock_shadow"}));
+    }
+  }
+  ~PgDumpShadow() override { (void)drop(); }
+
+  Result<ports::ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) override;
+  Result<std::unique_ptr<ports::Session>> connect() override;
+  Status drop() override;
+
+ private:
+  struct Sample {
+    double real = 0;
+    double copied = 0;
+  };
+
+  Status prepare_beside();
+  Status prepare_given();
+  Status remove_database(ports::Session& admin);
+  Status refuse_environments(ports::Session& session);
+  Status copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables);
+  Status empty_given();
+  Result<Sample> copy_rows(ports::Session& session, const schema::Table& table);
+  Status advance_sequences(ports::Session& session, const schema::Catalog& catalog, const schema::Table& table);
+  Result<ports::ShadowInfo> fill(const std::vector<schema::QualifiedName>& tables);
+  Program program(const PgDatabase& database, std::vector<std::string> command) const {
+    command[0] = find_program(command[0]);
+    return {std::move(command), libpq_environment(database)};
+  }
+
+  const PgDatabase& source_;
+  Clock& clock_;
+  ShadowOptions options_;
+  std::unique_ptr<PgDatabase> target_;
+  bool made_ = false;    // the database is ours to drop
+  bool filled_ = false;  // a given database's content is ours to drop
+  bool ready_ = false;
+};
+
+Error unmarked(const std::string& database) {
+  return make_error(Disposition::kRefused, "shadow.unmarked",
+                    fmt::format("database {} does not bear the mark of a shadow", database))
+      .with_hint(fmt::format("if nobody needs what is in it: COMMENT ON DATABASE {} IS '{}'",
+                             schema::quote_identifier(database), kMark));
+}
+
+Status PgDumpShadow::refuse_environments(ports::Session& session) {
+  PL_TRY(const std::string here, identity(session));
+  std::vector<const PgDatabase*> all = options_.environments;
+  all.push_back(&source_);
+  for (const PgDatabase* environment : all) {
+    auto other = const_cast<PgDatabase*>(environment)->connect();
+    if (!other) continue;  // what cannot be reached now is not what we are connected to
+    PL_TRY(const std::string there, identity(**other));
+    if (here != there) continue;
+    return fail(make_error(Disposition::kRefused, "shadow.is_production",
+                           fmt::format("the shadow {} is the database {} of a configured environment", target_->describe(),
+                                       environment->describe()))
+                    .with_hint("give another database as shadow"));
+  }
+  return {};
+}
+
+Status PgDumpShadow::remove_database(ports::Session& admin) {
+  PL_TRY(const auto version, admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
+  const bool force = ports::to_bool(version.rows.at(0)[0]);  // sessions of a killed run may still be in it
+  PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(target_->name()),
+                                 force ? " WITH (FORCE)" : "")));
+  return {};
+}
+
+// Drops what a killed run left, and makes the database anew with the source's encoding and locale.
+Status PgDumpShadow::prepare_beside() {
+  PL_TRY(auto admin, const_cast<PgDatabase&>(source_).connect());
+  const std::string name = target_->name();
+  PL_TRY(const auto there, admin->run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
+                                      "datname = $1", {name}));
+  if (!there.rows.empty()) {
+    PL_TRY(bool ours, is_marked(*admin, name));
+    if (!ours && ports::to_bool(there.rows[0][0])) {
+      // Killed between CREATE DATABASE and the mark: empty, and owned by us.
+      PL_TRY(auto inside, target_->connect());
+      PL_TRY(const auto tables, inside->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
+      ours = ports::to_int(tables.rows.at(0)[0], 1) == 0;
+    }
+    if (!ours) return fail(unmarked(name));
+    PL_CHECK(remove_database(*admin));
+  }
+  PL_TRY(const auto locale, admin->run("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype FROM "
+                                       "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
+  const auto& r = locale.rows.at(0);
+  auto made = admin->run(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+                                     force_quote_identifier(name), quote_literal(ports::to_text(r[0])),
+                                     quote_literal(ports::to_text(r[1])), quote_literal(ports::to_text(r[2]))));
+  if (!made) {
+    Error error = std::move(made).error();
+    if (error.code == "pg.privilege") error.hint = "ALTER ROLE ... CREATEDB, or name an empty database of this role as shadow";
+    return fail(std::move(error));
+  }
+  made_ = true;
+  return set_mark(*admin, name);
+}
+
+Status PgDumpShadow::prepare_given() {
+  PL_TRY(auto session, target_->connect());
+  PL_TRY(const bool marked, bears_shadow_mark(*session));
+  if (!marked) return fail(unmarked(target_->name()));
+  PL_CHECK(refuse_environments(*session));
+  PL_TRY(const auto filled, session->run("SELECT pg_catalog.to_regnamespace($1) IS NOT NULL", {std::string(kFilledSchema)}));
+  const bool left = ports::to_bool(filled.rows.at(0)[0]);
+  PL_TRY(const auto tables, session->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
+  const bool empty = ports::to_int(tables.rows.at(0)[0]) == 0;
+  if (!left && !empty) return {};  // somebody's clone: used as it is
+  if (left) PL_CHECK(empty_given());
+  PL_CHECK(session->run(fmt::format("CREATE SCHEMA {}", kFilledSchema)));
+  filled_ = true;
+  return {};
+}
+
+// `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what
+// we put into it goes piece by piece.
+Status empty_public(ports::Session& session) {
+  PL_CHECK(session.run("CREATE SCHEMA IF NOT EXISTS public"));
+  // All names first: what a CASCADE has taken along has no name any more.
+  PL_TRY(const auto drops, session.run(
+      "SELECT pg_catalog.format('DROP %s IF EXISTS public.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN "
+      "'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, c.relname) FROM "
+      "pg_catalog.pg_class c WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind IN ('r','p','v','m','S','f') "
+      "AND pg_catalog.pg_get_userbyid(c.relowner) = current_user UNION ALL SELECT pg_catalog.format('DROP ROUTINE IF EXISTS "
+      "public.%I(%s) CASCADE', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) FROM pg_catalog.pg_proc p WHERE "
+      "p.pronamespace = 'public'::pg_catalog.regnamespace AND pg_catalog.pg_get_userbyid(p.proowner) = current_user UNION ALL "
+      "SELECT pg_catalog.format('DROP TYPE IF EXISTS public.%I CASCADE', t.typname) FROM pg_catalog.pg_type t WHERE t.typnamespace "
+      "= 'public'::pg_catalog.regnamespace AND t.typtype IN ('e','d','r') AND pg_catalog.pg_get_userbyid(t.typowner) = "
+      "current_user"));
+  for (const auto& row : drops.rows) PL_CHECK(session.run(ports::to_text(row[0])));
+  return {};
+}
+
+// Only in a database that we filled.
+Status PgDumpShadow::empty_given() {
+  PL_TRY(auto session, target_->connect());
+  PL_TRY(const auto schemas, session->run("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
+                                          "'information_schema'"));
+  for (const auto& row : schemas.rows) {
+    const std::string name = ports::to_text(row[0]);
+    if (name == kFilledSchema) continue;  // last: as long as it is there, the rest is known to be ours
+    auto dropped = session->run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", force_quote_identifier(name)));
+    if (dropped || name == "public") continue;
+    return fail(std::move(dropped).error());
+  }
+  PL_CHECK(empty_public(*session));
+  PL_CHECK(session->run(fmt::format("DROP SCHEMA IF EXISTS {}", kFilledSchema)));
+  return {};
+}
+
+Status PgDumpShadow::copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables) {
+  // Errors of single statements (an extension that only a superuser may create) do not matter unless the
+  // tables concerned differ afterwards.
+  PL_TRY(const auto copied,
+         run_pipe(program(source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--no-tablespaces",
+                                    "--no-publications", "--no-subscriptions", "--no-security-labels",
+                                    "--lock-wait-timeout=5000"}),
+                  program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}), clock_,
+                  options_.program_limit));
+  PL_TRY(auto session, connect());
+  PL_TRY(const auto shadow, load_catalog(*session, {.schemas = {}, .tables = tables}));
+  for (const auto& name : tables) {
+    const schema::Table* wanted = source.table(name);
+    const schema::Table* there = shadow.table(name);
+    if (wanted == nullptr) return fail(user_error("shadow.no_table", fmt::format("there is no table {}", name.to_sql())));
+    const bool same = there != nullptr && there->columns == wanted->columns && there->indexes.size() == wanted->indexes.size();
+    if (same) continue;
+    return fail(make_error(Disposition::kRefused, "shadow.differs",
+                           fmt::format("table {} could not be copied to the shadow: {}", name.to_sql(), copied.errors))
+                    .with_hint("give a clone of the database as shadow"));
+  }
+  return {};
+}
+
+// Through COPY | COPY. Foreign keys of the table are dropped first and come back NOT VALID: the rows that
+// they point to are not copied. Triggers of the application stay silent meanwhile.
+Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, const schema::Table& table) {
+  const std::string name = quoted(table.qualified());
+  std::vector<std::string> before{fmt::format("ALTER TABLE {} DISABLE TRIGGER USER", name)};
+  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name), fmt::format("ANALYZE {}", name)};
+  for (const auto& constraint : table.constraints) {
+    if (constraint.kind != 'f') continue;
+    const std::string key = force_quote_identifier(constraint.name);
+    before.push_back(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key));
+    const bool not_valid = constraint.definition.ends_with("NOT VALID");
+    // NOT VALID foreign keys of partitioned tables are refused before PostgreSQL 18: such a key stays away.
+    if (table.kind != 'p') after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition, not_valid ? "" : " NOT VALID"));
+  }
+  std::string columns;
+  for (const auto& column : table.columns) {
+    if (column.generated.empty()) columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
+  }
+  const double rows = static_cast<double>(options_.rows_max);
+  std::string sample;
+  if (table.estimated_rows > rows) {
+    // Whole blocks at random; a fifth more than needed, since the estimate may be high.
+    sample = fmt::format(" TABLESAMPLE SYSTEM ({:.6f})", std::min(100.0, 120.0 * rows / table.estimated_rows));
+  }
+  for (const auto& sql : before) PL_CHECK(session.run(sql));
+  PL_CHECK(run_pipe(program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                                      fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name, sample, options_.rows_max)}),
+                    program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                                       fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
+                    clock_, options_.program_limit));
+  for (const auto& sql : after) PL_CHECK(session.run(sql));
+  PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
+  const double copied = ports::to_double(count.rows.at(0)[0]);
+  return Sample{std::max(copied, table.estimated_rows), copied};
+}
+
+// So that an INSERT that is replayed on the shadow gets a key that is free.
+Status PgDumpShadow::advance_sequences(ports::Session& session, const schema::Catalog& catalog, const schema::Table& table) {
+  const std::string name = quoted(table.qualified());
+  for (const auto& column : table.columns) {
+    for (const auto& sequence : catalog.sequences) {
+      const std::string owner = fmt::format("{}.{}", table.qualified().to_sql(), schema::quote_identifier(column.name));
+      if (sequence.owned_by != owner || sequence.increment <= 0) continue;
+      PL_CHECK(session.run(fmt::format("SELECT pg_catalog.setval({}, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)",
+                                       quote_literal(quoted({sequence.schema, sequence.name})),
+                                       force_quote_identifier(column.name), name)));
+    }
+  }
+  return {};
+}
+
+Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::QualifiedName>& tables) {
+  PL_TRY(auto reading, const_cast<PgDatabase&>(source_).connect());
+  PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
+  reading.reset();
+  PL_CHECK(copy_schema(catalog, tables));
+  PL_TRY(auto session, connect());
+  ports::ShadowInfo info;
+  Sample largest;
+  for (const auto& name : tables) {
+    PL_TRY(const Sample sample, copy_rows(*session, *catalog.table(name)));
+    PL_CHECK(advance_sequences(*session, catalog, *catalog.table(name)));
+    if (sample.real >= largest.real) largest = sample;
+  }
+  info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
+  info.description = fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
+  return info;
+}
+
+Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::QualifiedName>& tables) {
+  PL_CHECK(drop());
+  PL_CHECK(options_.given ? prepare_given() : prepare_beside());
+  ready_ = true;
+  if (!made_ && !filled_) return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0};
+  auto info = fill(tables);
+  if (!info) (void)drop();  // the first error is the one to tell
+  return info;
+}
+
+Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
+  if (!ready_) return fail(internal_error("the shadow was not created"));
+  PL_TRY(auto session, target_->connect());
+  PL_TRY(const bool marked, bears_shadow_mark(*session));
+  if (!marked) return fail(unmarked(target_->name()));
+  return session;
+}
+
+Status PgDumpShadow::drop() {
+  ready_ = false;
+  if (made_) {
+    PL_TRY(auto admin, const_cast<PgDatabase&>(source_).connect());
+    PL_CHECK(remove_database(*admin));
+    made_ = false;
+  }
+  if (filled_) {
+    PL_CHECK(empty_given());
+    filled_ = false;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<bool> bears_shadow_mark(ports::Session& session) {
+  PL_TRY(const auto name, session.run("SELECT pg_catalog.current_database()"));
+  return is_marked(session, ports::to_text(name.rows.at(0)[0]));
+}
+
+std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock, ShadowOptions options) {
+  return std::make_unique<PgDumpShadow>(source, clock, std::move(options));
+}
+
+}  // namespace poundlock::postgres
