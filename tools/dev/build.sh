@@ -39,11 +39,13 @@ configure() {
   (cd "$top" && cmake --preset "$preset" "${fresh[@]}" --log-level=WARNING) >&2
 }
 
+# With paths relative to the tree ccache serves every clone on the machine, wherever it lies.
 compile() {
   local preset=$1 quiet=()
   shift
   [ -t 2 ] || quiet=(--quiet)
-  ninja -C "$(folder_of "$preset")" -j "$(jobs)" "${quiet[@]}" "$@" >&2
+  CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+    ninja -C "$(folder_of "$preset")" -j "$(jobs)" "${quiet[@]}" "$@" >&2
 }
 
 # build_preset PRESET [TARGET...]
