@@ -62,6 +62,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void start() {
+    started_ = true;
     timer_ = core_->loop.every(sweep_period(core_->options), [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->sweep();
     });
@@ -70,6 +71,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
   void stop(Millis grace) {
     if (std::exchange(stopped_, true)) return;
+    if (!started_) return core_->workers.stop();  // nothing runs that could be waited for
     timer_.reset();
     core_->loop.post([self = shared_from_this()] { self->begin_stop(); });
     wait_for_no_connection(grace);
@@ -167,6 +169,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   EventLoop::Timer timer_;
   EventLoop::Timer drain_;
   bool accept_later_ = false;
+  bool started_ = false;
   bool stopped_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -129,7 +129,7 @@ class HttpFixture : public testing::Test {
  protected:
   HttpFixture() : token_(make_admin_token().value()), auth_(hash_token(token_)) { loop_.start(); }
   ~HttpFixture() override {
-    if (hub_) run_on_loop([this] { hub_->shutdown(); });
+    if (hub_) hub_->shutdown();
     server_.reset();
     loop_.stop();
   }
@@ -143,14 +143,6 @@ class HttpFixture : public testing::Test {
     hub_ = SseHub::create(loop_, std::move(options));
     router_.add(
         "GET", "/stream", [this](const Request& r) { return stream_response(hub_, r); }, Access::kRead);
-  }
-  void run_on_loop(std::function<void()> what) {
-    std::atomic<bool> done{false};
-    loop_.post([&] {
-      what();
-      done = true;
-    });
-    ASSERT_TRUE(wait_for([&] { return done.load(); }));
   }
   Peer peer(int receive_buffer = 0) { return Peer(server_->port(), receive_buffer); }
   std::pair<int, std::string> ask(const std::string& line, const std::string& headers = {},

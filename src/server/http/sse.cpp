@@ -22,12 +22,9 @@ Frame heartbeat(const std::string& newest_id) {
 
 const char* to_string(Departure departure) {
   switch (departure) {
-    case Departure::kClosed:
-      return "closed";
-    case Departure::kTooSlow:
-      return "too slow";
-    case Departure::kShutdown:
-      return "shutdown";
+    case Departure::kClosed: return "closed";
+    case Departure::kTooSlow: return "too slow";
+    case Departure::kShutdown: return "shutdown";
   }
   return "closed";
 }
@@ -168,6 +165,13 @@ void SseHub::unsubscribe(std::uint64_t id, Departure why) {
 
 void SseHub::shutdown() {
   closed_ = true;
+  if (loop_.on_thread()) return close_all();
+  loop_.post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->close_all();
+  });
+}
+
+void SseHub::close_all() {
   std::vector<std::uint64_t> ids;
   for (const auto& [id, member] : members_) ids.push_back(id);
   for (const std::uint64_t id : ids) {

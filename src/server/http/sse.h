@@ -72,10 +72,12 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   std::vector<Delivery> subscribers() const;  // any thread
   const SseOptions& options() const { return options_; }
 
+  // Any thread. Closes every reader; later subscriptions are refused.
+  void shutdown();
+
   // For the connection, on the loop's thread. kRetry where the hub is full or shut down.
   Status subscribe(const SubscriberInfo& info, std::shared_ptr<SseSink> sink);
   void unsubscribe(std::uint64_t id, Departure why);  // unknown ids are ignored
-  void shutdown();                                    // closes every reader; later subscriptions are refused
 
  private:
   struct Member {
@@ -96,6 +98,7 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   void beat();
   void drop(const std::vector<std::uint64_t>& ids);
   std::unique_ptr<Member> take(std::uint64_t id);
+  void close_all();
 
   EventLoop& loop_;
   const SseOptions options_;
@@ -106,7 +109,7 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   Event newest_;
   mutable std::mutex members_mutex_;  // members_ changes on the loop's thread only, under this
   std::unordered_map<std::uint64_t, std::unique_ptr<Member>> members_;
-  bool closed_ = false;  // the loop's thread only
+  std::atomic<bool> closed_{false};
 };
 
 // "event: E\nid: I\ndata: line\n...\n\n"; an empty event or id is left out.

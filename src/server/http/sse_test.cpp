@@ -204,6 +204,18 @@ TEST_F(SseTest, ReadersAreCapped) {
   EXPECT_EQ(listen().answer().first, 503);
 }
 
+TEST_F(SseTest, AHubThatIsShutDownEndsItsStreamsAndTakesNoMore) {
+  add_hub(counted());
+  start();
+  Peer one = listen();
+  ASSERT_TRUE(wait_for([&] { return hub_->count() == 1; }));
+  hub_->shutdown();
+  one.read_to_end();
+  EXPECT_TRUE(one.ended());
+  EXPECT_EQ(listen().answer().first, 503);
+  EXPECT_EQ(why_, Departure::kShutdown);
+}
+
 TEST_F(SseTest, StoppingTheServerEndsStreams) {
   add_hub(counted());
   start();
