@@ -61,6 +61,7 @@ class Run {
   std::string rows_of(const Checkpoint& at) const;
   Error explain(const Leaf& leaf, const Checkpoint& at, Error error);
   Error no_progress(const VerifyResult& left) const;
+  Error still_locked(const VerifyResult& left) const;
   int stripes_now(const Leaf& leaf, const Checkpoint& at) const;
   std::int64_t window_blocks(const Leaf& leaf, int stripes) const;
   void steer(double took_ms);
@@ -83,6 +84,7 @@ class Run {
   double batch_rows_;
   std::uint64_t set_now_ = 0;    // rows set by this run
   std::uint64_t changed_in_pass_ = 0;
+  std::uint64_t locked_in_pass_ = 0; // batches that met a locked row
   std::int64_t blocks_behind_ = 0;   // of the leaves that are done in this pass
   std::int64_t block_now_ = 0;
   std::int64_t blocks_at_start_ = 0; // of the present leaf
@@ -194,7 +196,10 @@ Status Run::batch(const Leaf& leaf, Checkpoint& at) {
     // Locked rows are left for the next pass: what holds them is writing them, through the trigger. Where
     // even that meets a lock, it is the table's, and we wait for its holder.
     if (skip_locked || !done) clock_.sleep(Millis{100});
-    if (done && !skip_locked) ++result_.skipped;
+    if (done && !skip_locked) {
+      ++result_.skipped;
+      ++locked_in_pass_;
+    }
     skip_locked = true;
   }
   return fail(make_error(Disposition::kRetry, "backfill.locked", fmt::format("{} stays locked by somebody", leaf.name)));
@@ -324,6 +329,7 @@ Status Run::leaf_pass(Leaf& leaf, int number) {
 
 Status Run::pass(int number) {
   changed_in_pass_ = 0;
+  locked_in_pass_ = 0;
   blocks_behind_ = 0;
   result_.rows = 0;
   for (auto& leaf : shape_.leaves) {
@@ -341,6 +347,13 @@ Error Run::no_progress(const VerifyResult& left) const {
   return make_error(Disposition::kRefused, "backfill.no_progress",
                     fmt::format("{} rows of {} stay out of step, such as {}", left.mismatches, job_.in_step.table, keys))
       .with_hint("another trigger may undo the new value, or row security may hide the rows from this role");
+}
+
+Error Run::still_locked(const VerifyResult& left) const {
+  return make_error(Disposition::kRefused, "backfill.held",
+                    fmt::format("{} rows of {} stayed locked by other transactions, such as {}", left.mismatches,
+                                job_.in_step.table, left.samples.empty() ? std::string("?") : left.samples.front()))
+      .with_hint("end these transactions and start the step again; it goes on where it stopped");
 }
 
 void Run::tell(const std::string& held) {
@@ -368,6 +381,8 @@ Result<BackfillResult> Run::run() {
   PL_TRY(const auto newest, session_.run("SELECT coalesce(max(pass), 1) FROM poundlock.backfill WHERE rollout = $1 AND step = $2",
                                          {job_.rollout, job_.step}));
   int fruitless = 0;
+  int useful = 0;
+  TimePoint last_change = begin_;
   const int first = static_cast<int>(ports::to_int(newest.rows.at(0)[0], 1));
   for (int number = first; !result_.stopped; ++number) {
     PL_CHECK(pass(number));
@@ -379,8 +394,16 @@ Result<BackfillResult> Run::run() {
     PL_TRY(const auto left, verify(session_, clock_, job_.in_step, count, stop_, {}));
     result_.stopped = left.stopped;
     if (left.stopped || left.mismatches == 0) break;
-    fruitless = changed_in_pass_ == 0 ? fruitless + 1 : 0;
-    if (fruitless >= 3 || number - first >= options_.passes_max) return fail(no_progress(left));
+    if (changed_in_pass_ > 0) last_change = clock_.steady();
+    if (changed_in_pass_ == 0 && locked_in_pass_ > 0) {
+      // What is left is locked by somebody: that is no fault of the data, and takes as long as it takes.
+      if (clock_.steady() - last_change > options_.hold_max) return fail(still_locked(left));
+      tell(fmt::format("{} rows are locked by other transactions", left.mismatches));
+      clock_.sleep(Millis{200});
+    } else {
+      fruitless = changed_in_pass_ == 0 ? fruitless + 1 : 0;
+      if (fruitless >= 3 || ++useful >= options_.passes_max) return fail(no_progress(left));
+    }
     PL_TRY(shape_, read_shape(session_, job_.in_step.table, job_.in_step.key));
   }
   PL_TRY(const auto wal_end, session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));

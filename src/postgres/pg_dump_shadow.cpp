@@ -15,6 +15,8 @@ namespace {
 using schema::force_quote_identifier;
 using schema::quote_literal;
 
+constexpr std::int64_t kSmallTableBytes = 64 << 20;
+
 std::string quoted(const schema::QualifiedName& name) {
   return force_quote_identifier(name.schema) + "." + force_quote_identifier(name.name);
 }
@@ -264,8 +266,10 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
   const double rows = static_cast<double>(options_.rows_max);
   std::string sample;
   if (table.estimated_rows > rows) {
-    // Whole blocks at random; a fifth more than needed, since the estimate may be high.
-    sample = fmt::format(" TABLESAMPLE SYSTEM ({:.6f})", std::min(100.0, 120.0 * rows / table.estimated_rows));
+    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of a
+    // small one, where a few blocks may well be none.
+    sample = fmt::format(" TABLESAMPLE {} ({:.6f})", table.bytes > kSmallTableBytes ? "SYSTEM" : "BERNOULLI",
+                         std::min(100.0, 120.0 * rows / table.estimated_rows));
   }
   for (const auto& sql : before) PL_CHECK(session.run(sql));
   PL_CHECK(run_pipe(program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
