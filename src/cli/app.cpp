@@ -1,0 +1,346 @@
+#include "cli/app.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+
+#include "base/suggest.h"
+#include "cli/commands.h"
+#include "cli/completion.h"
+#include "cli/text.h"
+
+namespace poundlock::cli {
+namespace {
+
+constexpr const char* kVersion = "poundlock 0.1.0";
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 a gate or check said no, 2 usage, 3 cannot reach something, 4 conflict, 70 a "
+    "fault of "
+    "ours.";
+
+struct Global {
+  const char* name;
+  bool takes_value;
+};
+constexpr std::array kGlobals{Global{"--config", true},   Global{"--environment", true},
+                              Global{"--server", true},   Global{"--token-file", true},
+                              Global{"--who", true},      Global{"--output", true},
+                              Global{"--no-color", false}};
+
+// Global options may stand behind the verb, where people put them: they are brought to the front. Behind
+// `serve` and behind -- everything belongs to somebody else.
+std::vector<std::string> globals_first(const std::vector<std::string>& arguments) {
+  std::vector<std::string> front;
+  std::vector<std::string> rest;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& one = arguments[i];
+    if (one == "--" || (one == "serve" && rest.empty())) {
+      rest.insert(rest.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
+      break;
+    }
+    const auto global = std::find_if(kGlobals.begin(), kGlobals.end(), [&](const Global& known) {
+      return one == known.name || (known.takes_value && one.starts_with(std::string(known.name) + "="));
+    });
+    auto& to = global == kGlobals.end() ? rest : front;
+    to.push_back(one);
+    if (global != kGlobals.end() && global->takes_value && one == global->name && i + 1 < arguments.size())
+      to.push_back(arguments[++i]);
+  }
+  front.insert(front.end(), rest.begin(), rest.end());
+  return front;
+}
+
+void add_globals(CLI::App& app, Context& context, bool& no_colour) {
+  app.add_option("--config", context.config, "poundlock.yaml (default: looked for from here upward)");
+  app.add_option("--environment", context.environment, "environment of that file (default: its own default)");
+  app.add_option("--server", context.server,
+                 "URL of poundlockd (default: POUNDLOCK_SERVER, the running one, the file)");
+  app.add_option("--token-file", context.token_file,
+                 "file of the admin token (default: POUNDLOCK_TOKEN, its state)");
+  app.add_option("--who", context.who, "who gives the order, for the audit trail (default: $USER)");
+  app.add_option("--output", context.output, "text or json; lint also sarif, junit, github")
+      ->check(CLI::IsMember({"text", "json", "sarif", "junit", "github"}));
+  app.add_flag("--no-color", no_colour, "no colour; NO_COLOR does the same");
+}
+
+CLI::Option* add_duration(CLI::App& app, const std::string& name, Millis& to, const std::string& help) {
+  return app.add_option_function<std::string>(
+      name,
+      [&to, name](const std::string& text) {
+        const auto parsed = parse_duration(text);
+        if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+        to = *parsed;
+      },
+      help);
+}
+
+// What the options of all verbs are parsed into; lives until the verb has run.
+struct Arguments {
+  bool force = false;
+  LintArguments lint;
+  PlanArguments plan;
+  DoctorArguments doctor;
+  VerifyArguments verify;
+  StartArguments start;
+  OrderArguments order;
+  bool to_prepare = false;
+  bool restore = false;
+  std::string to;
+  std::string name;
+  std::string key;
+  FlagSetArguments set;
+  FlagEvalArguments eval;
+  AuditArguments audit;
+  std::string shell;
+};
+
+CLI::App* add_verb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
+                   std::function<int()> verb) {
+  auto* sub = app.add_subcommand(name, help);
+  sub->callback([&context, verb = std::move(verb)] { context.verb = verb; });
+  return sub;
+}
+
+void add_local_verbs(CLI::App& app, Context& context, Arguments& a) {
+  auto* init = add_verb(app, context, "init", "write poundlock.yaml and rollouts/example.yaml",
+                        [&] { return init_command(context, a.force); });
+  init->add_flag("--force", a.force, "overwrite what is there");
+
+  auto* doctor =
+      add_verb(app, context, "doctor", "what a database allows, what is lost without it, the GRANT script",
+               [&] { return doctor_command(context, a.doctor); });
+  doctor->add_option("--rollout", a.doctor.rollout, "rollout file: look at its tables only");
+  doctor->add_option("--database", a.doctor.database, "database of poundlock.yaml (default: the only one)");
+  doctor->add_option("--database-url", a.doctor.database_url, "a database that is in no file");
+  doctor->add_flag("--grants", a.doctor.grants, "print only the SQL that an administrator has to run");
+
+  auto* lint = add_verb(app, context, "lint", "what in SQL files would hurt a live database",
+                        [&] { return lint_command(context, a.lint); });
+  lint->add_option("file", a.lint.files, "SQL files, folders, rollout files, - for standard input")
+      ->required();
+  lint->add_option("--disable", a.lint.disabled, "rules to leave out");
+  lint->add_flag("--in-transaction", a.lint.in_transaction, "the runner puts each file into one transaction");
+
+  auto* plan = add_verb(app, context, "plan", "the ordered steps of a rollout, with locks and time-outs",
+                        [&] { return plan_command(context, a.plan); });
+  plan->add_option("file", a.plan.file, "rollout file")->required();
+  plan->add_option("--database-url", a.plan.database_url,
+                   "plan against this database instead of poundlock.yaml's");
+  plan->add_option("--speed", a.plan.speed, "divide windows and dwell by this")->check(CLI::Range(1.0, 1e9));
+  plan->add_flag("--sql", a.plan.sql, "print the exact SQL of each step");
+
+  auto* verify = add_verb(app, context, "verify", "count the rows whose two sides are out of step",
+                          [&] { return verify_command(context, a.verify); });
+  verify->add_option("name", a.verify.name, "rollout")->required();
+  verify->add_option("--database-url", a.verify.database_url, "this database instead of poundlock.yaml's");
+}
+
+CLI::App* add_order(CLI::App& app, Context& context, Arguments& a, const std::string& name,
+                    const std::string& help) {
+  auto* sub = add_verb(app, context, name, help, [&context, &a, name] {
+    a.order.verb = name;
+    return order_command(context, a.order);
+  });
+  sub->add_option("name", a.order.name, "rollout")->required();
+  sub->add_option("--why", a.order.why, "the reason, for the audit trail");
+  return sub;
+}
+
+void add_rollout_verbs(CLI::App& app, Context& context, Arguments& a) {
+  auto* start =
+      add_verb(app, context, "start", "start a rollout", [&] { return start_command(context, a.start); });
+  start->add_option("file", a.start.file, "rollout file")->required();
+  start->add_option("--speed", a.start.speed, "divide windows and dwell by this; never a gate's limit")
+      ->check(CLI::Range(1.0, 1e9));
+  auto* wait = start->add_flag("--wait", a.start.wait, "until it is done (0), or rolled back or paused (1)");
+  add_duration(*start, "--limit", a.start.limit, "longest wait, such as 2h (default: none)")->needs(wait);
+
+  auto* status = add_verb(app, context, "status", "where a rollout stands, or all of them",
+                          [&] { return status_command(context, a.name); });
+  status->add_option("name", a.name, "rollout");
+  auto* watch = add_verb(app, context, "watch", "follow a rollout until it is closed",
+                         [&] { return watch_command(context, a.name); });
+  watch->add_option("name", a.name, "rollout (default: the only one under way)");
+
+  add_order(app, context, a, "approve", "give an approval that a rollout waits for")
+      ->add_option("what", a.order.subject, "the approval, as `status` names it")
+      ->required();
+  add_order(app, context, a, "promote", "end the dwell of an exposure step now; gates still count");
+  add_order(app, context, a, "pause", "stay where it is");
+  add_order(app, context, a, "resume", "go on after a pause or a rollback");
+  add_order(app, context, a, "abort", "take everything back and close the rollout");
+  auto* back = add_order(app, context, a, "rollback", "bring everybody back to legacy, in under a second");
+  auto* restore = back->add_flag_callback(
+      "--restore", [&a] { a.order.subject = "restore"; },
+      "after the drop: bring the legacy side back and refill it");
+  back->add_option("--to", a.to, "prepare: take the schema change back too")
+      ->check(CLI::IsMember({"prepare"}))
+      ->excludes(restore)
+      ->each([&a](const std::string& phase) { a.order.subject = phase; });
+  auto* until = back->add_flag("--wait", a.order.wait, "until every reader has applied it");
+  add_duration(*back, "--limit", a.order.limit, "longest wait (default: 60s)")->needs(until);
+}
+
+void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
+  auto* flag = app.add_subcommand("flag", "list, get, set and eval flags");
+  flag->require_subcommand(1);
+  add_verb(*flag, context, "list", "all flags", [&] { return flag_list_command(context); });
+  auto* get = add_verb(*flag, context, "get", "one flag's definition",
+                       [&] { return flag_get_command(context, a.key); });
+  get->add_option("key", a.key, "flag")->required();
+  auto* set = add_verb(*flag, context, "set", "change a flag, or make one",
+                       [&] { return flag_set_command(context, a.set); });
+  set->add_option("key", a.set.key, "flag")->required();
+  set->add_option("--variant", a.set.variant, "make this variant the default");
+  set->add_option("--definition", a.set.definition, "flagd definition as JSON, or @FILE");
+  set->add_option("--why", a.set.why, "the reason, for the audit trail");
+  auto* eval = add_verb(*flag, context, "eval", "what a context gets",
+                        [&] { return flag_eval_command(context, a.eval); });
+  eval->add_option("key", a.eval.key, "flag")->required();
+  eval->add_option("--targeting-key", a.eval.targeting_key, "whom the evaluation is for");
+  eval->add_option("--context", a.eval.attributes, "NAME=VALUE, several times");
+}
+
+void add_server_verbs(CLI::App& app, Context& context, Arguments& a) {
+  auto* audit = add_verb(app, context, "audit", "who did what and why",
+                         [&] { return audit_command(context, a.audit); });
+  audit->add_option("--subject", a.audit.subject, "a rollout or a flag (default: all)");
+  audit->add_option("--limit", a.audit.limit, "newest entries (default: 50)")->check(CLI::Range(1, 1000));
+  audit->add_flag("--verify", a.audit.verify, "recompute the chain of hashes");
+
+  auto* serve = app.add_subcommand("serve", "run poundlockd with these arguments");
+  serve->prefix_command();
+  serve->set_help_flag();  // --help is poundlockd's own
+  serve->callback([&context, serve] {
+    context.verb = [&context, words = serve->remaining()] { return serve_command(context, words); };
+  });
+}
+
+bool takes_file(const CLI::App& verb) {
+  const auto options = verb.get_options([](const CLI::Option* one) { return one->get_positional(); });
+  return std::any_of(options.begin(), options.end(),
+                     [](const CLI::Option* one) { return one->get_name() == "file"; });
+}
+
+void collect(const CLI::App& app, const std::string& prefix, std::vector<VerbInfo>& out) {
+  for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    VerbInfo info{prefix + sub->get_name(), sub->get_description(), {}, takes_file(*sub)};
+    for (const auto* option : sub->get_options())
+      for (const auto& name : option->get_lnames()) info.options.push_back("--" + name);
+    out.push_back(info);
+    collect(*sub, info.name + " ", out);
+  }
+}
+
+std::vector<std::string> global_names() {
+  std::vector<std::string> out;
+  for (const auto& one : kGlobals) out.emplace_back(one.name);
+  return out;
+}
+
+void add_completion(CLI::App& app, Context& context, Arguments& a) {
+  auto* sub = add_verb(app, context, "completion", "a completion script for bash, zsh or fish", [&] {
+    std::vector<VerbInfo> verbs;
+    collect(app, "", verbs);
+    const auto script = completion_script(a.shell, verbs, global_names());
+    if (!script) return report(context, script.error());
+    context.out << *script << std::flush;
+    return 0;
+  });
+  sub->add_option("shell", a.shell, "bash, zsh or fish")->required();
+}
+
+// The verb that was typed as far as it was understood, and what it could have been.
+Error unexpected(const CLI::App& app, const std::string& word) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::vector<std::string> known;
+  const bool option = word.starts_with("-");
+  if (option) {
+    known = global_names();
+    for (const auto* one : at->get_options())
+      for (const auto& name : one->get_lnames()) known.push_back("--" + name);
+  } else {
+    for (const auto* one : at->get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(one->get_name());
+  }
+  const std::string typed = word.substr(0, option ? word.find('=') : std::string::npos);
+  const auto near = nearest(typed, std::span<const std::string>(known));
+  const char* what = option ? "option" : known.empty() ? "argument" : "verb";
+  const std::string help =
+      at == &app ? "`poundlock --help`" : fmt::format("`poundlock {} --help`", at->get_name());
+  return user_error("usage", fmt::format("unknown {} {}", what, clean(typed)))
+      .with_hint(near.empty() ? help + " lists what there is" : fmt::format("did you mean {}?", near));
+}
+
+// What the parser says of a verb's arguments, with the verb's help as what to try.
+Error usage_error(const CLI::App& app, const std::string& message) {
+  std::string verb;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    verb += " " + at->get_name();
+  }
+  return user_error("usage", clean(message)).with_hint(fmt::format("`poundlock{} --help`", verb));
+}
+
+int parse(CLI::App& app, Context& context, std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as the parser wants it
+  try {
+    app.parse(std::move(arguments));
+    return -1;
+  } catch (const CLI::Success& success) {
+    return app.exit(success, context.out, context.err);
+  } catch (const CLI::ExtrasError&) {
+    const auto words = app.remaining(true);
+    return report(context, unexpected(app, words.empty() ? "" : words.front()));
+  } catch (const CLI::ParseError& error) {
+    // A misspelt option first: what it should have set is then missing as well.
+    const auto words = app.remaining(true);
+    if (!words.empty() && words.front().starts_with("-"))
+      return report(context, unexpected(app, words.front()));
+    return report(context, usage_error(app, error.what()));
+  }
+}
+
+// The context looks as the arguments say even where they cannot be parsed.
+bool wants_json(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (arguments[i] == "--output=json") return true;
+    if (arguments[i] == "--output" && i + 1 < arguments.size() && arguments[i + 1] == "json") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int run(Context& context, const std::vector<std::string>& arguments) {
+  CLI::App app{"Poundlock makes a PostgreSQL schema change a reversible, gated, flag-steered rollout."};
+  app.name("poundlock");
+  app.footer(kFooter);
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(0, 1);
+  bool no_colour = false;
+  Arguments a;
+  add_globals(app, context, no_colour);
+  add_local_verbs(app, context, a);
+  add_rollout_verbs(app, context, a);
+  add_flag_verbs(app, context, a);
+  add_server_verbs(app, context, a);
+  add_completion(app, context, a);
+  context.json = wants_json(arguments);
+  if (const int code = parse(app, context, globals_first(arguments)); code >= 0) return code;
+  context.json = context.output == "json";
+  if (no_colour) context.colour = false;
+  if (!context.verb) {
+    context.err << app.help() << std::flush;
+    return 2;
+  }
+  if (context.output != "text" && context.output != "json" && !app.got_subcommand("lint"))
+    return report(context, user_error("usage", fmt::format("only lint writes {}", context.output))
+                               .with_hint("--output text or --output json"));
+  return context.verb();
+}
+
+}  // namespace poundlock::cli

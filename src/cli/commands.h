@@ -1,0 +1,104 @@
+// The verbs: each takes what the command line said, prints, and answers the exit code (0 done, 1 a gate or
+// check said no, 2 usage, 3 cannot reach something, 4 conflict, 70 a fault of ours). None throws. One thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+
+namespace CLI {
+class App;
+}
+
+namespace poundlock::cli {
+
+// --- files and databases, without a server ---------------------------------------------------------
+
+int init_command(Context& context, bool force);
+
+struct LintArguments {
+  std::vector<std::string> files;     // SQL, rollout files (.yaml), folders of them, "-"
+  std::vector<std::string> disabled;  // rule ids
+  bool in_transaction = false;
+};
+int lint_command(Context& context, const LintArguments& arguments);
+
+struct PlanArguments {
+  std::string file;
+  std::string database_url;
+  double speed = 1;
+  bool sql = false;
+};
+int plan_command(Context& context, const PlanArguments& arguments);
+
+struct DoctorArguments {
+  std::string rollout;   // file whose tables are looked at; "" for all
+  std::string database;  // a name of poundlock.yaml
+  std::string database_url;
+  bool grants = false;  // print the GRANT script and nothing else
+};
+int doctor_command(Context& context, const DoctorArguments& arguments);
+
+struct VerifyArguments {
+  std::string name;
+  std::string database_url;
+};
+int verify_command(Context& context, const VerifyArguments& arguments);
+
+// --- rollouts --------------------------------------------------------------------------------------
+
+struct StartArguments {
+  std::string file;
+  double speed = 1;
+  bool wait = false;
+  Millis limit{0};  // of the wait; 0: none
+};
+int start_command(Context& context, const StartArguments& arguments);
+
+int status_command(Context& context, const std::string& name);  // "": all
+int watch_command(Context& context, const std::string& name);   // "": the only one under way
+
+struct OrderArguments {
+  std::string verb;  // promote, pause, resume, rollback, approve, abort
+  std::string name;
+  std::string subject;
+  std::string why;
+  bool wait = false;  // rollback only
+  Millis limit{60'000};
+};
+int order_command(Context& context, const OrderArguments& arguments);
+
+// --- flags, audit, server --------------------------------------------------------------------------
+
+int flag_list_command(Context& context);
+int flag_get_command(Context& context, const std::string& key);
+struct FlagSetArguments {
+  std::string key;
+  std::string variant;
+  std::string definition;  // JSON, or @FILE
+  std::string why;
+};
+int flag_set_command(Context& context, const FlagSetArguments& arguments);
+struct FlagEvalArguments {
+  std::string key;
+  std::string targeting_key;
+  std::vector<std::string> attributes;  // NAME=VALUE; a VALUE that is JSON is taken as such
+};
+int flag_eval_command(Context& context, const FlagEvalArguments& arguments);
+
+struct AuditArguments {
+  std::string subject;
+  int limit = 50;
+  bool verify = false;
+};
+int audit_command(Context& context, const AuditArguments& arguments);
+
+// Becomes poundlockd, which lies beside this program; comes back only when that fails.
+int serve_command(Context& context, const std::vector<std::string>& arguments);
+
+// Registers `demo`; defined in src/cli/demo. As every verb does, its callback sets context.verb.
+void add_demo(CLI::App& app, Context& context);
+
+}  // namespace poundlock::cli

@@ -1,0 +1,291 @@
+// Verbs that talk to poundlockd, against a server that answers as the test says.
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+#include "cli/api.h"
+#include "cli/run_for_test.h"
+#include "cli/test_server.h"
+
+namespace poundlock::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr const char* kView = R"({"name":"r","mode":"MODE","phase":"expose","item":"expose.all_25",
+  "headline":"expose: 25 %","next":"in 5m: 50 %","progress":0.5,"pause_reason":"","trouble":"",
+  "flag":{"key":"k","stage":"live","percentage":25.0,"internal_percentage":100.0,"exclusions":true,"epoch":1,
+  "revision":7},"gates":[{"gate":"lag","verdict":"pass","value":3.5,"limit":50.0,"unit":"ms","reason":"fine",
+  "waived":false}],"windows":{"overlap":{"accumulated_ms":60000,"required_ms":120000}},"rollbacks":ROLLBACKS,
+  "items":[{"id":"a","phase":"prepare","state":"done"},{"id":"expose.all_25","phase":"expose","state":"present"}],
+  "instances":[{"service":"s","instance":"i","departed":false,"frozen":false,"epoch":1,"revision":7}],
+  "step_progress":{"step":"backfill","done":50.0,"total":200.0,"rate":10.0,"state":""},"journal":["it began"]})";
+
+std::string view(const std::string& mode, const std::string& rollbacks = "[]") {
+  std::string text = kView;
+  text.replace(text.find("MODE"), 4, mode);
+  return text.replace(text.find("ROLLBACKS"), 9, rollbacks);
+}
+
+class ServerCommandsTest : public CommandLineTest {
+ protected:
+  void SetUp() override {
+    CommandLineTest::SetUp();
+    variables_["POUNDLOCK_TOKEN"] = "plk_secret";
+    variables_["USER"] = "alice";
+  }
+  void serve(TestServer::Handler handler) {
+    server_ = std::make_unique<TestServer>(std::move(handler));
+    variables_["POUNDLOCK_SERVER"] = server_->url();
+  }
+  std::unique_ptr<TestServer> server_;
+};
+
+TEST_F(ServerCommandsTest, NobodyThereIsExitCodeThreeWithWhatToDo) {
+  const auto ran = run({"status", "--server", "http://127.0.0.1:1"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err,
+              AllOf(HasSubstr("no poundlockd answers at http://127.0.0.1:1"), HasSubstr("poundlock serve")));
+}
+
+TEST_F(ServerCommandsTest, RefusesToSendTheTokenInTheClearOrElsewhere) {
+  for (const char* url : {"http://db.example.com:8016", "ftp://127.0.0.1", "http://127.0.0.1:8016/v1",
+                          "http://user@127.0.0.1:8016", "not a url"}) {
+    const auto ran = run({"status", "--server", url});
+    EXPECT_EQ(ran.code, 2) << url << ran.err;
+  }
+  serve([](const TestRequest&) {
+    return std::string("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+  });
+  const auto ran = run({"pause", "r"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("is no poundlockd (status 302)"));
+  EXPECT_EQ(server_->requests().size(), 1u);
+}
+
+TEST_F(ServerCommandsTest, ErrorsKeepTheirDispositionAndHint) {
+  std::string answer;
+  serve([&](const TestRequest&) { return answer; });
+  const std::pair<std::string, int> cases[] = {{"user", 2},     {"refused", 1},   {"conflict", 4},
+                                               {"retry", 3},    {"reconnect", 3}, {"in_doubt", 3},
+                                               {"internal", 70}};
+  for (const auto& [disposition, code] : cases) {
+    answer = TestServer::error(409, "x.y", disposition, "do that");
+    const auto ran = run({"pause", "r"});
+    EXPECT_EQ(ran.code, code) << disposition;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("error: said no"), HasSubstr("try: do that")));
+  }
+  answer = TestServer::error(401, "auth.missing", "user");
+  EXPECT_EQ(run({"pause", "r"}).code, 2);
+  answer = TestServer::error(500, "x", "unheard of");
+  EXPECT_EQ(run({"pause", "r"}).code, 70);
+  answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+  EXPECT_EQ(run({"status"}).code, 3);
+}
+
+TEST_F(ServerCommandsTest, AnOrderThatWasSentAndNotAnsweredIsInDoubt) {
+  serve([](const TestRequest&) { return std::string(); });
+  const auto ran = run({"rollback", "r", "--output", "json"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(boost::json::parse(ran.out).at("error").at("disposition").as_string(), "in_doubt");
+  EXPECT_EQ(server_->requests().size(), 1u) << "an order is never repeated by itself";
+}
+
+TEST_F(ServerCommandsTest, OrdersCarryTokenWhoWhyAndSubject) {
+  serve([](const TestRequest&) { return TestServer::json(view("running")); });
+  EXPECT_EQ(run({"approve", "my rollout", "drop", "--why", "signed", "--who", "bob"}).code, 0);
+  EXPECT_EQ(run({"rollback", "r", "--to", "prepare"}).code, 0);
+  EXPECT_EQ(run({"rollback", "r", "--restore"}).code, 0);
+  EXPECT_EQ(run({"rollback", "r", "--restore", "--to", "prepare"}).code, 2);
+  const auto seen = server_->requests();
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[0].path, "/v1/rollouts/my%20rollout/approve");
+  EXPECT_THAT(seen[0].head, HasSubstr("Authorization: Bearer plk_secret"));
+  const auto body = boost::json::parse(seen[0].body);
+  EXPECT_EQ(body.at("subject").as_string(), "drop");
+  EXPECT_EQ(body.at("why").as_string(), "signed");
+  EXPECT_EQ(body.at("who").as_string(), "bob");
+  EXPECT_EQ(boost::json::parse(seen[1].body).at("subject").as_string(), "prepare");
+  EXPECT_EQ(boost::json::parse(seen[1].body).at("who").as_string(), "alice");
+  EXPECT_EQ(boost::json::parse(seen[2].body).at("subject").as_string(), "restore");
+}
+
+TEST_F(ServerCommandsTest, ReadingNeedsNoTokenAndSendsNone) {
+  serve([](const TestRequest&) { return TestServer::json(R"({"rollouts":[]})"); });
+  EXPECT_EQ(run({"status"}).code, 0);
+  EXPECT_THAT(server_->requests().front().head, Not(HasSubstr("plk_secret")));
+  variables_.erase("POUNDLOCK_TOKEN");
+  EXPECT_EQ(run({"status"}).code, 0);
+  const auto ran = run({"pause", "r"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("admin token"));
+}
+
+TEST_F(ServerCommandsTest, FindsServerAndTokenInTheStateFolder) {
+  serve([](const TestRequest&) { return TestServer::json(view("paused")); });
+  write("deep/er/file", "");
+  write("poundlock.yaml",
+        "environments: {dev: {databases: {app: {url: postgres://localhost/x}}}}\nserver: {state: ./s}\n");
+  write("s/server.json", R"({"url":")" + server_->url() + R"(","pid":1})");
+  write("s/admin-token", "plk_file\n");
+  variables_.clear();
+  EXPECT_EQ(run({"pause", "r"}).code, 0);
+  EXPECT_THAT(server_->requests().back().head, HasSubstr("Bearer plk_file\r\n"));
+  folder_ /= "deep/er";  // looked for upward
+  EXPECT_EQ(run({"pause", "r"}).code, 0);
+  folder_ = folder_.parent_path().parent_path();
+}
+
+TEST_F(ServerCommandsTest, StatusShowsTheRolloutAndStripsWhatSteersTheTerminal) {
+  serve([](const TestRequest&) {
+    auto value = boost::json::parse(view("running"));
+    value.as_object()["headline"] = "evil \x1b[2J headline";
+    return TestServer::json(boost::json::serialize(value));
+  });
+  const auto ran = run({"status", "r"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("evil  headline"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("25 % everybody, 100 % internal"), HasSubstr("50 of 200"),
+                             HasSubstr("15s left")));
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("lag   pass       3.5     50  ms    fine"), HasSubstr("1m00s left")));
+  EXPECT_THAT(ran.out, HasSubstr("1 of 1 have applied the flag"));
+  const auto json = run({"status", "r", "--output", "json"});
+  EXPECT_EQ(boost::json::parse(json.out).at("mode").as_string(), "running");
+}
+
+TEST_F(ServerCommandsTest, StartWaitGivesAPipelineItsVerdict) {
+  run({"init"});
+  int asked = 0;
+  std::string last = "done";
+  serve([&](const TestRequest& request) {
+    if (request.method == "POST") return TestServer::json(R"({"rollout":"r"})", 201);
+    return TestServer::json(view(++asked < 3 ? "running" : last, R"([{"cause":"lag","reason":"slow"}])"));
+  });
+  const auto done = run({"start", "rollouts/example.yaml", "--wait"});
+  EXPECT_EQ(done.code, 0);
+  EXPECT_THAT(done.out, HasSubstr("r is done"));
+  EXPECT_EQ(asked, 3);
+  asked = 0;
+  last = "rolled_back";
+  const auto back = run({"start", "rollouts/example.yaml", "--wait"});
+  EXPECT_EQ(back.code, 1);
+  EXPECT_THAT(back.out, HasSubstr("r is rolled back by lag: slow"));
+  asked = 0;
+  last = "paused";
+  EXPECT_EQ(run({"start", "rollouts/example.yaml", "--wait", "--output", "json"}).code, 1);
+}
+
+TEST_F(ServerCommandsTest, StartWaitEndsAtItsLimit) {
+  run({"init"});
+  serve([&](const TestRequest& request) {
+    return TestServer::json(request.method == "POST" ? R"({"rollout":"r"})" : view("running"));
+  });
+  const auto ran = run({"start", "rollouts/example.yaml", "--wait", "--limit", "5s"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("r is not done after 5s"));
+  EXPECT_GE(clock_.elapsed(), 5'000);
+}
+
+TEST_F(ServerCommandsTest, AWaitOutlivesARestartOfTheServerButNotItsAbsence) {
+  run({"init"});
+  int asked = 0;
+  serve([&](const TestRequest& request) {
+    if (request.method == "POST") return TestServer::json(R"({"rollout":"r"})", 201);
+    return ++asked < 4 ? std::string() : TestServer::json(view("done"));
+  });
+  const auto ran = run({"start", "rollouts/example.yaml", "--wait"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, HasSubstr("does not answer"));
+  asked = -100'000;
+  EXPECT_EQ(run({"watch", "r"}).code, 3);
+  EXPECT_GT(clock_.elapsed(), 60'000);
+}
+
+TEST_F(ServerCommandsTest, RollbackWaitTellsWhenEverybodyWasBack) {
+  int asked = 0;
+  serve([&](const TestRequest& request) {
+    if (request.method == "POST") return TestServer::json(view("rolling_back"));
+    const bool back = ++asked > 2;
+    return TestServer::json(view("rolled_back", back ? R"([{"flag_off_ms":12,"everybody_back_ms":85}])"
+                                                     : R"([{"flag_off_ms":12,"everybody_back_ms":null}])"));
+  });
+  const auto ran = run({"rollback", "r", "--wait"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("flag off after 12 ms, applied by every reader after 85 ms"));
+  asked = -100'000;
+  const auto never = run({"rollback", "r", "--wait", "--limit", "2s"});
+  EXPECT_EQ(never.code, 1);
+  EXPECT_THAT(never.err, HasSubstr("not everybody is back after 2s"));
+}
+
+TEST_F(ServerCommandsTest, WatchWithoutATerminalSaysEachChangeOnce) {
+  int asked = 0;
+  serve([&](const TestRequest& request) {
+    if (request.path == "/v1/rollouts")
+      return TestServer::json(R"({"rollouts":[{"name":"r","mode":"running"}]})");
+    ++asked;
+    auto value = boost::json::parse(view(asked > 6 ? "done" : "running"));
+    if (asked > 3) value.at("gates").at(0).at("verdict") = "fail";
+    return TestServer::json(boost::json::serialize(value));
+  });
+  const auto ran = run({"watch"});
+  EXPECT_EQ(ran.code, 0);
+  const auto count = [&](const std::string& text) {
+    int n = 0;
+    for (auto at = ran.out.find(text); at != std::string::npos; at = ran.out.find(text, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count("gate lag pass"), 1) << ran.out;
+  EXPECT_EQ(count("gate lag fail: 3.5 (limit 50 ms): fine"), 1);
+  EXPECT_EQ(count("running: expose"), 1);
+  EXPECT_EQ(count("done: expose"), 1);
+}
+
+TEST_F(ServerCommandsTest, FlagsAreListedSetAndEvaluated) {
+  serve([](const TestRequest& request) {
+    if (request.path == "/v1/flags")
+      return TestServer::json(
+          R"({"flags":[{"key":"k","rollout":"r","definition":{"state":"ENABLED","defaultVariant":"off"}}]})");
+    if (request.path.starts_with("/ofrep/")) {
+      if (request.path.ends_with("none"))
+        return TestServer::json(
+            R"({"key":"none","errorCode":"FLAG_NOT_FOUND","errorDetails":"no such flag"})", 404);
+      return TestServer::json(R"({"key":"k","value":true,"variant":"on","reason":"TARGETING_MATCH"})");
+    }
+    return TestServer::json(R"({"key":"k","epoch":1,"revision":8})");
+  });
+  EXPECT_THAT(run({"flag", "list"}).out, HasSubstr("k     ENABLED  off"));
+  EXPECT_THAT(run({"flag", "set", "k", "--variant", "on"}).out, HasSubstr("revision 8"));
+  EXPECT_EQ(run({"flag", "set", "k"}).code, 2);
+  EXPECT_EQ(run({"flag", "set", "k", "--definition", "[1]"}).code, 2);
+  EXPECT_EQ(run({"flag", "set", "k", "--definition", "{"}).code, 2);
+  const auto eval = run(
+      {"flag", "eval", "k", "--targeting-key", "u1", "--context", "context=internal", "--context", "n=3"});
+  EXPECT_THAT(eval.out, HasSubstr("true  (variant on, TARGETING_MATCH)"));
+  EXPECT_EQ(boost::json::parse(server_->requests().back().body),
+            boost::json::parse(R"({"context":{"context":"internal","n":3,"targetingKey":"u1"}})"));
+  EXPECT_EQ(run({"flag", "eval", "none"}).code, 2);
+}
+
+TEST_F(ServerCommandsTest, AuditShowsAndVerifies) {
+  bool intact = true;
+  serve([&](const TestRequest& request) {
+    if (request.path == "/v1/audit/verify")
+      return TestServer::json(intact ? R"({"intact":true})" : R"({"intact":false,"first_broken":3})");
+    return TestServer::json(
+        R"({"audit":[{"sequence":1,"at":"2026-01-01","who":"alice","what":"start","subject":"r","why":"w"}]})");
+  });
+  EXPECT_THAT(run({"audit", "--subject", "a&b", "--limit", "5"}).out, HasSubstr("alice"));
+  EXPECT_EQ(server_->requests().back().path, "/v1/audit?limit=5&subject=a%26b");
+  EXPECT_EQ(run({"audit", "--verify"}).code, 0);
+  intact = false;
+  const auto ran = run({"audit", "--verify"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("entry 3"));
+}
+
+}  // namespace
+}  // namespace poundlock::cli

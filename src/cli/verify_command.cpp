@@ -1,0 +1,122 @@
+// verify: compares both sides of every row, from here, by the predicate that trigger and backfill use.
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "cli/api.h"
+#include "cli/bar.h"
+#include "cli/commands.h"
+#include "cli/fields.h"
+#include "cli/live.h"
+#include "cli/terminal.h"
+#include "cli/text.h"
+#include "cli/watching.h"
+#include "engine/verify.h"
+#include "rollout/plan.h"
+
+namespace poundlock::cli {
+namespace {
+
+namespace bj = boost::json;
+
+// Each comparison of the plan once: backfill and verify share theirs.
+std::vector<change::InStep> comparisons_of(const rollout::Plan& plan) {
+  std::vector<change::InStep> out;
+  for (const auto& item : plan.items)
+    if (item.step && item.step->in_step &&
+        std::find(out.begin(), out.end(), *item.step->in_step) == out.end())
+      out.push_back(*item.step->in_step);
+  return out;
+}
+
+std::string progress_text(const engine::Progress& progress, const Look& look) {
+  const auto done = static_cast<double>(progress.rows_done);
+  const auto total = static_cast<double>(progress.rows_total);
+  std::string out = bar(total > 0 ? done / total : 0, 24, look.utf8) + " " + format_count(done);
+  if (total > 0) out += " of " + format_count(total);
+  out += fmt::format(" rows, {} rows/s", format_count(progress.rows_per_second));
+  if (const auto left = remaining(done, total, progress.rows_per_second); left && done < total)
+    out += fmt::format(", {} left", format_remaining(*left));
+  return out;
+}
+
+Result<engine::VerifyResult> compare(Context& context, ports::Session& session, const change::InStep& in_step,
+                                     bool open) {
+  engine::VerifyOptions options;
+  options.open = open;
+  Live live(context.out, context.width, context.height);
+  const bool shown = context.terminal && !context.json;
+  TimePoint last;
+  auto result =
+      engine::verify(session, context.clock, in_step, options, {}, [&](const engine::Progress& progress) {
+        if (!shown || context.clock.steady() - last < Millis{100}) return;
+        last = context.clock.steady();
+        live.draw({progress_text(progress, look_of(context))});
+      });
+  if (shown) live.draw({});
+  return result;
+}
+
+bj::object result_json(const change::InStep& in_step, const engine::VerifyResult& result) {
+  return {{"table", in_step.table},
+          {"rows", result.rows},
+          {"mismatches", result.mismatches},
+          {"samples", bj::array(result.samples.begin(), result.samples.end())},
+          {"seconds", result.seconds}};
+}
+
+void print_text(Context& context, const change::InStep& in_step, const engine::VerifyResult& result) {
+  const Paint paint = context.paint();
+  say(context, fmt::format("{}: {} rows compared in {:.1f} s, {}", clean(in_step.table),
+                           format_count(static_cast<double>(result.rows)), result.seconds,
+                           result.mismatches == 0
+                               ? paint(Colour::kGreen, "all in step")
+                               : paint(Colour::kRed, fmt::format("{} out of step", result.mismatches))));
+  if (result.samples.empty()) return;
+  std::string keys;
+  for (const auto& key : result.samples) keys += (keys.empty() ? "" : " ") + clean(key);
+  say(context, "  " + keys + (result.mismatches > result.samples.size() ? " ..." : ""));
+}
+
+Result<int> verify_all(Context& context, const VerifyArguments& arguments) {
+  PL_TRY(auto api, Api::open(context));
+  const std::string path = "/v1/rollouts/" + percent_encode(arguments.name);
+  PL_TRY(const auto view, api.get(path));
+  PL_TRY(const auto document, api.get(path + "/plan"));
+  PL_TRY(const auto plan, rollout::plan_from_json(document));
+  const auto comparisons = comparisons_of(plan);
+  if (comparisons.empty())
+    return fail(user_error(
+        "verify.nothing",
+        fmt::format("{} keeps nothing in step: there is nothing to compare", clean(arguments.name))));
+  PL_TRY(const auto database, open_database(context, arguments.database_url, plan.database));
+  PL_TRY(const auto session, database->connect());
+  // From expose on the new side may be written too, and either direction of the change may hold.
+  const std::string phase = text_at(view, "phase");
+  const bool open = phase == "expose" || phase == "contract";
+  std::uint64_t mismatches = 0;
+  bj::array all;
+  for (const auto& one : comparisons) {
+    PL_TRY(const auto result, compare(context, *session, one, open));
+    mismatches += result.mismatches;
+    if (context.json) {
+      all.push_back(result_json(one, result));
+    } else {
+      print_text(context, one, result);
+    }
+  }
+  if (context.json)
+    print_json(
+        context,
+        bj::object{{"rollout", arguments.name}, {"mismatches", mismatches}, {"tables", std::move(all)}});
+  return mismatches == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int verify_command(Context& context, const VerifyArguments& arguments) {
+  const auto code = verify_all(context, arguments);
+  return code ? *code : report(context, code.error());
+}
+
+}  // namespace poundlock::cli
