@@ -40,6 +40,7 @@ bool Db::connected(Attempt& attempt) {
     connection_ = PQconnectdb((dsn_ + " application_name=orders_app connect_timeout=5"
                                       " options='-c statement_timeout=5s'")
                                   .c_str());
+    PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);  // failures are reported anyway
     attempt.exclude_wait(Attempt::Clock::now() - begun);
     if (PQstatus(connection_) == CONNECTION_OK) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(50 << i));
@@ -64,15 +65,17 @@ Outcome<PGresult*> Db::run(const char* sql, const std::vector<std::string>& valu
     surely_not_applied_ = true;
     return lost;
   }
-  if (!prepared_.contains(sql)) {
-    const Result result(PQprepare(connection_, sql, sql, 0, nullptr), PQclear);
+  auto prepared = prepared_.find(sql);
+  if (prepared == prepared_.end()) {
+    const std::string name = "s" + std::to_string(prepared_.size() + 1);
+    const Result result(PQprepare(connection_, name.c_str(), sql, 0, nullptr), PQclear);
     if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return failure(result.get());
-    prepared_.insert(sql);
+    prepared = prepared_.emplace(sql, name).first;
   }
   std::vector<const char*> params;
   for (const std::string& value : values) params.push_back(value.c_str());
-  PGresult* result = PQexecPrepared(connection_, sql, static_cast<int>(params.size()), params.data(), nullptr,
-                                    nullptr, 0);
+  PGresult* result = PQexecPrepared(connection_, prepared->second.c_str(), static_cast<int>(params.size()),
+                                    params.data(), nullptr, nullptr, 0);
   const ExecStatusType status = PQresultStatus(result);
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return result;
   Failure failed = failure(result);

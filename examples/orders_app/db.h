@@ -5,7 +5,7 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,7 +49,7 @@ class Db {
 
   std::string dsn_;
   PGconn* connection_ = nullptr;
-  std::set<std::string> prepared_;
+  std::map<std::string, std::string> prepared_;  // text -> name: names longer than 63 bytes are cut
   bool surely_not_applied_ = false;
 };
 

@@ -49,19 +49,16 @@ flag::Value ContextAttributes::all(flag::Scratch& scratch) const {
   return flag::Value::object(members);
 }
 
-std::string_view context_name(const Context& context) {
+std::optional<std::string_view> context_name(const Context& context) {
   const AttributeValue* value = find_attribute(context, kContext);
-  const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(value);
-  return text == nullptr ? std::string_view{} : std::string_view(*text).substr(0, kLabelMax);
-}
-
-bool context_is_list(const Context& context) {
-  const AttributeValue* value = find_attribute(context, kContext);
-  return value != nullptr && std::holds_alternative<std::vector<std::string>>(*value);
+  if (value == nullptr) return "";
+  if (const auto* text = std::get_if<std::string>(value)) return std::string_view(*text).substr(0, kLabelMax);
+  if (std::holds_alternative<std::vector<std::string>>(*value)) return std::nullopt;
+  return "";
 }
 
 std::string context_label(const Context& context) {
-  if (!context_is_list(context)) return std::string(context_name(context));
+  if (const auto name = context_name(context)) return std::string(*name);
   std::string label;
   for (const std::string& name : std::get<std::vector<std::string>>(*find_attribute(context, kContext))) {
     if (!label.empty()) label += ',';

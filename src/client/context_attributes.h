@@ -2,6 +2,7 @@
 // memory.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "flag/attributes.h"
@@ -21,8 +22,7 @@ class ContextAttributes final : public flag::Attributes {
 
 // The attribute `context` as one short name for reports; a list's names joined by commas.
 std::string context_label(const Context& context);
-// A view of it without a copy where it is one name; empty otherwise.
-std::string_view context_name(const Context& context);
-bool context_is_list(const Context& context);
+// The same without a copy, where it is one name or absent; nothing where it is a list.
+std::optional<std::string_view> context_name(const Context& context);
 
 }  // namespace poundlock::client

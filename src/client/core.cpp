@@ -37,10 +37,18 @@ ThreadState& Core::thread_state() {
     std::uint64_t client;
     std::shared_ptr<ThreadState> state;
   };
+  // Without a constructor, so that reading it needs no guard: most threads use one client.
+  static thread_local std::uint64_t last_client = 0;
+  static thread_local ThreadState* last_state = nullptr;
+  if (last_client == id_) return *last_state;
   static thread_local std::vector<Mine> mine;
   for (const Mine& entry : mine) {
-    if (entry.client == id_) return *entry.state;
+    if (entry.client != id_) continue;
+    last_client = id_;
+    last_state = entry.state.get();
+    return *entry.state;
   }
+  last_client = 0;
   // States that only this thread still holds belong to clients that are gone.
   std::erase_if(mine, [](const Mine& entry) { return entry.state.use_count() == 1; });
   auto state = std::make_shared<ThreadState>();
@@ -49,7 +57,9 @@ ThreadState& Core::thread_state() {
     threads_.push_back(state);
   }
   mine.push_back({id_, state});
-  return *mine.back().state;
+  last_client = id_;
+  last_state = state.get();
+  return *state;
 }
 
 Evaluated Core::evaluate(std::string_view key, const Context& context) {
@@ -67,11 +77,11 @@ Evaluated Core::evaluate(std::string_view key, const Context& context) {
     view = newest.get();
     state.adopt(std::move(newest), newest_version, recorder_);
   }
-  const Evaluated result = client::evaluate(*view, key, ContextAttributes(context), unix_seconds());
-  if (context_is_list(context)) {
-    state.count(key, result, context_label(context), recorder_);
+  const Evaluated result = client::evaluate(*view, key, ContextAttributes(context), unix_seconds);
+  if (const auto name = context_name(context)) {
+    state.count(key, result, *name, recorder_);
   } else {
-    state.count(key, result, context_name(context), recorder_);
+    state.count(key, result, context_label(context), recorder_);
   }
   return result;
 }
@@ -145,6 +155,7 @@ bool Core::ready() const {
 }
 
 bool Core::wait_until_ready(std::chrono::milliseconds limit) {
+  if (options_.server.empty()) return ready();  // nothing will come
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!ready()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;

@@ -59,7 +59,7 @@ std::shared_ptr<const View> next_view(const View& previous, std::shared_ptr<cons
 }
 
 Evaluated evaluate(const View& view, std::string_view key, const flag::Attributes& attributes,
-                   std::int64_t now_s) {
+                   std::int64_t (*now_s)()) {
   const flag::CompiledFlag* compiled = view.snapshot == nullptr ? nullptr : view.snapshot->find(key);
   if (!view.overrides.empty()) {
     if (const std::string_view name = override_for(view.overrides, key); !name.empty()) {
@@ -78,7 +78,8 @@ Evaluated evaluate(const View& view, std::string_view key, const flag::Attribute
     result.error_text = view.snapshot == nullptr ? "no snapshot yet" : "no such flag";
     return result;
   }
-  const flag::Resolution resolution = view.snapshot->evaluate(*compiled, attributes, now_s);
+  const flag::Resolution resolution = view.snapshot->evaluate(*compiled, attributes,
+                                                                compiled->needs_time ? now_s() : 0);
   Evaluated result;
   result.reason = resolution.reason;
   result.error = resolution.error;

@@ -36,7 +36,8 @@ struct Evaluated {
 };
 
 // Answers refer into the view.
+// `now_s` is asked only for rules that look at the time.
 Evaluated evaluate(const View& view, std::string_view key, const flag::Attributes& attributes,
-                   std::int64_t now_s);
+                   std::int64_t (*now_s)());
 
 }  // namespace poundlock::client

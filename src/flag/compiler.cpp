@@ -127,7 +127,6 @@ Status Compiler::add_flag(std::string_view key, const value& source, const objec
     for (const auto& entry : *metadata) flag.metadata[entry.key()] = entry.value();
   }
   compile_rule(flag, evaluators);
-  snapshot_->storage_->by_key.emplace(flag.key, &flag);
   snapshot_->ordered_.push_back(&flag);
   return {};
 }
@@ -142,6 +141,7 @@ Result<std::shared_ptr<const Snapshot>> Compiler::compile(object document) {
   }
   PL_TRY(const object* evaluators, json::optional_object(document, "$evaluators"));
   for (const auto& entry : *flags) PL_CHECK(add_flag(entry.key(), entry.value(), evaluators));
+  snapshot_->storage_->by_key.build(snapshot_->storage_->flags);
   return std::shared_ptr<const Snapshot>(std::move(snapshot_));
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ struct Node {
   const Operator* op = nullptr;        // kCall
   std::vector<Node> args;              // kCall: its operands; kList: its items
   std::vector<std::string_view> path;  // `var` with a constant path: its parts
+  bool item_or_list = false;           // `in` over {"merge": [x]}: x alone is args[1], nothing is built
+  std::shared_ptr<const void> prepared;  // what prepare() made; its operator knows the type
 };
 
 // One evaluation in progress; lives on the stack of the caller.

@@ -37,6 +37,8 @@ class Inspector {
     for (const Node& arg : node.args) portability(arg);
   }
 
+  bool needs_time() const { return needs_time_; }
+
  private:
   void named(const Value& result) {
     if (!result.is_string() || flag_.find_variant(result.as_string()) != nullptr) return;
@@ -47,6 +49,8 @@ class Inspector {
 
   void call(const Node& node) {
     const std::string_view name = node.op->name;
+    if (name == "var" && (node.path.empty() || node.path[0] == "$flagd")) needs_time_ = true;
+    if (name == "missing" || name == "missing_some") needs_time_ = true;
     const bool compares = name == "<" || name == "<=" || name == ">" || name == ">=";
     if (compares && (node.args.size() < 2 || node.args.size() > 3)) {
       warn(name, "is compared with fewer than two or more than three operands");
@@ -69,6 +73,7 @@ class Inspector {
     warnings_.push_back(fmt::format("flag '{}': '{}' {}: the rule is not portable", flag_.key, name, what));
   }
 
+  bool needs_time_ = false;
   const CompiledFlag& flag_;
   std::vector<Error>& problems_;
   std::vector<std::string>& warnings_;
@@ -76,10 +81,11 @@ class Inspector {
 
 }  // namespace
 
-void inspect_rule(const CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings) {
+void inspect_rule(CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings) {
   Inspector inspector(flag, problems, warnings);
   inspector.results(flag.rule);
   inspector.portability(flag.rule);
+  flag.needs_time = inspector.needs_time();
 }
 
 }  // namespace poundlock::flag

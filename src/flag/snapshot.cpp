@@ -48,8 +48,7 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::compile(std::string_view docum
 }
 
 const CompiledFlag* Snapshot::find(std::string_view key) const {
-  const auto found = storage_->by_key.find(key);
-  return found == storage_->by_key.end() ? nullptr : found->second;
+  return storage_->by_key.find(key);
 }
 
 namespace {

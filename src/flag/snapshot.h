@@ -47,6 +47,7 @@ struct CompiledFlag {
   std::vector<Variant> variants;
   const Variant* fallback = nullptr;  // defaultVariant; null where it is absent, null or ""
   bool has_rule = false;
+  bool needs_time = false;  // the rule may read $flagd.timestamp
   Node rule;
   std::string rule_error;        // not empty: the rule does not compile; every evaluation is PARSE_ERROR
   boost::json::object metadata;  // the document's, overlaid by the flag's own

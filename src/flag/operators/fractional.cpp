@@ -12,7 +12,6 @@ namespace poundlock::flag {
 namespace {
 
 constexpr std::uint64_t kSumMax = 2'147'483'647;
-constexpr std::size_t kInlineBuckets = 16;
 
 struct Bucket {
   Value variant;
@@ -48,9 +47,7 @@ std::string_view default_input(Evaluation& evaluation) {
   return {text, size};
 }
 
-Value pick(std::string_view input, std::span<const Bucket> buckets) {
-  std::uint64_t sum = 0;
-  for (const Bucket& bucket : buckets) sum += bucket.weight;
+Value pick(std::string_view input, std::span<const Bucket> buckets, std::uint64_t sum) {
   if (sum == 0 || sum > kSumMax) return {};
   const std::uint64_t slot = (static_cast<std::uint64_t>(murmur3_x86_32(input)) * sum) >> 32;
   std::uint64_t total = 0;
@@ -61,24 +58,57 @@ Value pick(std::string_view input, std::span<const Bucket> buckets) {
   return {};
 }
 
-Value run(const Node& call, Evaluation& evaluation) {
-  if (call.args.empty()) return {};
-  const Value first = evaluate(call.args[0], evaluation);
+std::uint64_t sum_of(std::span<const Bucket> buckets) {
+  std::uint64_t sum = 0;
+  for (const Bucket& bucket : buckets) sum += bucket.weight;
+  return sum;
+}
+
+// The ordinary split: an input that is computed, then buckets that are constants.
+struct Constant {
+  std::vector<Bucket> buckets;
+  std::uint64_t sum = 0;
+};
+
+void prepare(Node& call) {
+  if (call.args.size() < 2 || call.args[0].kind != Node::Kind::kCall) return;
+  auto constant = std::make_shared<Constant>();
+  for (std::size_t i = 1; i < call.args.size(); ++i) {
+    Bucket bucket;
+    if (call.args[i].kind != Node::Kind::kLiteral || !read_bucket(call.args[i].literal, bucket)) return;
+    constant->buckets.push_back(bucket);
+  }
+  constant->sum = sum_of(constant->buckets);
+  call.prepared = std::move(constant);
+}
+
+Value split(const Value& first, std::span<const Bucket> buckets, std::uint64_t sum, Evaluation& evaluation) {
+  if (first.is_string()) return pick(first.as_string(), buckets, sum);
+  const std::string_view input = default_input(evaluation);
+  return input.empty() ? Value{} : pick(input, buckets, sum);
+}
+
+Value run_computed(const Node& call, const Value& first, Evaluation& evaluation) {
   // A first operand that is null is an input that the context lacks: the targeting key stands in.
-  const bool explicit_input = first.is_string() || first.is_null();
-  const std::size_t skipped = explicit_input ? 1 : 0;
+  const std::size_t skipped = first.is_string() || first.is_null() ? 1 : 0;
   const std::size_t count = call.args.size() - skipped;
-  Bucket few[kInlineBuckets];
-  std::span<Bucket> buckets(few, std::min(count, kInlineBuckets));
-  if (count > kInlineBuckets) buckets = evaluation.scratch->make<Bucket>(count);
+  std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
   if (buckets.size() != count) return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = i + skipped;
     if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
   }
-  if (first.is_string()) return pick(first.as_string(), buckets);
-  const std::string_view input = default_input(evaluation);
-  return input.empty() ? Value{} : pick(input, buckets);
+  return split(first, buckets, sum_of(buckets), evaluation);
+}
+
+Value run(const Node& call, Evaluation& evaluation) {
+  if (call.args.empty()) return {};
+  const Value first = evaluate(call.args[0], evaluation);
+  const auto* constant = static_cast<const Constant*>(call.prepared.get());
+  if (constant == nullptr || !(first.is_string() || first.is_null())) {
+    return run_computed(call, first, evaluation);
+  }
+  return split(first, constant->buckets, constant->sum, evaluation);
 }
 
 }  // namespace
@@ -88,7 +118,8 @@ const Operator& fractional() {
       .name = "fractional",
       .summary = "a share of users by a hash of a text, or of the flag key and the targeting key",
       .example = R"({"fractional": [{"cat": ["a", {"var": "targetingKey"}]}, ["on", 25], ["off", 75]]})",
-      .evaluate = run};
+      .evaluate = run,
+      .prepare = prepare};
   return op;
 }
 

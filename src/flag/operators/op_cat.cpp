@@ -6,16 +6,16 @@ namespace poundlock::flag {
 
 namespace {
 
-constexpr std::string_view kBlanks = " \t\n\v\f\r";
+bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return "";
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 Value run(const Node& call, Evaluation& evaluation) {
-  constexpr std::size_t kInline = 8;
+  constexpr std::size_t kInline = 4;
   std::string_view few[kInline];
   std::span<std::string_view> parts(few, std::min(call.args.size(), kInline));
   if (call.args.size() > kInline) parts = evaluation.scratch->make<std::string_view>(call.args.size());

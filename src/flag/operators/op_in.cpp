@@ -11,9 +11,22 @@ bool same_item(const Value& needle, const Value& item, Evaluation& evaluation) {
   return strictly_equal(needle, item);
 }
 
+// {"in": [x, {"merge": [y]}]} asks whether y is x or a list that holds x. Rollout rules ask that of every
+// context, so that the one-item list is not built each time.
+void prepare(Node& call) {
+  if (call.args.size() != 2 || call.args[1].kind != Node::Kind::kCall) return;
+  if (call.args[1].op->name != "merge" || call.args[1].args.size() != 1) return;
+  Node inner = std::move(call.args[1].args[0]);
+  call.args[1] = std::move(inner);
+  call.item_or_list = true;
+}
+
 Value run(const Node& call, Evaluation& evaluation) {
   const Value needle = operand(call, 0, evaluation);
   const Value haystack = operand(call, 1, evaluation);
+  if (call.item_or_list && !haystack.is_array()) {
+    return Value::boolean(same_item(needle, haystack, evaluation));
+  }
   if (haystack.is_string()) {
     if (!needle.is_string()) {
       return evaluation.fail(ErrorCode::kParseError, "only text can be looked for in text");
@@ -33,7 +46,8 @@ const Operator& op_in() {
   static constexpr Operator op{.name = "in",
                                .summary = "whether a text holds a part, or a list an item",
                                .example = R"({"in": [{"var": "country"}, ["us", "ca"]]})",
-                               .evaluate = run};
+                               .evaluate = run,
+                               .prepare = prepare};
   return op;
 }
 

@@ -7,7 +7,7 @@ namespace poundlock::flag {
 namespace {
 
 Value run(const Node& call, Evaluation& evaluation) {
-  constexpr std::size_t kInline = 8;
+  constexpr std::size_t kInline = 4;
   Value few[kInline];
   std::span<Value> parts(few, std::min(call.args.size(), kInline));
   if (call.args.size() > kInline) parts = evaluation.scratch->make<Value>(call.args.size());
