@@ -28,14 +28,6 @@ std::string label(const rollout::Command& command) {
 
 }  // namespace
 
-ports::Databases Connections::view() const {
-  ports::Databases out;
-  out.primary = primary.get();
-  out.staging = staging.get();
-  for (const auto& replica : replicas) out.replicas.push_back(replica.get());
-  return out;
-}
-
 Driver::Driver(engine::Controller controller, Connections connections, ports::MetricsSource& metrics,
                Clock& clock, std::function<void()> on_change)
     : name_(controller.plan().rollout),
@@ -140,6 +132,7 @@ bool Driver::tick_once() {
       if (!window->instances.empty()) input.app = std::move(*window);
     }
   }
+  input.steady = clock_.steady();
   auto output = controller_.tick(input, clock_.now());
   for (std::size_t i = 0; i < pending.size(); ++i) {
     std::optional<Error> answer;

@@ -21,19 +21,9 @@
 #include "engine/controller.h"
 #include "engine/executor.h"
 #include "ports/metrics_source.h"
+#include "server/connections.h"
 
 namespace poundlock::server {
-
-// What a rollout is connected to; owned by the driver.
-struct Connections {
-  std::unique_ptr<ports::Database> primary;
-  std::unique_ptr<ports::Database> staging;
-  std::vector<std::unique_ptr<ports::Database>> replicas;
-  std::unique_ptr<ports::Shadow> shadow;
-  std::unique_ptr<ports::Traffic> traffic;
-  std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
-  ports::Databases view() const;
-};
 
 // A consistent copy of what is shown of a rollout.
 struct RolloutView {

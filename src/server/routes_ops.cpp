@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "server/service.h"
+#include "telemetry/metrics_page.h"
 
 namespace poundlock::server {
 namespace {
@@ -49,6 +50,33 @@ Response ready(Service& service) {
   return json_response(bj::object{{"ready", true}, {"revision", service.flags().revision().number}});
 }
 
+// Set anew at each scrape, so that a rollout that is gone shows no stale figure.
+Response metrics(Service& service) {
+  telemetry::MetricsPage page;
+  telemetry::Samples phases, exposure, gates;
+  for (const auto& view : service.views()) {
+    const auto& name = view.plan->rollout;
+    const bool ahead = view.state.position < view.plan->items.size();
+    const char* phase = ahead ? change::to_string(view.plan->items[view.state.position].phase) : "done";
+    phases.push_back({{{"rollout", name}, {"phase", phase}, {"mode", to_string(view.state.mode)}}, 1});
+    exposure.push_back(
+        {{{"rollout", name}}, view.state.flag.stage == "live" ? view.state.flag.percentage : 0});
+    for (const auto& reading : view.state.gates)
+      gates.push_back({{{"rollout", name}, {"gate", reading.gate}}, static_cast<double>(reading.verdict)});
+  }
+  page.replace("poundlock_rollout", "1 for the phase and mode that a rollout is in.", std::move(phases));
+  page.replace("poundlock_exposure_percent", "Share of everybody that reads the new side.",
+               std::move(exposure));
+  page.replace("poundlock_gate_verdict", "0 pass, 1 hold, 2 fail.", std::move(gates));
+  page.set("poundlock_flag_revision", "Revision of the published flag snapshot.", {},
+           static_cast<double>(service.flags().revision().number));
+  page.set("poundlock_flag_subscribers", "Open flag streams.", {},
+           static_cast<double>(service.hub()->count()));
+  Response out = text_response(page.render(&service.metrics()));
+  out.content_type = telemetry::MetricsPage::kContentType;
+  return out;
+}
+
 }  // namespace
 
 void add_ops_routes(Router& router, Service& service) {
@@ -56,6 +84,8 @@ void add_ops_routes(Router& router, Service& service) {
       "GET", "/healthz", [](const Request&) { return text_response("ok\n"); }, Access::kRead);
   router.add(
       "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kRead, Run::kBlocking);
+  router.add(
+      "GET", "/metrics", [&](const Request&) { return metrics(service); }, Access::kRead, Run::kBlocking);
   router.add(
       "GET", "/v1/audit", [&](const Request& r) { return audit(service, r); }, Access::kRead, Run::kBlocking);
   router.add(

@@ -13,7 +13,6 @@
 
 #include "base/json.h"
 #include "postgres/catalog_loader.h"
-#include "postgres/database.h"
 #include "rollout/spec.h"
 #include "store/sqlite_store.h"
 
@@ -138,47 +137,6 @@ Status Service::listen() {
   return {};
 }
 
-Result<std::unique_ptr<ports::Database>> Service::open(const rollout::Connection& connection) const {
-  if (!connection.missing.empty()) {
-    return fail(user_error("config.variable",
-                           fmt::format("{} is not set in the server's environment", connection.missing))
-                    .at(connection.where)
-                    .with_hint("set it where poundlockd is started"));
-  }
-  std::string password;
-  if (!connection.password_file.empty()) {
-    password = read_file(connection.password_file);
-    while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
-    if (password.empty()) {
-      return fail(
-          user_error("config.password_file",
-                     fmt::format("{} is empty or cannot be read", connection.password_file))
-              .at(connection.where)
-              .with_hint(
-                  "it holds the password and nothing else, readable by the user that runs poundlockd"));
-    }
-  }
-  PL_TRY(auto database, postgres::PgDatabase::create(connection.url, password));
-  return std::unique_ptr<ports::Database>(std::move(database));
-}
-
-Result<Connections> Service::connect(const std::string& name) const {
-  PL_TRY(const auto* database, rollout::find_database(options_.config, options_.environment, name));
-  PL_TRY(const auto* environment, rollout::find_environment(options_.config, options_.environment));
-  Connections out;
-  PL_TRY(out.primary, open(database->primary));
-  for (const auto& replica : database->replicas) {
-    PL_TRY(auto opened, open(replica));
-    out.replicas.push_back(std::move(opened));
-  }
-  if (!environment->parity.empty()) {
-    PL_TRY(const auto* staging, rollout::find_database(options_.config, environment->parity, name));
-    PL_TRY(out.staging, open(staging->primary));
-  }
-  out.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
-  return out;
-}
-
 Result<bj::object> Service::start_rollout(const bj::object& body) {
   std::lock_guard starting(start_mutex_);
   const std::string source = text_of(body, "source");
@@ -192,7 +150,7 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
       return fail(make_error(Disposition::kConflict, "server.rollouts",
                              fmt::format("{} rollouts are under way already", live)));
   }
-  PL_TRY(auto connections, connect(spec.database));
+  PL_TRY(auto connections, connect(options_.config, options_.environment, spec.database, clock_));
   PL_TRY(auto session, connections.primary->connect());
   PL_TRY(const auto catalog, postgres::load_catalog(*session));
   rollout::PlanOptions options;
@@ -220,7 +178,7 @@ Status Service::resume_rollouts() {
   PL_TRY(const auto names, engine::Controller::names(*store_));
   for (const auto& name : names) {
     PL_TRY(auto controller, engine::Controller::load(*store_, *flags_, name, clock_.now()));
-    auto connections = connect(controller.plan().database);
+    auto connections = connect(options_.config, options_.environment, controller.plan().database, clock_);
     if (!connections) {
       // Flags are served and kills work even where a database cannot be reached by its configuration.
       spdlog::error("rollout {} is not driven: {}", name, connections.error().to_string());

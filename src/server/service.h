@@ -62,8 +62,6 @@ class Service {
   Status prepare_token();
   Status resume_rollouts();
   Status listen();
-  Result<Connections> connect(const std::string& database) const;
-  Result<std::unique_ptr<ports::Database>> open(const rollout::Connection& connection) const;
   std::shared_ptr<Driver> find(std::string_view name) const;
   void add_driver(engine::Controller controller, Connections connections);
 

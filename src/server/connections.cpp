@@ -1,0 +1,84 @@
+#include "server/connections.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "postgres/catalog_loader.h"
+#include "postgres/database.h"
+#include "postgres/pg_dump_shadow.h"
+#include "postgres/traffic.h"
+
+namespace poundlock::server {
+namespace {
+
+using postgres::PgDatabase;
+
+Result<std::string> password_of(const rollout::Connection& connection) {
+  if (connection.password_file.empty()) return std::string();
+  std::ifstream in(connection.password_file, std::ios::binary);
+  std::string password((std::istreambuf_iterator<char>(in)), {});
+  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+  if (password.empty()) {
+    return fail(user_error("config.password_file",
+                           fmt::format("{} is empty or cannot be read", connection.password_file))
+                    .at(connection.where)
+                    .with_hint("it holds the password and nothing else, readable by the user of poundlockd"));
+  }
+  return password;
+}
+
+Result<std::unique_ptr<PgDatabase>> open(const rollout::Connection& connection) {
+  if (!connection.missing.empty()) {
+    return fail(user_error("config.variable", fmt::format("{} is not set for poundlockd", connection.missing))
+                    .at(connection.where)
+                    .with_hint("set it where poundlockd is started"));
+  }
+  PL_TRY(const std::string password, password_of(connection));
+  return PgDatabase::create(connection.url, password);
+}
+
+}  // namespace
+
+ports::Databases Connections::view() const {
+  ports::Databases out;
+  out.primary = primary.get();
+  out.staging = staging.get();
+  for (const auto& replica : replicas) out.replicas.push_back(replica.get());
+  return out;
+}
+
+Result<Connections> connect(const rollout::Config& config, const std::string& environment_name,
+                            const std::string& database_name, Clock& clock) {
+  PL_TRY(const auto* database, rollout::find_database(config, environment_name, database_name));
+  PL_TRY(const auto* environment, rollout::find_environment(config, environment_name));
+  Connections out;
+  PL_TRY(auto primary, open(database->primary));
+  const PgDatabase& source = *primary;
+  postgres::ShadowOptions shadow;
+  for (const auto& replica : database->replicas) {
+    PL_TRY(auto opened, open(replica));
+    shadow.environments.push_back(opened.get());
+    out.replicas.push_back(std::move(opened));
+  }
+  if (!environment->parity.empty()) {
+    PL_TRY(const auto* staging, rollout::find_database(config, environment->parity, database_name));
+    PL_TRY(auto opened, open(staging->primary));
+    shadow.environments.push_back(opened.get());
+    out.staging = std::move(opened);
+  }
+  out.primary = std::move(primary);
+  out.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  if (database->shadow) {
+    shadow.rows_max = database->shadow->rows;
+    if (database->shadow->given) {
+      PL_TRY(shadow.given, open(*database->shadow->given));
+    }
+    out.shadow = postgres::make_pg_dump_shadow(source, clock, std::move(shadow));
+    out.traffic = postgres::make_traffic(clock);
+  }
+  return out;
+}
+
+}  // namespace poundlock::server

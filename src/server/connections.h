@@ -1,0 +1,34 @@
+// What a rollout is connected to, made from poundlock.yaml.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "ports/database.h"
+#include "ports/shadow.h"
+#include "ports/traffic.h"
+#include "rollout/config.h"
+#include "schema/catalog.h"
+
+namespace poundlock::server {
+
+// Members are destroyed in reverse: the shadow before the database that it was made from.
+struct Connections {
+  std::unique_ptr<ports::Database> primary;
+  std::unique_ptr<ports::Database> staging;
+  std::vector<std::unique_ptr<ports::Database>> replicas;
+  std::unique_ptr<ports::Shadow> shadow;
+  std::unique_ptr<ports::Traffic> traffic;
+  std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
+  ports::Databases view() const;
+};
+
+// Opens no session yet. Errors are kUser with the place in poundlock.yaml. `clock` outlives the answer.
+Result<Connections> connect(const rollout::Config& config, const std::string& environment,
+                            const std::string& database, Clock& clock);
+
+}  // namespace poundlock::server
