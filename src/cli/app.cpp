@@ -296,10 +296,9 @@ int parse(CLI::App& app, Context& context, std::vector<std::string> arguments) {
     const auto words = app.remaining(true);
     return report(context, unexpected(app, words.empty() ? "" : words.front()));
   } catch (const CLI::ParseError& error) {
-    // A misspelt option first: what it should have set is then missing as well.
+    // A misspelt word first: what it should have been is then missing as well.
     const auto words = app.remaining(true);
-    if (!words.empty() && words.front().starts_with("-"))
-      return report(context, unexpected(app, words.front()));
+    if (!words.empty()) return report(context, unexpected(app, words.front()));
     return report(context, usage_error(app, error.what()));
   }
 }
@@ -328,6 +327,7 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   add_rollout_verbs(app, context, a);
   add_flag_verbs(app, context, a);
   add_server_verbs(app, context, a);
+  add_demo(app, context);
   add_completion(app, context, a);
   context.json = wants_json(arguments);
   if (const int code = parse(app, context, globals_first(arguments)); code >= 0) return code;

@@ -139,6 +139,13 @@ bj::array gates_json(const rollout::Plan& plan) {
   return out;
 }
 
+// As it will be: the speed is in the items already, and not in what the file says.
+Millis dwell_of(const rollout::Plan& plan) {
+  for (const Item& item : plan.items)
+    if (item.kind == ItemKind::kExposure) return item.duration;
+  return plan.flag->interval;
+}
+
 void print_text(Context& context, const rollout::Plan& plan, bool sql) {
   const Paint paint = context.paint();
   say(context, fmt::format("{}  profile {}, {} steps{}", paint(Colour::kBold, clean(plan.rollout)),
@@ -150,7 +157,7 @@ void print_text(Context& context, const rollout::Plan& plan, bool sql) {
     for (const double step : plan.flag->steps)
       steps += (steps.empty() ? "" : ", ") + fmt::format("{:g}", step);
     say(context, fmt::format("\nflag {}: {} % of everybody, {} at each", clean(plan.flag->key), steps,
-                             format_duration(plan.flag->interval)));
+                             format_duration(dwell_of(plan))));
     for (const auto& name : plan.excluded_contexts())
       say(context, fmt::format("context {} stays on legacy until it is released", clean(name)));
   }

@@ -96,7 +96,9 @@ Capability ownership(const Facts& facts) {
     out.detail = "there is no table " + listed(facts.missing_tables);
     out.lost = "the whole change";
   } else if (foreign.empty()) {
-    out.detail = facts.tables.empty() ? "no tables yet" : fmt::format("{} tables", facts.tables.size());
+    out.detail = facts.tables.empty()
+                     ? "no tables yet"
+                     : fmt::format("{} table{}", facts.tables.size(), facts.tables.size() == 1 ? "" : "s");
   } else {
     out.detail = "not of " + listed(foreign);
     out.lost = "changing these tables: ALTER TABLE, triggers and indexes are the owner's";
@@ -177,6 +179,9 @@ Capability statements(const Facts& facts) {
   }
   if (!facts.statements_answer && (!preloaded || facts.statements_installed))
     out.grants.push_back("-- add pg_stat_statements to shared_preload_libraries, then restart the server");
+  if (!facts.statements_installed && !facts.preloaded)
+    out.grants.push_back(
+        "-- where shared_preload_libraries lacks pg_stat_statements: add it, restart the server");
   return out;
 }
 
