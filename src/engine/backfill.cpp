@@ -53,8 +53,7 @@ class Run {
   Status batch(const Leaf& leaf, Checkpoint& at);
   Result<Batch> try_batch(const Leaf& leaf, Checkpoint& at, bool skip_locked);
   Result<Checkpoint> read_checkpoint(const Leaf& leaf, int number);
-  ports::Sql write_checkpoint(const Leaf& leaf, const Checkpoint& at) const;
-  Status save(const Leaf& leaf, const Checkpoint& at);
+  Result<ports::Rows> commit(const Leaf& leaf, const std::string& sql, const Checkpoint& next);
   Status hold(const Leaf& leaf);
   Result<bool> relocated(Leaf& leaf);
   std::string update(const Leaf& leaf, const std::string& where, bool skip_locked) const;
@@ -82,6 +81,9 @@ class Run {
   TimePoint told_;
   std::deque<double> times_;     // ms of the newest 10 batches
   double batch_rows_;
+  double shrunk_from_ = 0;       // rows of a batch before it was halved, and its p90 then; 0: not halved
+  double shrunk_p90_ = 0;
+  int windows_to_keep_ = 0;
   std::uint64_t set_now_ = 0;    // rows set by this run
   std::uint64_t changed_in_pass_ = 0;
   std::uint64_t locked_in_pass_ = 0; // batches that met a locked row
@@ -128,54 +130,48 @@ Result<Checkpoint> Run::read_checkpoint(const Leaf& leaf, int number) {
   return at;
 }
 
-ports::Sql Run::write_checkpoint(const Leaf& leaf, const Checkpoint& at) const {
+// One transaction on the server: fence, UPDATE (none where the text is empty), checkpoint `next` with the
+// rows that were changed added to it.
+Result<ports::Rows> Run::commit(const Leaf& leaf, const std::string& sql, const Checkpoint& next) {
   auto text = [](auto value) { return ports::Cell(std::to_string(value)); };
-  return {"INSERT INTO poundlock.backfill AS b (rollout, step, relation, filenode, pass, from_block, to_block, stripe, stripes, "
-          "rows, pass_rows, done, at) VALUES ($1, $2, $3::oid, $4::oid, $5::int, $6::bigint, $7::bigint, $8::int, $9::int, "
-          "$10::bigint, $11::bigint, $12::boolean, pg_catalog.clock_timestamp()) ON CONFLICT (rollout, step, relation) DO UPDATE "
-          "SET filenode = excluded.filenode, pass = excluded.pass, from_block = excluded.from_block, to_block = "
-          "excluded.to_block, stripe = excluded.stripe, stripes = excluded.stripes, rows = excluded.rows, pass_rows = "
-          "excluded.pass_rows, done = excluded.done, at = excluded.at",
-          {job_.rollout, job_.step, leaf.oid, leaf.filenode, text(at.pass), text(at.from), text(at.to), text(at.stripe),
-           text(at.stripes), text(at.rows), text(at.pass_rows), std::string(at.done ? "true" : "false")}};
-}
-
-// One transaction: fence, UPDATE, and, once the number of rows is known, checkpoint and COMMIT. `at` moves
-// on only when all of it is durable.
-Result<Run::Batch> Run::try_batch(const Leaf& leaf, Checkpoint& at, bool skip_locked) {
-  const std::vector<ports::Sql> work{
+  // BEGIN and COMMIT around the one statement: a connection that breaks under it is then known as in doubt.
+  const std::vector<ports::Sql> all{
       {"BEGIN", {}},
       {"SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', '60s', true), "
        "pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true)",
        {fmt::format("{}ms", options_.lock_timeout.count())}},
-      fence(job_.rollout, job_.generation),
-      {update(leaf, rows_of(at), skip_locked), {}}};
-  auto done = session_.pipeline(work);
-  if (!done) {
-    if (session_.broken()) return fail(std::move(done).error());
-    PL_CHECK(session_.run("ROLLBACK"));
-    if (done.error().code == "pg.lock_timeout") return Batch::kLocked;
-    return fail(std::move(done).error());
-  }
-  const std::uint64_t rows = done->back().affected;
+      {"SELECT changed, took_ms FROM poundlock.backfill_batch($1::bigint, $2, ROW($3::text, $4::text, $5::oid, $6::oid, "
+       "$7::int, $8::bigint, $9::bigint, $10::int, $11::int, $12::bigint, $13::bigint, $14::boolean, "
+       "NULL::timestamptz)::poundlock.backfill)",
+       {text(job_.generation), sql, job_.rollout, job_.step, leaf.oid, leaf.filenode, text(next.pass), text(next.from),
+        text(next.to), text(next.stripe), text(next.stripes), text(next.rows), text(next.pass_rows),
+        std::string(next.done ? "true" : "false")}},
+      {"COMMIT", {}}};
+  auto done = session_.pipeline(all);
+  if (done) return std::move((*done)[2]);
+  // A lost COMMIT is no harm: the checkpoint in the database tells whether the rows were set with it.
+  if (!session_.broken()) PL_CHECK(session_.run("ROLLBACK"));
+  return fail(std::move(done).error());
+}
+
+Result<Run::Batch> Run::try_batch(const Leaf& leaf, Checkpoint& at, bool skip_locked) {
   Checkpoint next = at;
-  next.rows += rows;
-  next.pass_rows += rows;
   if (++next.stripe >= next.stripes) {
     next.from = next.to;
     next.to = 0;
     next.stripe = 0;
   }
-  auto saved = session_.pipeline(std::vector<ports::Sql>{write_checkpoint(leaf, next), {"COMMIT", {}}});
-  if (!saved) {
-    // A lost COMMIT is no harm: the checkpoint in the database tells whether the rows were set with it.
-    if (!session_.broken()) PL_CHECK(session_.run("ROLLBACK"));
-    return fail(std::move(saved).error());
-  }
+  auto done = commit(leaf, update(leaf, rows_of(at), skip_locked), next);
+  if (!done && done.error().code == "pg.lock_timeout") return Batch::kLocked;
+  PL_CHECK(done);
+  const auto rows = static_cast<std::uint64_t>(ports::to_int(done->rows.at(0)[0]));
+  next.rows += rows;
+  next.pass_rows += rows;
   at = next;
   set_now_ += rows;
   changed_in_pass_ += rows;
   ++result_.batches;
+  steer(ports::to_double(done->rows[0][1]));
   return Batch::kDone;
 }
 
@@ -184,10 +180,8 @@ Status Run::batch(const Leaf& leaf, Checkpoint& at) {
   for (int tries = 0; tries < kBatchTriesMax; ++tries) {
     PL_CHECK(hold(leaf));
     if (result_.stopped) return {};
-    const TimePoint begin = clock_.steady();
     auto done = try_batch(leaf, at, skip_locked);
     if (done && *done == Batch::kDone) {
-      steer(static_cast<double>((clock_.steady() - begin).count()));
       if (options_.pause.count() > 0) clock_.sleep(options_.pause);
       return {};
     }
@@ -218,13 +212,28 @@ Error Run::explain(const Leaf& leaf, const Checkpoint& at, Error error) {
 // p90 of the last 10 batches against the target: quarter more, or half.
 void Run::steer(double took_ms) {
   times_.push_back(took_ms);
-  if (times_.size() > 10) times_.pop_front();
+  if (times_.size() > 10) times_.pop_front();  // those of the present size only: adapt() begins anew
 }
 
 void Run::adapt() {
   if (times_.empty()) return;
-  const bool slow = percentile_90(times_) > static_cast<double>(options_.target.count());
-  batch_rows_ *= slow ? 0.5 : 1.25;
+  const double target = static_cast<double>(options_.target.count());
+  const double p90 = percentile_90(times_);
+  if (p90 <= target) {
+    batch_rows_ *= 1.25;
+  } else if (shrunk_from_ > 0 && p90 > 0.75 * shrunk_p90_ && p90 < 5 * target) {
+    // Half the rows took as long: the server is busy with something else, and more batches would only
+    // disturb it more often. Back to the size before, and that is kept for a while.
+    batch_rows_ = std::max(batch_rows_, shrunk_from_);
+    shrunk_from_ = 0;
+    windows_to_keep_ = 20;
+  } else if (windows_to_keep_ == 0 || p90 >= 5 * target) {
+    shrunk_from_ = batch_rows_;
+    shrunk_p90_ = p90;
+    batch_rows_ *= 0.5;
+  }
+  if (windows_to_keep_ > 0) --windows_to_keep_;
+  times_.clear();
   // A batch whose WAL alone takes a replica past its limit could not be paused any more.
   const double wal_max = throttle_.batch_wal_max();
   const double rows_by_wal = wal_max > 0 ? wal_max / 400 : options_.rows_max;
@@ -293,14 +302,6 @@ Result<bool> Run::relocated(Leaf& leaf) {
   return std::exchange(leaf.filenode, filenode) != filenode;
 }
 
-Status Run::save(const Leaf& leaf, const Checkpoint& at) {
-  auto done = session_.pipeline(std::vector<ports::Sql>{
-      {"BEGIN", {}}, fence(job_.rollout, job_.generation), write_checkpoint(leaf, at), {"COMMIT", {}}});
-  if (done) return {};
-  if (!session_.broken()) PL_CHECK(session_.run("ROLLBACK"));
-  return fail(std::move(done).error());
-}
-
 Status Run::leaf_pass(Leaf& leaf, int number) {
   PL_TRY(Checkpoint at, read_checkpoint(leaf, number));
   if (at.done) {
@@ -324,7 +325,8 @@ Status Run::leaf_pass(Leaf& leaf, int number) {
   result_.rows += at.rows;
   if (result_.stopped) return {};
   at.done = true;
-  return save(leaf, at);
+  PL_CHECK(commit(leaf, {}, at));
+  return {};
 }
 
 Status Run::pass(int number) {

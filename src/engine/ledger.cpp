@@ -52,6 +52,31 @@ BEGIN
 END
 $fence$)",
     "REVOKE EXECUTE ON FUNCTION poundlock.fence(text, bigint) FROM PUBLIC",
+    // One batch in one round trip: rows stay locked for no longer than the work takes. Counts exactly, so
+    // that checkpoint and rows agree; answers the milliseconds that the server worked.
+    R"(CREATE OR REPLACE FUNCTION poundlock.backfill_batch(p_generation bigint, p_update text, p_next poundlock.backfill)
+RETURNS TABLE (changed bigint, took_ms double precision) LANGUAGE plpgsql AS $batch$
+DECLARE
+  began timestamptz := pg_catalog.clock_timestamp();
+BEGIN
+  PERFORM poundlock.fence(p_next.rollout, p_generation);
+  IF p_update <> '' THEN
+    EXECUTE p_update;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+  ELSE
+    changed := 0;
+  END IF;
+  INSERT INTO poundlock.backfill AS b SELECT (p_next).rollout, (p_next).step, (p_next).relation, (p_next).filenode,
+    (p_next).pass, (p_next).from_block, (p_next).to_block, (p_next).stripe, (p_next).stripes, (p_next).rows + changed,
+    (p_next).pass_rows + changed, (p_next).done, pg_catalog.clock_timestamp()
+  ON CONFLICT (rollout, step, relation) DO UPDATE SET filenode = excluded.filenode, pass = excluded.pass,
+    from_block = excluded.from_block, to_block = excluded.to_block, stripe = excluded.stripe, stripes = excluded.stripes,
+    rows = excluded.rows, pass_rows = excluded.pass_rows, done = excluded.done, at = excluded.at;
+  took_ms := extract(epoch FROM pg_catalog.clock_timestamp() - began) * 1000;
+  RETURN NEXT;
+END
+$batch$)",
+    "REVOKE EXECUTE ON FUNCTION poundlock.backfill_batch(bigint, text, poundlock.backfill) FROM PUBLIC",
     "DELETE FROM poundlock.meta",
     "INSERT INTO poundlock.meta (version) VALUES (1)"};
 

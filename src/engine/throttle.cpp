@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kAllowedMin = 64 * 1024;  // WAL that any server writes by itself
 constexpr Millis kUnreadableAfter{2'000};
+constexpr Millis kNewReplicaAfter{500};
 
 double seconds(Millis duration) { return static_cast<double>(duration.count()) / 1000.0; }
 
@@ -74,7 +75,7 @@ Result<std::vector<Throttle::Position>> Throttle::positions(std::string& unreada
 Result<std::string> Throttle::replication() {
   std::string unreadable;
   PL_TRY(const auto found, positions(unreadable));
-  has_replicas_ = has_replicas_ || !found.empty() || !unreadable.empty();
+  has_replicas_ = !found.empty() || !unreadable.empty();
   if (!unreadable.empty()) {
     if (!unread_since_) unread_since_ = clock_.steady();
     // A reading may fail once; what counts is that nobody has known the lag for 2 s.
@@ -123,10 +124,14 @@ Result<std::string> Throttle::health(const std::string& leaf_oid) {
 
 Result<std::string> Throttle::reason(const std::string& leaf_oid) {
   if (!options_.throttle) return std::string();
-  PL_TRY(std::string why, replication());
-  if (!why.empty()) return why;
-  // Cheap signals are read at every batch, these at their own pace, and again while they are a reason.
+  // Replicas are asked before every batch; where there are none, now and then whether one has come.
   const TimePoint now = clock_.steady();
+  if (has_replicas_ || !replicas_.empty() || !replication_at_ || now - *replication_at_ >= kNewReplicaAfter) {
+    PL_TRY(std::string why, replication());
+    replication_at_ = now;
+    if (!why.empty()) return why;
+  }
+  // These change slowly; while one is a reason it is read again each time.
   if (!health_at_ || now - *health_at_ >= options_.throttle_every || !health_reason_.empty()) {
     PL_TRY(health_reason_, health(leaf_oid));
     health_at_ = now;

@@ -53,6 +53,7 @@ class Throttle {
   TimePoint last_at_;
   std::optional<TimePoint> unread_since_;
   std::optional<TimePoint> health_at_;
+  std::optional<TimePoint> replication_at_;
   std::string health_reason_;
 };
 

@@ -19,6 +19,9 @@ namespace poundlock::engine {
 
 struct VerifyOptions {
   std::int64_t blocks = 2'048;    // of a chunk: 16 MiB
+  // A table up to this size is compared in one statement, which PostgreSQL may do in parallel (a range of
+  // blocks it does not): half a second of an old snapshot is no harm.
+  std::int64_t blocks_at_once = 65'536;
   int rechecks = 3;
   Millis recheck_after{100};
   int samples_max = 20;           // keys that are named
