@@ -16,6 +16,9 @@ using rollout::CommandKind;
 
 constexpr Millis kCommitEvery{1000};  // windows and readings alone are made durable this often
 constexpr int kPublishRoundsMax = 3;
+// After a restart instances report again one by one, once a second. Until all have had time to, the few
+// that are known must not stand for the fleet: readers that are not listed would count as being up to date.
+constexpr Millis kSettle{5'000};
 
 std::string key_of(std::string_view name, std::string_view part) {
   return fmt::format("rollout/{}/{}", name, part);
@@ -137,6 +140,7 @@ Result<Controller> Controller::load(ports::StateStore& store, ports::FlagPublish
   const bool closed = out.state_.mode == rollout::Mode::kDone || out.state_.mode == rollout::Mode::kAborted;
   if (closed) return out;
   out.state_.generation += 1;
+  out.taken_over_ = TimePoint{};
   out.state_.last_tick = {};                          // nobody watched in between: no window grew
   if (out.plan_.flag) out.state_.flag_revision = {};  // published anew; the same content keeps its revision
   const rollout::Event event{"controller", "take_over", fmt::format("generation {}", out.state_.generation)};
@@ -160,15 +164,32 @@ Status Controller::publish(const rollout::Command& command) {
   return {};
 }
 
+bool Controller::settled(TimePoint at) {
+  if (!taken_over_) return true;
+  if (taken_over_->ms == 0) *taken_over_ = at;
+  if (at - *taken_over_ >= Millis{0} && at - *taken_over_ < kSettle) return false;
+  taken_over_.reset();
+  return true;
+}
+
 Result<TickOutput> Controller::tick(const TickInput& input, TimePoint now) {
   TickOutput out;
   rollout::Observations seen{input.values, input.app, input.outcomes, input.requests, published_};
+  if (!settled(input.steady.value_or(now))) seen.app.reset();
+  std::optional<Millis> passed;
+  if (input.steady) passed = steady_ ? *input.steady - *steady_ : Millis{0};
   for (int round = 0; round < kPublishRoundsMax; ++round) {
-    rollout::Decision decision = rollout::decide(state_, plan_, seen, now);
-    const bool material = !decision.events.empty() || core_of(decision.state) != committed_core_;
+    rollout::Decision decision = rollout::decide(state_, plan_, seen, now, passed);
+    // A controller that somebody has overtaken learns it from the commit: so none publishes without one.
+    const bool publishes = std::any_of(decision.commands.begin(), decision.commands.end(),
+                                       [](const auto& one) { return one.kind == CommandKind::kPublish; });
+    const bool material =
+        publishes || !decision.events.empty() || core_of(decision.state) != committed_core_;
     if (material || now - committed_at_ >= kCommitEvery || now < committed_at_)
       PL_CHECK(commit(decision.state, decision.events, now));
     state_ = std::move(decision.state);
+    steady_ = input.steady;
+    if (passed) passed = Millis{0};
     report_ = std::move(decision.report);
     for (auto& answer : decision.answers) out.answers.push_back(std::move(answer));
     out.commands.clear();

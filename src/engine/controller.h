@@ -30,6 +30,8 @@ struct TickInput {
   std::optional<rollout::AppWindow> app;
   std::vector<rollout::StepOutcome> outcomes;
   std::vector<rollout::Request> requests;
+  // By a clock that never jumps; windows and dwell grow by its differences. Without it by wall time.
+  std::optional<TimePoint> steady;
 };
 
 struct TickOutput {
@@ -63,6 +65,7 @@ class Controller {
       : store_(&store), publisher_(&publisher) {}
   Status commit(const rollout::RolloutState& next, const std::vector<rollout::Event>& events, TimePoint now);
   Status publish(const rollout::Command& command);
+  bool settled(TimePoint at);
 
   ports::StateStore* store_;
   ports::FlagPublisher* publisher_;
@@ -71,6 +74,8 @@ class Controller {
   rollout::Report report_;
   std::int64_t version_ = 0;  // of the state in the store
   TimePoint committed_at_;
+  std::optional<TimePoint> steady_;      // of the last tick
+  std::optional<TimePoint> taken_over_;  // until the instances have had time to report
   std::string committed_core_;  // what was committed, without the fields that every tick changes
   std::optional<rollout::Published> published_;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "flag/rollout_flag.h"
 #include "rollout/decider.h"
 
 namespace poundlock::rollout {
@@ -11,8 +12,9 @@ namespace {
 constexpr std::size_t kJournalMax = 200;
 }  // namespace
 
-Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now) {
-  return Decider(state, plan, seen, now).run();
+Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now,
+                std::optional<Millis> passed) {
+  return Decider(state, plan, seen, now, passed).run();
 }
 
 std::optional<Moment> moment_of(const RolloutState& state, const Plan& plan) {
@@ -26,8 +28,9 @@ RolloutState begin(const Plan& plan, TimePoint now) {
   return state;
 }
 
-Decider::Decider(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now)
-    : s_(state), plan_(plan), seen_(seen), now_(now) {}
+Decider::Decider(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now,
+                 std::optional<Millis> passed)
+    : s_(state), plan_(plan), seen_(seen), now_(now), passed_(passed) {}
 
 Decision Decider::run() {
   tick_windows();
@@ -38,7 +41,11 @@ Decision Decider::run() {
   take_marks();
   judge();
   react_to_gates();
-  if (s_.mode == Mode::kRunning) forward();
+  // While a kill waits for a drop's outcome, only that is asked for: in whatever mode, and nothing begins.
+  if (s_.pending_rollback && present() && present()->step)
+    command(CommandKind::kProbeStep, *present()->step);
+  else if (s_.mode == Mode::kRunning)
+    forward();
   if (s_.mode == Mode::kRollingBack) back();
   note_everybody_back();
   if (plan_.flag && s_.flag_revision == flag::Revision{}) {
@@ -51,11 +58,27 @@ Decision Decider::run() {
 // --- what happened -------------------------------------------------------------------------------
 
 void Decider::tick_windows() {
-  if (s_.last_tick.ms != 0) elapsed_ = std::clamp(now_ - s_.last_tick, Millis{0}, kTickGapMax);
+  if (s_.last_tick.ms != 0) {
+    const Millis wall = now_ - s_.last_tick;
+    const Millis passed = passed_.value_or(std::max(wall, Millis{0}));
+    if (wall - passed > kClockJumpMin || passed - wall > kClockJumpMin) move_anchors(wall - passed);
+    elapsed_ = std::clamp(passed, Millis{0}, kTickGapMax);
+  }
   s_.last_tick = now_;
   // These two run in every mode: they say how long a compatible state has lasted.
   if (in_sync_installed() && !destroyed()) s_.windows["dual_write"] += elapsed_;
   if (verified() && !destroyed()) s_.windows["overlap"] += elapsed_;
+}
+
+// The wall clock was set: what is counted from a moment in the past moves with it. Else a clock set back
+// an hour would keep retries and marks waiting for that hour, and one set forward would pass deadlines.
+void Decider::move_anchors(Millis jump) {
+  std::vector<TimePoint*> anchors{&s_.item_since, &s_.holding_since, &s_.retry_at, &s_.paused_since,
+                                  &s_.mark_at};
+  if (!s_.rollbacks.empty() && s_.rollbacks.back().everybody_back.ms == 0)
+    anchors.push_back(&s_.rollbacks.back().began);
+  for (TimePoint* anchor : anchors)
+    if (anchor->ms != 0) *anchor = *anchor + jump;
 }
 
 void Decider::absorb_published() {
@@ -92,17 +115,22 @@ void Decider::absorb_outcomes() {
       case OutcomeKind::kStopped:
         break;
     }
-    const bool settles = outcome.kind == OutcomeKind::kDone || outcome.kind == OutcomeKind::kUndone;
-    const Item* item = present();
-    if (s_.pending_rollback && settles && item && item->id == outcome.step) {
-      const Request request = *s_.pending_rollback;
-      s_.pending_rollback.reset();
-      if (outcome.kind == OutcomeKind::kDone) {
-        say(request.who, "rollback_too_late", "the drop had committed; restore brings the legacy side back");
-      } else {
-        begin_rollback(request, "operator:" + request.who);
-      }
-    }
+    settle_pending_rollback(outcome);
+  }
+}
+
+// A rollback that met a drop under way: now its outcome is known.
+void Decider::settle_pending_rollback(const StepOutcome& outcome) {
+  const bool settles = outcome.kind == OutcomeKind::kDone || outcome.kind == OutcomeKind::kUndone;
+  const Item* item = present();
+  if (!s_.pending_rollback || !settles || !item || item->id != outcome.step) return;
+  const Request request = *s_.pending_rollback;
+  s_.pending_rollback.reset();
+  if (outcome.kind == OutcomeKind::kDone) {
+    s_.abort = false;
+    say(request.who, "rollback_too_late", "the drop had committed; restore brings the legacy side back");
+  } else {
+    roll_back(request, request.who == "controller" ? "controller" : "operator:" + request.who);
   }
 }
 
@@ -206,7 +234,9 @@ void Decider::react_to_gates() {
   if (reaction == OnFailure::kRollback && !destroyed()) {
     const GateReading reading = *worst;  // begin_rollback clears the readings
     begin_rollback({RequestKind::kRollback, "controller", reading.reason, ""}, "gate:" + reading.gate);
-  } else if (s_.mode == Mode::kRunning && (reaction == OnFailure::kPause || verdict_only)) {
+  } else if (s_.mode == Mode::kRunning &&
+             (reaction == OnFailure::kPause || verdict_only || reaction == OnFailure::kRollback)) {
+    // Behind the first drop there is no way back: the drops that are left wait.
     pause(fmt::format("gate {}: {}", worst->gate, worst->reason), true);
   }
 }
@@ -222,7 +252,7 @@ std::optional<Moment> Decider::moment() const {
     return s_.undo.empty() ? std::nullopt : std::optional(Moment::kUndoExpand);
   }
   const Item* item = present();
-  if (!item || s_.mode == Mode::kRolledBack || destroyed()) return std::nullopt;
+  if (!item || s_.mode == Mode::kRolledBack || contracted()) return std::nullopt;
   if (item->moment) return item->moment;
   switch (item->phase) {  // gates are judged while waiting, too
     case Phase::kPrepare:
@@ -233,27 +263,43 @@ std::optional<Moment> Decider::moment() const {
     case Phase::kExpose:
       return s_.flag.stage == "live" ? Moment::kExpose : Moment::kDualWrite;
     case Phase::kContract:
-      return Moment::kRelease;
+      // From closing on references count: also while a drop waits for its approval, and between two drops.
+      return s_.flag.stage == "complete" && item->kind != ItemKind::kFlag ? Moment::kBeforeDrop
+                                                                          : Moment::kRelease;
   }
   return std::nullopt;
 }
 
-bool Decider::destroyed() const {
-  return std::any_of(plan_.items.begin(), plan_.items.end(), [&](const Item& item) {
-    const auto record = s_.steps.find(item.id);
-    return item.step && item.step->destructive && record != s_.steps.end() && record->second.done;
-  });
+bool Decider::done(const Item& item) const {
+  const auto record = s_.steps.find(item.id);
+  return record != s_.steps.end() && record->second.done;
 }
 
-// The expand's step before the backfill installs the trigger; from its commit on both sides are kept.
+bool Decider::destroyed() const {
+  return std::any_of(plan_.items.begin(), plan_.items.end(),
+                     [&](const Item& item) { return item.step && item.step->destructive && done(item); });
+}
+
+bool Decider::contracted() const {
+  return destroyed() && std::all_of(plan_.items.begin(), plan_.items.end(), [&](const Item& item) {
+           return !item.step || !item.step->destructive || done(item);
+         });
+}
+
+// The step before each backfill installs the trigger; from the last one's commit on, all sides are kept.
+// A change without a backfill is there with the last step of its expand.
 bool Decider::in_sync_installed() const {
   const Item* before = nullptr;
+  bool backfills = false;
   for (const Item& item : plan_.items) {
-    if (item.step && item.step->kind == change::StepKind::kBackfill) break;
-    if (item.phase == Phase::kDualWrite && item.step) before = &item;
+    if (item.phase != Phase::kDualWrite || !item.step) continue;
+    if (item.step->kind == change::StepKind::kBackfill) {
+      if (!before || !done(*before)) return false;
+      backfills = true;
+    }
+    before = &item;
   }
-  const auto record = before ? s_.steps.find(before->id) : s_.steps.end();
-  return record != s_.steps.end() && record->second.done;
+  return backfills || (before && done(*before));
 }
 
 bool Decider::verified() const {
@@ -281,16 +327,30 @@ bool Decider::gates_fail() const {
 
 bool Decider::readers_applied() const {
   if (s_.flag_revision == flag::Revision{}) return false;
-  if (!seen_.app) return true;  // no application has ever registered
+  // No application has ever registered, or, where one was seen before, we do not know what it does now.
+  if (!seen_.app) return !s_.baseline.has_value();
   return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(), [&](const InstanceInfo& one) {
     return one.departed || one.applied >= s_.flag_revision;
   });
 }
 
+// The share of users that a bad new side would hit: how much proof is asked for follows from it. At 100 %
+// of internal traffic and none of everybody it is internal's own share, not 1.
 double Decider::exposure() const {
   if (s_.flag.stage == "complete" || s_.flag.stage == "rampdown") return 1;
   if (s_.flag.stage != "live") return 0;
-  return std::max(s_.flag.percentage, s_.flag.internal_percentage) / 100.0;
+  double internal = 0;
+  double all = 0;
+  const auto excluded = s_.flag.exclusions ? plan_.excluded_contexts() : std::vector<std::string>{};
+  for (const ContextStats& one : seen_.app ? seen_.app->contexts : std::vector<ContextStats>{}) {
+    if (std::find(excluded.begin(), excluded.end(), one.context) != excluded.end()) continue;
+    const double attempts = static_cast<double>(one.legacy + one.fresh);
+    all += attempts;
+    if (one.context == flag::kInternalContext) internal += attempts;
+  }
+  const double share = all >= kAttemptsToTrust ? internal / all : kInternalShareGuess;
+  const double inside = std::max(s_.flag.internal_percentage, s_.flag.percentage);
+  return (share * inside + (1 - share) * s_.flag.percentage) / 100.0;
 }
 
 void Decider::begin_mark() {
@@ -298,6 +358,20 @@ void Decider::begin_mark() {
   s_.mark_at = now_;
   s_.marks.clear();
   s_.holding_since = {};
+}
+
+bool Decider::count_anew() {
+  if (!gates_fail() || now_ - s_.mark_at < kCountAnew) return false;
+  begin_mark();
+  return true;
+}
+
+bool Decider::quiet() const {
+  for (const Item& item : plan_.items) {
+    const bool counts = item.kind == ItemKind::kWindow && item.moment == Moment::kBeforeDrop;
+    if (counts && now_ - s_.mark_at < item.duration) return false;
+  }
+  return gates_pass();
 }
 
 void Decider::set_flag(const FlagSetting& flag) {

@@ -50,7 +50,10 @@ struct Decision {
 
 // Pure: the same arguments give the same decision. Commands repeat until their outcome is observed;
 // carrying one out twice is harmless because every step is idempotent and ends by probe.
-Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now);
+// `passed`: since the last tick by a clock that never jumps. Without it wall time is believed, and a clock
+// that is set forward opens a window by up to kTickGapMax early.
+Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now,
+                std::optional<Millis> passed = std::nullopt);
 
 // Which gates are judged in this state; nullopt: none.
 std::optional<Moment> moment_of(const RolloutState& state, const Plan& plan);

@@ -22,11 +22,11 @@ class World {
     seen.requests = std::move(requests);
     seen.outcomes = std::exchange(outcomes_, {});
     seen.published = published_;
-    seen.app = app_;
+    if (!no_app_) seen.app = app_;
     if (!app_.instances.empty())
       app_.instances[0].applied = hold_ack_ ? app_.instances[0].applied : revision_;
-    now_ = now_ + Millis{1000};
-    decision_ = decide(state_, plan_, seen, now_);
+    now_ = now_ + Millis{1000} + std::exchange(clock_jump_, Millis{0});
+    decision_ = decide(state_, plan_, seen, now_, steady_ ? std::optional(Millis{1000}) : std::nullopt);
     // The store keeps nothing that JSON does not keep.
     auto again = state_from_json(boost::json::parse(boost::json::serialize(to_json(decision_.state))));
     EXPECT_TRUE(again.has_value()) << again.error().to_string();
@@ -60,6 +60,17 @@ class World {
     for (int i = 0; i < ticks && !done(); ++i) tick();
     return done();
   }
+  bool reach_drop() {
+    if (!reach("contract.approve_release")) return false;
+    tick({{RequestKind::kApprove, "alice", "test", "release"}});
+    if (!reach("contract.approve_drop")) return false;
+    tick({{RequestKind::kApprove, "alice", "test", "drop"}});
+    return run_until([&] {
+      return at() == "contract.drop" &&
+             std::any_of(decision_.commands.begin(), decision_.commands.end(),
+                         [](const Command& one) { return one.kind == CommandKind::kRunStep; });
+    });
+  }
   bool reach(const std::string& item) {
     return run_until([&] { return state_.position == plan_.index_of(item); });
   }
@@ -68,7 +79,7 @@ class World {
   }
 
   Plan plan_;
-  TimePoint now_{1'000'000};
+  TimePoint now_{1'000'000'000};
   RolloutState state_;
   Decision decision_;
   std::vector<StepOutcome> outcomes_;
@@ -80,6 +91,9 @@ class World {
   std::map<std::string, Error> fail_;
   std::string stall_;
   bool hold_ack_ = false;
+  bool no_app_ = false;   // the source of figures does not answer
+  bool steady_ = false;   // ticks say how much time has passed
+  Millis clock_jump_{0};  // of wall time, at the next tick
   bool drop_committed_ = false;
 };
 
@@ -216,11 +230,7 @@ TEST(Decide, ADropUnderWayIsProbedBeforeAKillAnswers) {
   for (const bool committed : {false, true}) {
     World world(make_test_plan());
     world.stall_ = "contract.drop";
-    ASSERT_TRUE(world.reach("contract.approve_release"));
-    world.tick({ask(RequestKind::kApprove, "release")});
-    ASSERT_TRUE(world.reach("contract.approve_drop"));
-    world.tick({ask(RequestKind::kApprove, "drop")});
-    ASSERT_TRUE(world.reach("contract.drop"));
+    ASSERT_TRUE(world.reach_drop()) << world.at();
     const auto flags = world.flags_.size();
     world.drop_committed_ = committed;
     world.tick({ask(RequestKind::kRollback)});
@@ -235,6 +245,226 @@ TEST(Decide, ADropUnderWayIsProbedBeforeAKillAnswers) {
       EXPECT_EQ(world.state_.flag.stage, "dualwrite");
       EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.vacuum")));
     }
+  }
+}
+
+TEST(Decide, TwoOperatorsWhoKillDuringADropBothWaitForItsOutcome) {
+  World world(make_test_plan());
+  world.stall_ = "contract.drop";
+  ASSERT_TRUE(world.reach_drop());
+  const auto flags = world.flags_.size();
+  world.drop_committed_ = true;
+  world.tick({ask(RequestKind::kRollback), ask(RequestKind::kRollback)});
+  world.tick({ask(RequestKind::kAbort)});
+  EXPECT_EQ(world.flags_.size(), flags) << "nobody may be sent to a column that is gone";
+  world.tick();
+  EXPECT_EQ(world.flags_.size(), flags);
+  EXPECT_NE(world.state_.mode, Mode::kRolledBack);
+  EXPECT_FALSE(world.state_.abort) << "an abort that came too late must not close a later restore";
+}
+
+TEST(Decide, ADropOfAPausedRolloutIsProbedToo) {
+  World world(make_test_plan());
+  world.stall_ = "contract.drop";
+  ASSERT_TRUE(world.reach_drop());
+  world.tick({ask(RequestKind::kPause)});
+  const auto flags = world.flags_.size();
+  world.tick({ask(RequestKind::kRollback)});
+  EXPECT_EQ(world.flags_.size(), flags) << "its last statement may still be committing";
+  world.tick();
+  world.tick();
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+}
+
+// A second column of the same rollout, its steps behind the first one's as make_plan orders them.
+Plan plan_of_two(const std::set<std::string>& armed = {}) {
+  Plan plan = make_test_plan(armed);
+  const auto insert = [&](const char* behind, std::vector<change::Step> steps) {
+    auto at = plan.items.begin() + static_cast<std::ptrdiff_t>(*plan.index_of(behind) + 1);
+    for (auto& step : steps) at = plan.items.insert(at, testing::step_item(std::move(step))) + 1;
+  };
+  using change::StepKind;
+  insert("dual_write.index", {testing::make_step("dual_write.add_column_2", Phase::kDualWrite, StepKind::kTransaction),
+                              testing::make_step("dual_write.sync_trigger_2", Phase::kDualWrite, StepKind::kTransaction),
+                              testing::make_step("dual_write.backfill_2", Phase::kDualWrite, StepKind::kBackfill),
+                              testing::make_step("dual_write.verify_2", Phase::kDualWrite, StepKind::kVerify)});
+  auto drop = testing::make_step("contract.drop_2", Phase::kContract, StepKind::kTransaction);
+  drop.destructive = true;
+  drop.undo.clear();
+  insert("contract.vacuum", {drop});
+  return plan;
+}
+
+TEST(Decide, OfSeveralChangesTheLastTriggerStartsTheWindow) {
+  World world(plan_of_two());
+  world.stall_ = "dual_write.sync_trigger_2";
+  ASSERT_TRUE(world.reach("dual_write.sync_trigger_2"));
+  for (int i = 0; i < 10; ++i) world.tick();
+  EXPECT_EQ(world.state_.windows["dual_write"], Millis{0});
+  world.stall_.clear();
+  ASSERT_TRUE(world.reach("dual_write.verify_2"));
+  world.tick();
+  EXPECT_GT(world.state_.windows["dual_write"], Millis{0});
+}
+
+TEST(Decide, BetweenTwoDropsGatesGoOnAndNoRollbackIsPromised) {
+  World world(plan_of_two({"instances_attested"}));
+  world.app_.instances.resize(1);
+  world.app_.instances[0].connected = true;
+  world.app_.instances[0].legacy_path = false;
+  const auto drive = [&](const std::function<bool()>& done) {
+    return world.run_until([&] {
+      world.app_.newest = world.now_;
+      return done();
+    });
+  };
+  const auto at = [&](const char* item) { return drive([&world, item] { return world.at() == item; }); };
+  ASSERT_TRUE(at("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.stall_ = "contract.drop_2";
+  ASSERT_TRUE(at("contract.drop_2")) << world.at();
+  EXPECT_THAT(world.trace_, ::testing::Contains("contract.drop"));
+  // A build with the legacy path turns up: the drop that is left waits.
+  world.app_.instances[0].legacy_path = true;
+  world.stall_.clear();
+  for (int i = 0; i < 20; ++i) {
+    world.app_.newest = world.now_;
+    world.tick();
+  }
+  EXPECT_EQ(world.at(), "contract.drop_2");
+  EXPECT_FALSE(world.state_.gates.empty());
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_TRUE(world.decision_.answers[0].has_value());
+  EXPECT_EQ(world.decision_.answers[0]->code, "rollout.dropped");
+  world.app_.instances[0].legacy_path = false;
+  EXPECT_TRUE(drive([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+}
+
+TEST(Decide, ReferencesCountThroughTheWaitForTheApprovalOfTheDrop) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(world.reach("contract.approve_drop"));
+  EXPECT_EQ(moment_of(world.state_, world.plan_), Moment::kBeforeDrop);
+}
+
+TEST(Decide, AReferenceThatIsGoneAgainBeginsTheClosingWindowAnew) {
+  Plan plan = make_test_plan({"instances_attested"});
+  auto at = plan.items.begin() + static_cast<std::ptrdiff_t>(*plan.index_of("contract.close") + 1);
+  plan.items.insert(at, testing::window_item("contract.closing", "closing", Phase::kContract, Moment::kBeforeDrop,
+                                             Millis{60'000}));
+  World world(std::move(plan));
+  world.app_.instances.resize(1);
+  world.app_.instances[0].connected = true;
+  world.app_.instances[0].legacy_path = false;
+  const auto drive = [&](const std::function<bool()>& done) {
+    return world.run_until([&] {
+      world.app_.newest = world.now_;
+      return done();
+    });
+  };
+  ASSERT_TRUE(drive([&] { return world.at() == "contract.approve_release"; }));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(drive([&] { return world.state_.windows["closing"] >= Millis{50'000}; })) << world.at();
+  const auto mark = world.state_.mark;
+  world.app_.instances[0].legacy_path = true;
+  for (int i = 0; i < 10; ++i) {
+    world.app_.newest = world.now_;
+    world.tick();
+  }
+  world.app_.instances[0].legacy_path = false;
+  EXPECT_GT(world.state_.mark, mark) << "else what was counted once would block for ever";
+  EXPECT_LT(world.state_.windows["closing"], Millis{5'000});
+  const auto since = world.now_;
+  ASSERT_TRUE(drive([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_GE(world.now_ - since, Millis{55'000});
+}
+
+TEST(Decide, InternalTrafficAloneIsASmallExposure) {
+  World world(make_test_plan({"error_rate"}));
+  auto& internal = world.plan_.items[*world.plan_.index_of("expose.all_25")];
+  internal.flag->percentage = 0;
+  const auto report = [&] {
+    world.app_.instances.resize(1);
+    world.app_.newest = world.now_;
+    world.app_.paths.resize(1);
+    // 0.1 % of errors, so that the bound is near 0.15 %: enough at a tenth of all users, not for all.
+    world.app_.paths[0].fresh.counts = {20'000, 0, 0, 0, 10};
+    world.app_.paths[0].legacy.counts = {20'000, 0, 0, 0, 10};
+  };
+  ASSERT_TRUE(world.run_until([&] {
+    report();
+    return world.at() == "expose.all_25" && !world.state_.gates.empty();
+  }));
+  const auto verdict = [&] {
+    for (const auto& one : world.state_.gates)
+      if (one.gate == "error_rate") return one.verdict;
+    return Verdict::kFail;
+  };
+  EXPECT_EQ(verdict(), Verdict::kPass) << "a tenth is assumed where contexts are not known";
+  world.app_.contexts = {{"internal", 0, 19'000}, {"", 1'000, 0}, {"batch", 900'000, 0}};
+  report();
+  world.tick();
+  ASSERT_EQ(world.at(), "expose.all_25");
+  EXPECT_EQ(verdict(), Verdict::kHold) << "nearly everybody is internal";
+}
+
+TEST(Decide, ReadersThatNobodySeesAreNotUpToDate) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  world.state_.baseline = Baseline{};
+  world.no_app_ = true;
+  for (int i = 0; i < 200; ++i) world.tick();
+  EXPECT_EQ(world.at(), "expose.all_25") << "an application was seen, and now its figures are missing";
+  world.no_app_ = false;
+  EXPECT_TRUE(world.reach("expose.all_100"));
+}
+
+TEST(Decide, AClockThatIsSetOpensNoWindowAndDelaysNoRetry) {
+  World world(make_test_plan());
+  world.steady_ = true;
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  const auto before = world.state_.windows["dual_write"];
+  world.clock_jump_ = Millis{3'600'000};
+  world.tick();
+  EXPECT_EQ(world.state_.windows["dual_write"] - before, Millis{1000});
+
+  World back(make_test_plan());
+  back.steady_ = true;
+  back.fail_["dual_write.add_column"] = make_error(Disposition::kRetry, "pg.lock_timeout", "held");
+  ASSERT_TRUE(back.reach("dual_write.add_column"));
+  for (int i = 0; i < 5; ++i) back.tick();
+  back.clock_jump_ = Millis{-3'600'000};
+  back.fail_.clear();
+  EXPECT_TRUE(back.run_until([&] { return back.at() == "dual_write.window"; }, 60)) << "it waited for the hour to come round";
+}
+
+TEST(Decide, AnOperatorsPauseOutlastsAGates) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  world.state_.mode = Mode::kPaused;
+  world.state_.paused_by_gate = true;
+  world.tick({ask(RequestKind::kPause)});
+  EXPECT_FALSE(world.decision_.answers[0].has_value());
+  for (int i = 0; i < 5; ++i) world.tick();
+  EXPECT_EQ(world.state_.mode, Mode::kPaused);
+}
+
+TEST(Decide, ARestoredRolloutAsksForItsDropAgainAndCanBeRestoredAgain) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach_drop());
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+    world.trace_.clear();
+    world.tick({ask(RequestKind::kRollback, "restore")});
+    ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+    EXPECT_THAT(world.trace_, ::testing::Contains("restore.add_column"));
+    EXPECT_LT(world.state_.windows["overlap"], Millis{5'000}) << "the sides are in step only since now";
+    world.tick({ask(RequestKind::kResume)});
+    ASSERT_TRUE(world.reach("contract.approve_release")) << world.at();
+    for (int i = 0; i < 100; ++i) world.tick();
+    EXPECT_EQ(world.at(), "contract.approve_release") << "the first approval was for the first drop";
+    ASSERT_TRUE(world.reach_drop());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "rollout/decider.h"
+#include "rollout/latency.h"
 
 namespace poundlock::rollout {
 namespace {
@@ -20,8 +21,10 @@ void Decider::forward() {
     const Item* item = present();
     if (!item || !item_finished(*item)) return;
     advance();
-    // Whatever comes next is judged by readings of its own, at the next tick. A step needs none.
-    if (const Item* following = present(); !following || following->kind != ItemKind::kStep) return;
+    // Whatever comes next is judged by readings of its own, at the next tick. A step needs none, but for a
+    // drop, which nothing takes back.
+    const Item* following = present();
+    if (!following || following->kind != ItemKind::kStep || following->step->destructive) return;
   }
 }
 
@@ -32,7 +35,8 @@ bool Decider::item_finished(const Item& item) {
     case ItemKind::kBaseline:
       return baseline_finished(item);
     case ItemKind::kGates:
-      return gates_pass();
+      if (item.moment != Moment::kBeforeDrop) return gates_pass();
+      return !count_anew() && quiet();
     case ItemKind::kFlag:
       return flag_finished(item);
     case ItemKind::kExposure:
@@ -46,12 +50,13 @@ bool Decider::item_finished(const Item& item) {
 }
 
 bool Decider::step_finished(const Item& item) {
-  if (s_.steps[item.id].done) return true;
-  // A drop stays under the eyes of a kill: while one waits for its outcome, nothing is begun.
-  if (s_.pending_rollback)
-    command(CommandKind::kProbeStep, *item.step);
-  else if (now_ >= s_.retry_at)
-    command(CommandKind::kRunStep, *item.step);
+  if (done(item)) return true;
+  // A reference that turns up while a drop still waits for its lock stops it.
+  if (item.step->destructive && count_anew()) return false;
+  const bool allowed = !item.step->destructive || quiet();
+  if (!allowed || now_ < s_.retry_at) return false;
+  s_.steps.try_emplace(item.id);  // a rollback takes back what was begun, and this is how it knows
+  command(CommandKind::kRunStep, *item.step);
   return false;
 }
 
@@ -87,10 +92,17 @@ bool Decider::flag_finished(const Item&) {
 bool Decider::exposure_finished(const Item& item) {
   if (!readers_applied()) return false;
   s_.dwelt += elapsed_;
-  return s_.dwelt >= item.duration && gates_pass();
+  const bool finished = s_.dwelt >= item.duration && gates_pass();
+  if (finished && s_.baseline && seen_.app) {
+    for (const PathStats& path : seen_.app->paths)
+      if (path.legacy.latency.count() >= kControlSamplesMin) s_.baseline->controls[path.path] = path.legacy.latency;
+  }
+  return finished;
 }
 
 bool Decider::window_finished(const Item& item) {
+  // References must stay at zero for the whole window: one that is seen begins it anew.
+  if (item.moment == Moment::kBeforeDrop && count_anew()) s_.windows[item.window] = Millis{0};
   if (own_window(item.window) && gates_pass()) s_.windows[item.window] += elapsed_;
   return s_.windows[item.window] >= item.duration && gates_pass();
 }

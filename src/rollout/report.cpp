@@ -105,6 +105,10 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
           out.push_back(fmt::format("reader {} of {} to apply the flag", one.instance, one.service));
     }
   }
+  if (s_.pending_rollback && item) {
+    out.push_back(fmt::format("the outcome of {}: unless it has committed, everybody is brought back to legacy",
+                              item->id));
+  }
   if (s_.mode == Mode::kRollingBack && !s_.undo.empty()) {
     const auto record = s_.steps.find(s_.undo.front());
     if (record != s_.steps.end() && record->second.attempts > 0) out.push_back(record->second.detail);

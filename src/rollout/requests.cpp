@@ -30,7 +30,8 @@ std::optional<Error> Decider::answer(const Request& request) {
   }
   switch (request.kind) {
     case RequestKind::kPause:
-      if (s_.mode != Mode::kRunning)
+      // A gate's pause ends by itself; an operator's does not.
+      if (s_.mode != Mode::kRunning && !(s_.mode == Mode::kPaused && s_.paused_by_gate))
         return refused(fmt::format("only a running rollout can be paused; it is {}", to_string(s_.mode)),
                        "`poundlock status` shows what it waits for");
       pause(fmt::format("paused by {}: {}", request.who, request.why), false);

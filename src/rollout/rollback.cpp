@@ -15,23 +15,47 @@ std::optional<Error> Decider::begin_rollback(const Request& request, const std::
     return std::nullopt;  // already under way
   if (destroyed()) {
     if (request.subject == "restore") {
-      s_.restoring = true;
-      s_.mode = Mode::kRollingBack;
-      s_.retry_at = {};
-      say(request.who, "restore", request.why);
+      begin_restore(request);
       return std::nullopt;
     }
     return make_error(Disposition::kConflict, "rollout.dropped", "the legacy side has been dropped")
         .with_hint("`poundlock rollback --restore` brings the column back and refills it through `down`");
   }
-  const Item* item = present();
-  if (item && item->step && item->step->destructive && !s_.pending_rollback && s_.mode == Mode::kRunning) {
-    // The drop may be committing. Publishing legacy before its outcome is known could send everybody
-    // to a column that is gone.
-    s_.pending_rollback = request;
-    command(CommandKind::kProbeStep, *item->step);
+  if (drop_under_way()) {
+    // Publishing legacy before the outcome is known could send everybody to a column that is gone. A second
+    // order does not change that; it may only ask for more.
+    if (!s_.pending_rollback)
+      s_.pending_rollback = request;
+    else if (request.subject == "prepare")
+      s_.pending_rollback->subject = request.subject;
     return std::nullopt;
   }
+  return roll_back(request, cause);
+}
+
+// A drop that was commanded may be committing, also while the rollout is paused.
+bool Decider::drop_under_way() const {
+  const Item* item = present();
+  const bool active = s_.mode == Mode::kRunning || s_.mode == Mode::kPaused;
+  return active && item && item->step && item->step->destructive && s_.steps.contains(item->id) && !done(*item);
+}
+
+void Decider::begin_restore(const Request& request) {
+  s_.restoring = true;
+  s_.mode = Mode::kRollingBack;
+  s_.retry_at = {};
+  s_.paused_by_gate = false;
+  s_.pause_reason.clear();
+  // A second drop is approved anew, waits for windows of its own, and can be restored again.
+  s_.approvals.erase("release");
+  s_.approvals.erase("drop");
+  s_.windows.clear();
+  for (const change::Step& step : plan_.restore) s_.steps.erase(step.id);
+  say(request.who, "restore", request.why);
+}
+
+std::optional<Error> Decider::roll_back(const Request& request, const std::string& cause) {
+  const Item* item = present();
   const Phase phase = item ? item->phase : Phase::kContract;
   const bool all = request.subject == "prepare";
   // Where everybody is back already, a further rollback goes one phase deeper.
@@ -64,6 +88,7 @@ std::optional<Error> Decider::begin_rollback(const Request& request, const std::
     s_.undo_all = true;
     s_.undo_close = 0;
   }
+  s_.gates.clear();  // they judged what is now left behind
   begin_mark();
   return std::nullopt;
 }
@@ -72,8 +97,8 @@ void Decider::back() {
   if (s_.restoring) {
     if (restore_one()) return;
     s_.restoring = false;
-    for (auto& [id, record] : s_.steps)
-      if (const Item* item = plan_.item(id); item && item->phase == Phase::kContract) record = {};
+    for (const Item& item : plan_.items)
+      if (item.phase == Phase::kContract) s_.steps.erase(item.id);
     if (plan_.flag) set_flag({"dualwrite", 0, 0, true});
   }
   // Legacy first, for everybody; then the schema. A reader whose stream is silent is waited for only so
@@ -102,7 +127,9 @@ bool Decider::undo_one() {
       }
       s_.undo_close += 1;
     }
-    if (!gates_pass()) return true;  // something still reads the new side: dropping it would break it
+    // Something still reads the new side: dropping it would break it. What was read before everybody was
+    // back is counted, too, and must not hold this up for ever.
+    if (count_anew() || !gates_pass()) return true;
   }
   if (s_.undo.empty()) return false;
   const Item* item = plan_.item(s_.undo.front());
@@ -154,7 +181,9 @@ void Decider::note_everybody_back() {
   const bool back =
       std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
                   [&](const InstanceInfo& one) { return one.departed || one.applied >= record.revision; });
-  if (back) record.everybody_back = now_;
+  if (!back) return;
+  record.everybody_back = now_;
+  if (s_.undo_all) begin_mark();  // from here on nobody has a reason to read the new side
 }
 
 }  // namespace poundlock::rollout
