@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "rollout/decider.h"
-#include "rollout/latency.h"
+#include "rollout/statistics.h"
 
 namespace poundlock::rollout {
 namespace {
