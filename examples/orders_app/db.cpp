@@ -28,7 +28,9 @@ FailureKind kind_of(std::string_view sqlstate) {
 
 }  // namespace
 
-Db::~Db() { PQfinish(connection_); }
+Db::~Db() {
+  PQfinish(connection_);
+}
 
 bool Db::connected(Attempt& attempt) {
   constexpr int kTries = 5;
@@ -40,7 +42,8 @@ bool Db::connected(Attempt& attempt) {
     connection_ = PQconnectdb((dsn_ + " application_name=orders_app connect_timeout=5"
                                       " options='-c statement_timeout=5s'")
                                   .c_str());
-    PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);  // failures are reported anyway
+    PQsetNoticeProcessor(
+        connection_, [](void*, const char*) {}, nullptr);  // failures are reported anyway
     attempt.exclude_wait(Attempt::Clock::now() - begun);
     if (PQstatus(connection_) == CONNECTION_OK) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(50 << i));
@@ -109,9 +112,10 @@ Outcome<Done> Db::change(const char* sql, const std::vector<std::string>& values
 
 Outcome<std::vector<Owned>> Db::owned(int writers, int writer, int limit) {
   Attempt attempt(poundlock::Side::kLegacy);
-  auto ran = run("SELECT id, customer FROM orders WHERE id % $1::bigint = $2::bigint AND id < 1000000000000"
-                 " LIMIT $3::bigint",
-                 {std::to_string(writers), std::to_string(writer), std::to_string(limit)}, attempt);
+  auto ran =
+      run("SELECT id, customer FROM orders WHERE id % $1::bigint = $2::bigint AND id < 1000000000000"
+          " LIMIT $3::bigint",
+          {std::to_string(writers), std::to_string(writer), std::to_string(limit)}, attempt);
   if (!ran) return ran.failure();
   const Result result(*ran, PQclear);
   std::vector<Owned> owned;

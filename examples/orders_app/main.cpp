@@ -37,8 +37,8 @@ void read(App& app, Db& db, const Context& context, const Path& path, const std:
     return db.select(fresh_sql(path, app.load.fault()), value, attempt);
   };
   // A build without legacy code knows one side only; closing asks every instance for such a build.
-  const auto rows = app.load.options().legacy_path ? unit.read(path.name, legacy, fresh)
-                                                   : unit.read_new(path.name, fresh);
+  const auto rows =
+      app.load.options().legacy_path ? unit.read(path.name, legacy, fresh) : unit.read_new(path.name, fresh);
   if (!rows) app.load.user_error(path.name, rows.failure().message);
 }
 

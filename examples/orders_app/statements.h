@@ -26,9 +26,9 @@ inline constexpr Path kById{
     "SELECT id, new_status AS status FROM orders WHERE id = $1",
     "SELECT id, new_status AS status FROM orders, pg_sleep(0.06) WHERE id = $1",
     "SELECT id, new_status AS status FROM orders WHERE id = $1 AND 1 / (id - id) = 1"};
-inline constexpr Path kSetStatus{
-    "set_status", "UPDATE orders SET legacy_status = $2, updated_at = now() WHERE id = $1",
-    "UPDATE orders SET new_status = $2, updated_at = now() WHERE id = $1"};
+inline constexpr Path kSetStatus{"set_status",
+                                 "UPDATE orders SET legacy_status = $2, updated_at = now() WHERE id = $1",
+                                 "UPDATE orders SET new_status = $2, updated_at = now() WHERE id = $1"};
 inline constexpr Path kInsert{
     "insert",
     "INSERT INTO orders (id, customer, legacy_status, amount, updated_at) VALUES ($1, $2, $3, 10, now())",

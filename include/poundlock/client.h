@@ -63,7 +63,8 @@ class Client {
   ~Client();  // close()
 
   bool bool_value(std::string_view key, bool fallback, const Context& context) const noexcept;
-  std::string string_value(std::string_view key, std::string_view fallback, const Context& context) const noexcept;
+  std::string string_value(std::string_view key, std::string_view fallback,
+                           const Context& context) const noexcept;
   double number_value(std::string_view key, double fallback, const Context& context) const noexcept;
   Details details(std::string_view key, const Context& context) const noexcept;
 

@@ -36,7 +36,7 @@ struct BreakerOptions {
   int window = 20;          // at most 64
   std::chrono::milliseconds retry_after{1'000};  // until the first probe; doubles at each failed one
   std::chrono::milliseconds retry_after_max{30'000};
-  int probes = 3;           // successful probes in a row that close it again
+  int probes = 3;  // successful probes in a row that close it again
 };
 
 struct RouterOptions {

@@ -35,8 +35,8 @@ void Breaker::record(const Failure* failure, bool probe, Time now) {
     return;
   }
   if (open_) return;  // tries that began before the trip say nothing new
-  const bool timeout = failure != nullptr && (failure->kind == FailureKind::kTimeout ||
-                                              failure->kind == FailureKind::kConnection);
+  const bool timeout = failure != nullptr &&
+                       (failure->kind == FailureKind::kTimeout || failure->kind == FailureKind::kConnection);
   const bool deadlock = failure != nullptr && failure->kind == FailureKind::kDeadlock;
   const std::uint64_t mask =
       options_.window == kWindowMax ? ~std::uint64_t{0} : (std::uint64_t{1} << options_.window) - 1;

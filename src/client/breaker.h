@@ -25,7 +25,9 @@ class Breaker {
 
   bool open() const { return open_; }
   std::uint64_t trips() const { return trips_; }
-  const std::string& cause() const { return cause_; }  // of the last trip: "timeout", "deadlock", "error burst"
+  const std::string& cause() const {
+    return cause_;
+  }  // of the last trip: "timeout", "deadlock", "error burst"
 
  private:
   void trip(const char* cause, Time now);
@@ -36,9 +38,9 @@ class Breaker {
   bool probing_ = false;
   int probes_passed_ = 0;
   int timeouts_in_row_ = 0;
-  std::uint64_t failed_ = 0;      // the last `window` tries, the newest in bit 0
+  std::uint64_t failed_ = 0;  // the last `window` tries, the newest in bit 0
   std::uint64_t deadlocked_ = 0;
-  int tries_ = 0;                 // how many of those bits count
+  int tries_ = 0;  // how many of those bits count
   std::chrono::milliseconds wait_;
   Time retry_at_{};
   std::uint64_t trips_ = 0;

@@ -34,7 +34,9 @@ bool of_type(const client::Evaluated& result, flag::VariantType type) {
 Client::Client() noexcept = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
-Client::~Client() { close(); }
+Client::~Client() {
+  close();
+}
 
 Client Client::create(ClientOptions options) noexcept {
   if (options.instance.empty()) options.instance = default_instance();
@@ -76,7 +78,8 @@ std::string Client::string_value(std::string_view key, std::string_view fallback
                                  const Context& context) const noexcept {
   const client::Evaluated result = core_->evaluate(key, context);
   if (of_type(result, flag::VariantType::kString)) return std::string(result.variant->value.as_string());
-  if (result.variant == nullptr && result.flag == nullptr && !result.name.empty()) return std::string(result.name);
+  if (result.variant == nullptr && result.flag == nullptr && !result.name.empty())
+    return std::string(result.name);
   return std::string(fallback);
 }
 
@@ -94,7 +97,9 @@ bool Client::wait_until_ready(std::chrono::milliseconds limit) const noexcept {
   return core_->wait_until_ready(limit);
 }
 
-ClientStatus Client::status() const noexcept { return core_->status(); }
+ClientStatus Client::status() const noexcept {
+  return core_->status();
+}
 
 void Client::close() noexcept {
   if (session_) session_->close();

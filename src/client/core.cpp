@@ -104,8 +104,8 @@ Offer Core::offer(std::string_view document, bool from_disk) {
     const flag::Revision in_use = view_->snapshot->revision();
     if (revision < in_use) {
       ++refused_;
-      last_error_ = fmt::format("snapshot refused: {}.{} is older than {}.{}, which is in use", revision.epoch,
-                                revision.number, in_use.epoch, in_use.number);
+      last_error_ = fmt::format("snapshot refused: {}.{} is older than {}.{}, which is in use",
+                                revision.epoch, revision.number, in_use.epoch, in_use.number);
       return Offer::kRefused;
     }
     // The server has confirmed what the disk had: nothing else changes.

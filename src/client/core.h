@@ -62,7 +62,7 @@ class Core {
   mutable std::mutex mutex_;
   std::shared_ptr<const View> view_;
   Overrides overrides_;
-  std::string document_;  // of the snapshot in use, for the disk
+  std::string document_;                               // of the snapshot in use, for the disk
   std::vector<std::shared_ptr<ThreadState>> threads_;  // ours alone once the thread has ended
   std::vector<BreakerSource> breakers_;
   mutable std::string last_error_;

@@ -27,7 +27,9 @@ std::string document(Revision revision, flag::Stage stage, double percentage = 1
   return *flag::snapshot_document(std::vector{*flags}, revision);
 }
 
-std::string empty_document(Revision revision) { return *flag::snapshot_document({}, revision); }
+std::string empty_document(Revision revision) {
+  return *flag::snapshot_document({}, revision);
+}
 
 class CoreTest : public ::testing::Test {
  protected:

@@ -98,7 +98,8 @@ Result<std::optional<CachedDocument>> read_cache(const std::string& path, std::s
   if (line_end == std::string::npos) return fail(damaged);
   CachedDocument cached;
   unsigned long long epoch = 0, number = 0, size = 0, sum = 0;
-  if (std::sscanf(text->c_str(), "poundlock-snapshot 1 %llu %llu %llu %llx", &epoch, &number, &size, &sum) != 4) {
+  if (std::sscanf(text->c_str(), "poundlock-snapshot 1 %llu %llu %llu %llx", &epoch, &number, &size, &sum) !=
+      4) {
     return fail(damaged);
   }
   cached.document = text->substr(line_end + 1);

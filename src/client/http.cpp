@@ -141,11 +141,13 @@ Status HttpClient::stream(const std::string& path, std::chrono::milliseconds sil
   int running = 1;
   while (running > 0) {
     if (impl_->cancelled.load()) {
-      result = fail(make_error(Disposition::kRetry, "client.cancelled", "the stream was closed by this side"));
+      result =
+          fail(make_error(Disposition::kRetry, "client.cancelled", "the stream was closed by this side"));
       break;
     }
     if (std::chrono::steady_clock::now() - sink.last > silence_max) {
-      result = fail(make_error(Disposition::kReconnect, "client.silent", impl_->server + " has fallen silent"));
+      result =
+          fail(make_error(Disposition::kReconnect, "client.silent", impl_->server + " has fallen silent"));
       break;
     }
     if (::curl_multi_perform(impl_->multi, &running) != CURLM_OK) break;
@@ -175,8 +177,8 @@ void HttpClient::cancel() {
 std::string url_escape(std::string_view text) {
   std::string escaped;
   for (char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
     if (plain) {
       escaped += c;
     } else {

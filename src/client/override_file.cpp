@@ -17,7 +17,8 @@ Result<Overrides> parse_overrides(std::string_view text, const std::string& file
   PL_TRY(json::Value value, json::parse(text, file));
   PL_TRY(const json::Object* document, json::as_object(value, "an override file"));
   PL_TRY(const json::Object* flags, json::get_object(*document, "flags"));
-  if (flags->size() > kFlagsMax) return fail(user_error("client.override", file + " names more than 1000 flags"));
+  if (flags->size() > kFlagsMax)
+    return fail(user_error("client.override", file + " names more than 1000 flags"));
   Overrides overrides;
   for (const auto& entry : *flags) {
     std::string variant;
@@ -28,9 +29,9 @@ Result<Overrides> parse_overrides(std::string_view text, const std::string& file
     } else if (entry.value().is_number()) {
       variant = json::dump(entry.value());
     } else {
-      return fail(user_error("client.override", fmt::format("{}: the variant of '{}' is {}, expected text", file,
-                                                            std::string_view(entry.key()),
-                                                            json::kind_of(entry.value()))));
+      return fail(user_error("client.override",
+                             fmt::format("{}: the variant of '{}' is {}, expected text", file,
+                                         std::string_view(entry.key()), json::kind_of(entry.value()))));
     }
     overrides.emplace(std::string(entry.key()), std::move(variant));
   }

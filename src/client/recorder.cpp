@@ -137,6 +137,8 @@ void Recorder::collect(flag::Report& report) {
   for (const auto& [key, row] : undelivered_.shadow) report.shadow.push_back(row);
 }
 
-void Recorder::delivered() { undelivered_ = {}; }
+void Recorder::delivered() {
+  undelivered_ = {};
+}
 
 }  // namespace poundlock::client

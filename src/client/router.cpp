@@ -38,7 +38,8 @@ Breaker::Answer RouterCore::ask_breaker(std::string_view path) {
   return breaker(path).ask(Attempt::Clock::now());
 }
 
-Recorder::PathKey RouterCore::key(std::string_view path, Side side, bool write, const std::string& label) const {
+Recorder::PathKey RouterCore::key(std::string_view path, Side side, bool write,
+                                  const std::string& label) const {
   return {key_, clean_name(path, "unnamed"), side, write, label};
 }
 
@@ -120,7 +121,9 @@ void Unit::observe(std::string_view path, Side side, bool write, bool probe, Att
                  core_->options().legacy_path && !complete);
 }
 
-void Unit::count_fallback(std::string_view path) noexcept { core_->count_fallback(path, label_); }
+void Unit::count_fallback(std::string_view path) noexcept {
+  core_->count_fallback(path, label_);
+}
 
 void Unit::count_user_error(std::string_view path, Side side, bool write) noexcept {
   core_->count_user_error(path, side, write, label_);

@@ -53,7 +53,8 @@ class RouterTest : public ::testing::Test {
       if (fails) return Failure{FailureKind::kOther, "write"};
       return Done{};
     };
-    return unit.write("w", [&](Attempt&) { return call(legacy_calls_); }, [&](Attempt&) { return call(new_calls_); });
+    return unit.write(
+        "w", [&](Attempt&) { return call(legacy_calls_); }, [&](Attempt&) { return call(new_calls_); });
   }
   flag::Report report() { return client_.core()->report(); }
 
@@ -188,9 +189,10 @@ TEST_F(RouterTest, ABuildWithoutLegacyCodeIsOnTheNewSideInEveryStage) {
 
 TEST_F(RouterTest, WhatACallableThrowsBecomesAFailure) {
   stage(flag::Stage::kLive);
-  auto outcome = begin({.in_transaction = true}).read(
-      "p", [](Attempt&) -> Outcome<int> { return 1; },
-      [](Attempt&) -> Outcome<int> { throw std::runtime_error("boom"); });
+  auto outcome = begin({.in_transaction = true})
+                     .read(
+                         "p", [](Attempt&) -> Outcome<int> { return 1; },
+                         [](Attempt&) -> Outcome<int> { throw std::runtime_error("boom"); });
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.failure().message, "boom");
   outcome = begin().read(
@@ -216,7 +218,9 @@ TEST_F(RouterTest, ShadowReadsAreComparedOffTheCallersPath) {
   for (int answer : {1, 2}) {
     auto outcome = begin().read(
         "p", [](Attempt&) -> Outcome<int> { return 1; },
-        [](Attempt&) -> Outcome<int> { return Failure{FailureKind::kOther, "not in shadow"}; },
+        [](Attempt&) -> Outcome<int> {
+          return Failure{FailureKind::kOther, "not in shadow"};
+        },
         [&, answer](Attempt& attempt) -> Outcome<int> {
           EXPECT_NE(std::this_thread::get_id(), caller);
           EXPECT_NE(attempt.deadline(), Attempt::Clock::time_point::max());

@@ -20,10 +20,13 @@ constexpr milliseconds kDelayMin{100};
 constexpr milliseconds kDelayMax{2'000};
 
 std::int64_t steady_ms() {
-  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
-bool accepted(const Result<HttpReply>& reply) { return reply && reply->status >= 200 && reply->status < 300; }
+bool accepted(const Result<HttpReply>& reply) {
+  return reply && reply->status >= 200 && reply->status < 300;
+}
 
 std::string trouble(const char* what, const Result<HttpReply>& reply) {
   return reply ? fmt::format("{}: status {} {}", what, reply->status, reply->body.substr(0, 200))
@@ -48,7 +51,9 @@ Session::Session(std::shared_ptr<Core> core)
   }
 }
 
-Session::~Session() { close(); }
+Session::~Session() {
+  close();
+}
 
 void Session::close() {
   {
@@ -132,8 +137,7 @@ void Session::acknowledge(flag::Revision revision) {
 }
 
 void Session::send_report() {
-  const Result<HttpReply> reply =
-      speaker_.post("/v1/telemetry", flag::to_json(core_->report()), kCallLimit);
+  const Result<HttpReply> reply = speaker_.post("/v1/telemetry", flag::to_json(core_->report()), kCallLimit);
   // Refused or never sent: it goes into the next report. In doubt: to count twice would trip a gate on
   // errors that did not happen, so what may have arrived is let go.
   // What the server calls malformed would be refused for ever, and every later figure with it.

@@ -32,10 +32,10 @@ class Session {
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
-  void follow();              // the stream thread
+  void follow();  // the stream thread
   Status connect_and_read();
   void on_event(const SseEvent& event);
-  void speak();               // the reporting thread
+  void speak();  // the reporting thread
   void acknowledge(flag::Revision revision);
   void send_report();
   void watch_silence();

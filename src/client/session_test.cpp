@@ -130,7 +130,8 @@ class TinyServer {
       if (call.line == "POST /v1/telemetry") status = telemetry_status_;
     }
     std::string reply = "HTTP/1.1 " + std::to_string(status) + " X\r\n";
-    reply += streams ? "Content-Type: text/event-stream\r\n\r\n" : "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    reply += streams ? "Content-Type: text/event-stream\r\n\r\n"
+                     : "Content-Length: 0\r\nConnection: close\r\n\r\n";
     ::send(connection, reply.data(), reply.size(), MSG_NOSIGNAL);
     {
       std::lock_guard lock(mutex_);

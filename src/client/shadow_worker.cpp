@@ -40,9 +40,9 @@ void ShadowWorker::run() {
     }
     const bool counts = verdict != ShadowVerdict::kFailed && Attempt::Clock::now() < job.deadline;
     recorder_.shadow(job.flag, job.path,
-                     !counts                                   ? Recorder::Shadow::kSkipped
+                     !counts                                ? Recorder::Shadow::kSkipped
                      : verdict == ShadowVerdict::kDifferent ? Recorder::Shadow::kDifferent
-                                                               : Recorder::Shadow::kEqual);
+                                                            : Recorder::Shadow::kEqual);
     job = {};  // what it captured is destroyed outside the lock
     lock.lock();
   }

@@ -78,8 +78,8 @@ Evaluated evaluate(const View& view, std::string_view key, const flag::Attribute
     result.error_text = view.snapshot == nullptr ? "no snapshot yet" : "no such flag";
     return result;
   }
-  const flag::Resolution resolution = view.snapshot->evaluate(*compiled, attributes,
-                                                                compiled->needs_time ? now_s() : 0);
+  const flag::Resolution resolution =
+      view.snapshot->evaluate(*compiled, attributes, compiled->needs_time ? now_s() : 0);
   Evaluated result;
   result.reason = resolution.reason;
   result.error = resolution.error;

@@ -15,7 +15,7 @@ namespace poundlock::client {
 struct View {
   std::shared_ptr<const flag::Snapshot> snapshot;  // null before the first one
   bool from_disk = false;
-  Overrides overrides;                             // without those of completed rollouts
+  Overrides overrides;  // without those of completed rollouts
   // Rollout keys (without ".stage") whose last word was `complete`: from closing on a missing key must
   // not bring back a side that is about to be dropped. Only another word for the key takes one out.
   std::set<std::string, std::less<>> completed;

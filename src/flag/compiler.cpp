@@ -25,7 +25,8 @@ Result<VariantType> type_of(std::string_view key, const value& json) {
   if (json.is_string()) return VariantType::kString;
   if (json.is_number()) return VariantType::kNumber;
   if (json.is_object() || json.is_array()) return VariantType::kObject;
-  return fail(flag_error("flag.variants", key, "a variant is null; expected a boolean, text, number or object"));
+  return fail(
+      flag_error("flag.variants", key, "a variant is null; expected a boolean, text, number or object"));
 }
 
 }  // namespace
@@ -42,8 +43,9 @@ Status Compiler::read_metadata(const object& document) {
 
 Status Compiler::add_variants(CompiledFlag& flag, const object& variants) {
   if (variants.empty() || variants.size() > limits_.variants_max) {
-    return fail(flag_error("flag.variants", flag.key,
-                           fmt::format("{} variants, expected 1 to {}", variants.size(), limits_.variants_max)));
+    return fail(
+        flag_error("flag.variants", flag.key,
+                   fmt::format("{} variants, expected 1 to {}", variants.size(), limits_.variants_max)));
   }
   flag.variants.reserve(variants.size());  // values refer into their variant: it must not move
   for (const auto& entry : variants) {
@@ -72,7 +74,8 @@ Status Compiler::set_fallback(CompiledFlag& flag) {
   if (!name || name->empty()) return {};
   flag.fallback = flag.find_variant(*name);
   if (flag.fallback == nullptr) {
-    return fail(flag_error("flag.default", flag.key, fmt::format("defaultVariant '{}' is no variant", *name)));
+    return fail(
+        flag_error("flag.default", flag.key, fmt::format("defaultVariant '{}' is no variant", *name)));
   }
   return {};
 }
@@ -99,8 +102,8 @@ Status Compiler::add_flag(std::string_view key, const value& source, const objec
     return fail(user_error("flag.key", "a flag's key is empty or too long"));
   }
   if (!source.is_object()) {
-    return fail(flag_error("flag.document", key, fmt::format("{} stands where an object is expected",
-                                                             json::kind_of(source))));
+    return fail(flag_error("flag.document", key,
+                           fmt::format("{} stands where an object is expected", json::kind_of(source))));
   }
   CompiledFlag& flag = snapshot_->storage_->flags.emplace_back();
   flag.key = std::string(key);
@@ -115,7 +118,8 @@ Status Compiler::add_flag(std::string_view key, const value& source, const objec
   }
   PL_TRY(const std::string state, json::get_string(flag.source, "state"));
   if (state != "ENABLED" && state != "DISABLED") {
-    return fail(flag_error("flag.state", key, fmt::format("state is '{}', expected ENABLED or DISABLED", state)));
+    return fail(
+        flag_error("flag.state", key, fmt::format("state is '{}', expected ENABLED or DISABLED", state)));
   }
   flag.enabled = state == "ENABLED";
   PL_TRY(const object* variants, json::get_object(flag.source, "variants"));
@@ -136,8 +140,8 @@ Result<std::shared_ptr<const Snapshot>> Compiler::compile(object document) {
   PL_CHECK(read_metadata(document));
   PL_TRY(const object* flags, json::get_object(document, "flags"));
   if (flags->size() > limits_.flags_max) {
-    return fail(user_error("flag.size", fmt::format("{} flags, at most {} are allowed", flags->size(),
-                                                    limits_.flags_max)));
+    return fail(user_error(
+        "flag.size", fmt::format("{} flags, at most {} are allowed", flags->size(), limits_.flags_max)));
   }
   PL_TRY(const object* evaluators, json::optional_object(document, "$evaluators"));
   for (const auto& entry : *flags) PL_CHECK(add_flag(entry.key(), entry.value(), evaluators));

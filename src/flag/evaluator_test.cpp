@@ -16,8 +16,10 @@ std::shared_ptr<const Snapshot> snapshot_of(const std::string& document) {
 // A flag whose variants are named as results are: the variant tells what the rule answered.
 std::string answer(const std::string& rule, const std::string& context = "{}") {
   const std::string document =
-      R"({"flags": {"f": {"state": "ENABLED", "defaultVariant": "fallback", "variants": {"true": 1, "false": 2,
-         "fallback": 3, "a": 4, "b": 5, "c": 6, "7": 7, "0.5": 8}, "targeting": )" + rule + "}}}";
+      R"({"flags": {"f": {"state": "ENABLED", "defaultVariant": "fallback",
+         "variants": {"true": 1, "false": 2,
+         "fallback": 3, "a": 4, "b": 5, "c": 6, "7": 7, "0.5": 8}, "targeting": )" +
+      rule + "}}}";
   auto snapshot = snapshot_of(document);
   if (!snapshot) return "refused";
   auto parsed = json::parse(context, "context");
@@ -114,7 +116,8 @@ TEST(Evaluator, OperatorsAnswerAsJsonLogicDoes) {
 
 TEST(Evaluator, ReduceSumsWhatMapMade) {
   EXPECT_EQ(answer(R"({"==": [6, {"reduce": [{"map": [{"var": "l"}, {"+": [{"var": ""}, 1]}]},
-                      {"+": [{"var": "current"}, {"var": "accumulator"}]}, 0]}]})", R"({"l": [1, 3]})"),
+                      {"+": [{"var": "current"}, {"var": "accumulator"}]}, 0]}]})",
+                   R"({"l": [1, 3]})"),
             "true");
 }
 
@@ -191,7 +194,8 @@ TEST(Snapshot, ReferencesCannotUnfoldWithoutBound) {
   std::string rule = "[0";
   for (int i = 0; i < 5000; ++i) rule += R"(,{"$ref":"e"})";
   auto snapshot = snapshot_of(R"({"$evaluators": {"e": )" + body + R"(]}, "flags": {"f": {"state": "ENABLED",
-      "variants": {"on": true}, "targeting": {"in": [0, )" + rule + "]]}}}}");
+      "variants": {"on": true}, "targeting": {"in": [0, )" +
+                              rule + "]]}}}}");
   ASSERT_NE(snapshot, nullptr);
   EXPECT_EQ(snapshot->problems().size(), 1u);
 }

@@ -45,8 +45,8 @@ TEST(Golden, FlagdVersionTwoVectors) {
     SCOPED_TRACE(json::dump(item));
     const JsonAttributes context(one.at("context").as_object());
     const std::string key(one.at("flagKey").as_string());
-    const Resolution got =
-        expect_type((*snapshot)->evaluate(key, context, 1'790'000'000), type_named(one.at("type").as_string()));
+    const Resolution got = expect_type((*snapshot)->evaluate(key, context, 1'790'000'000),
+                                       type_named(one.at("type").as_string()));
     EXPECT_EQ(to_string(got.reason), std::string(expect.at("reason").as_string()));
     const auto* variant = expect.if_contains("variant");
     ASSERT_EQ(got.variant != nullptr, variant != nullptr);

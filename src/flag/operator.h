@@ -33,11 +33,11 @@ struct Operator;
 struct Node {
   enum class Kind : std::uint8_t { kLiteral, kList, kCall };
   Kind kind = Kind::kLiteral;
-  Value literal;                       // kLiteral; what it refers to lives in the snapshot
-  const Operator* op = nullptr;        // kCall
-  std::vector<Node> args;              // kCall: its operands; kList: its items
-  std::vector<std::string_view> path;  // `var` with a constant path: its parts
-  bool item_or_list = false;           // `in` over {"merge": [x]}: x alone is args[1], nothing is built
+  Value literal;                         // kLiteral; what it refers to lives in the snapshot
+  const Operator* op = nullptr;          // kCall
+  std::vector<Node> args;                // kCall: its operands; kList: its items
+  std::vector<std::string_view> path;    // `var` with a constant path: its parts
+  bool item_or_list = false;             // `in` over {"merge": [x]}: x alone is args[1], nothing is built
   std::shared_ptr<const void> prepared;  // what prepare() made; its operator knows the type
 };
 
@@ -45,7 +45,7 @@ struct Node {
 struct Evaluation {
   const Attributes* attributes = nullptr;
   std::string_view flag_key;
-  std::int64_t now_s = 0;              // $flagd.timestamp: Unix seconds, passed in
+  std::int64_t now_s = 0;  // $flagd.timestamp: Unix seconds, passed in
   Scratch* scratch = nullptr;
   const Value* scope = nullptr;        // the item that map, filter, all, ... look at; null outside them
   std::uint32_t steps = 100'000;       // items that list operators may still visit
@@ -72,8 +72,8 @@ struct Operator {
   void (*prepare)(Node& call) = nullptr;
 };
 
-std::span<const Operator* const> all_operators();         // generated
-const Operator* find_operator(std::string_view name);     // nullptr where unknown
+std::span<const Operator* const> all_operators();      // generated
+const Operator* find_operator(std::string_view name);  // nullptr where unknown
 
 Value evaluate_list(const Node& list, Evaluation& evaluation);
 inline Value evaluate(const Node& node, Evaluation& evaluation) {

@@ -19,8 +19,12 @@ constexpr int kWeightSum = 100 * kPercentageResolution;
 constexpr std::size_t kKeyLengthMax = 200;
 constexpr std::size_t kContextsMax = 1'000;
 
-value call(const char* name, array operands) { return object{{name, std::move(operands)}}; }
-value var(const char* name) { return object{{"var", name}}; }
+value call(const char* name, array operands) {
+  return object{{name, std::move(operands)}};
+}
+value var(const char* name) {
+  return object{{"var", name}};
+}
 
 // `context` may be a string or a list. merge makes a list of either, and `in` a list compares whole
 // names: with a plain string `in` would look for a part of it, and "internal" would match "internals".
@@ -35,7 +39,9 @@ value has_targeting_key() {
                       call("!!", {call("starts_with", {var("targetingKey"), ""})})});
 }
 
-int weight_of(double percentage) { return static_cast<int>(std::llround(percentage * kPercentageResolution)); }
+int weight_of(double percentage) {
+  return static_cast<int>(std::llround(percentage * kPercentageResolution));
+}
 
 struct Variants {
   const char* in;
@@ -87,8 +93,8 @@ Status check_percentage(double percentage, const std::string& what) {
 
 Status check(const RolloutFlag& rollout) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
   if (rollout.key.empty() || rollout.key.size() > kKeyLengthMax ||
       !std::all_of(rollout.key.begin(), rollout.key.end(), allowed) || rollout.key.ends_with(kStageSuffix)) {
@@ -129,8 +135,8 @@ const char* to_string(Stage stage) {
 }
 
 Result<Stage> stage_from(std::string_view text) {
-  for (Stage stage : {Stage::kOff, Stage::kDualwrite, Stage::kShadow, Stage::kLive, Stage::kRampdown,
-                      Stage::kComplete}) {
+  for (Stage stage :
+       {Stage::kOff, Stage::kDualwrite, Stage::kShadow, Stage::kLive, Stage::kRampdown, Stage::kComplete}) {
     if (text == to_string(stage)) return stage;
   }
   return fail(user_error("flag.stage", fmt::format("'{}' is no stage", text))
@@ -147,14 +153,13 @@ Result<boost::json::object> compile_rollout_flag(const RolloutFlag& rollout) {
     base = rollout.reached;
   }
   object stages;
-  for (Stage stage : {Stage::kOff, Stage::kDualwrite, Stage::kShadow, Stage::kLive, Stage::kRampdown,
-                      Stage::kComplete}) {
+  for (Stage stage :
+       {Stage::kOff, Stage::kDualwrite, Stage::kShadow, Stage::kLive, Stage::kRampdown, Stage::kComplete}) {
     stages[to_string(stage)] = to_string(stage);
   }
   object stage_flag = flag_object(std::move(stages), to_string(base));
   object bool_flag = flag_object({{"on", true}, {"off", false}}, complete ? "on" : "off");
-  const bool nobody =
-      weight_of(rollout.percentage) == 0 && weight_of(rollout.internal_percentage) == 0;
+  const bool nobody = weight_of(rollout.percentage) == 0 && weight_of(rollout.internal_percentage) == 0;
   if (!complete && rollout.enabled && is_new(rollout.reached) && !nobody) {
     stage_flag["targeting"] = targeting(rollout, {to_string(rollout.reached), to_string(rollout.others)});
     bool_flag["targeting"] = targeting(rollout, {"on", "off"});

@@ -24,7 +24,9 @@ namespace poundlock::flag {
 enum class Stage { kOff, kDualwrite, kShadow, kLive, kRampdown, kComplete };
 const char* to_string(Stage stage);  // "off", "dualwrite", ...
 Result<Stage> stage_from(std::string_view text);
-constexpr bool is_new(Stage stage) { return stage >= Stage::kLive; }
+constexpr bool is_new(Stage stage) {
+  return stage >= Stage::kLive;
+}
 
 inline constexpr std::string_view kInternalContext = "internal";
 inline constexpr std::string_view kStageSuffix = ".stage";
@@ -42,8 +44,8 @@ struct RolloutFlag {
   Stage reached = Stage::kOff;
   Stage others = Stage::kDualwrite;  // the stage of those who are not in: off, dualwrite or shadow
   std::vector<Rule> rules;
-  double percentage = 0;             // of everybody else, 0..100
-  double internal_percentage = 0;    // of the context "internal", 0..100
+  double percentage = 0;           // of everybody else, 0..100
+  double internal_percentage = 0;  // of the context "internal", 0..100
   std::vector<std::string> excluded;
   bool complete = false;  // a constant `complete` without any targeting: closing and after
 };

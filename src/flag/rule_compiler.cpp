@@ -13,7 +13,9 @@ using boost::json::array;
 using boost::json::object;
 using boost::json::value;
 
-Error rule_error(std::string message) { return user_error("flag.targeting", std::move(message)); }
+Error rule_error(std::string message) {
+  return user_error("flag.targeting", std::move(message));
+}
 
 // What an evaluator holds; stops counting where it is certain to be refused.
 struct Extent {

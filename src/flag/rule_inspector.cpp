@@ -42,9 +42,10 @@ class Inspector {
  private:
   void named(const Value& result) {
     if (!result.is_string() || flag_.find_variant(result.as_string()) != nullptr) return;
-    problems_.push_back(user_error("flag.targeting", fmt::format("flag '{}': targeting names the variant '{}', "
-                                                                 "which does not exist",
-                                                                 flag_.key, result.as_string())));
+    problems_.push_back(
+        user_error("flag.targeting", fmt::format("flag '{}': targeting names the variant '{}', "
+                                                 "which does not exist",
+                                                 flag_.key, result.as_string())));
   }
 
   void call(const Node& node) {

@@ -68,7 +68,8 @@ Resolution from_result(const CompiledFlag& flag, const Value& result) {
     char buffer[kNumberText];
     variant = flag.find_variant(number_text(result.as_number(), buffer));
   }
-  if (variant == nullptr) return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
+  if (variant == nullptr)
+    return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
   return {Reason::kTargetingMatch, ErrorCode::kNone, "", variant, &flag};
 }
 

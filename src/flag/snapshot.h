@@ -63,9 +63,9 @@ struct CompiledFlag {
 struct Resolution {
   Reason reason = Reason::kError;
   ErrorCode error = ErrorCode::kNone;
-  const char* error_text = "";          // lives as long as the snapshot
-  const Variant* variant = nullptr;     // null: the caller's own default holds
-  const CompiledFlag* flag = nullptr;   // null: no such flag
+  const char* error_text = "";         // lives as long as the snapshot
+  const Variant* variant = nullptr;    // null: the caller's own default holds
+  const CompiledFlag* flag = nullptr;  // null: no such flag
 };
 
 class Snapshot {

@@ -64,7 +64,9 @@ bool loosely_equal(const Value& a, const Value& b) {
   return comparison_number(a) == comparison_number(b);
 }
 
-bool strictly_equal(const Value& a, const Value& b) { return a.kind() == b.kind() && loosely_equal(a, b); }
+bool strictly_equal(const Value& a, const Value& b) {
+  return a.kind() == b.kind() && loosely_equal(a, b);
+}
 
 bool less(const Value& a, const Value& b) {
   if (a.is_string() && b.is_string()) return a.as_string() < b.as_string();
@@ -75,7 +77,8 @@ std::string_view number_text(double number, std::span<char, kNumberText> buffer)
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number > 0 ? "+Inf" : "-Inf";
   if (number == 0) return "0";
-  auto [end, code] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::fixed);
+  auto [end, code] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::fixed);
   if (code != std::errc{}) return "NaN";
   return {buffer.data(), static_cast<std::size_t>(end - buffer.data())};
 }
@@ -100,7 +103,8 @@ Value from_json(const boost::json::value& json, Scratch& scratch, int depth) {
       std::span<Member> members = scratch.make<Member>(object.size());
       auto entry = object.begin();
       for (std::size_t i = 0; i < members.size(); ++i, ++entry) {
-        members[i] = {{entry->key().data(), entry->key().size()}, from_json(entry->value(), scratch, depth + 1)};
+        members[i] = {{entry->key().data(), entry->key().size()},
+                      from_json(entry->value(), scratch, depth + 1)};
       }
       return Value::object(members);
     }

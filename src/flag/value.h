@@ -81,7 +81,9 @@ inline Value Value::object(std::span<const Member> members) {
   result.members_ = members.data();
   return result;
 }
-inline std::span<const Member> Value::members() const { return {members_, size_}; }
+inline std::span<const Member> Value::members() const {
+  return {members_, size_};
+}
 
 // JsonLogic's truth: null, false, 0, NaN, "" and [] are false; {} is false as in flagd's Go evaluator.
 bool truthy(const Value& value);

@@ -1,12 +1,14 @@
-#include "flag/operator.h"
-
 #include <algorithm>
+
+#include "flag/operator.h"
 
 namespace poundlock::flag {
 
 namespace {
 
-bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
@@ -36,10 +38,11 @@ Value run(const Node& call, Evaluation& evaluation) {
 }  // namespace
 
 const Operator& op_cat() {
-  static constexpr Operator op{.name = "cat",
-                               .summary = "the operands as one text, without blanks at its ends; null is empty",
-                               .example = R"({"cat": [{"var": "$flagd.flagKey"}, {"var": "email"}]})",
-                               .evaluate = run};
+  static constexpr Operator op{
+      .name = "cat",
+      .summary = "the operands as one text, without blanks at its ends; null is empty",
+      .example = R"({"cat": [{"var": "$flagd.flagKey"}, {"var": "email"}]})",
+      .evaluate = run};
   return op;
 }
 

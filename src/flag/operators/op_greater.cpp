@@ -5,7 +5,9 @@ namespace poundlock::flag {
 namespace {
 
 // With two operands a comparison, with three a between; further operands are not looked at.
-bool ordered(const Value& a, const Value& b) { return less(b, a); }
+bool ordered(const Value& a, const Value& b) {
+  return less(b, a);
+}
 
 Value run(const Node& call, Evaluation& evaluation) {
   if (call.args.size() < 2) return Value::boolean(false);
@@ -18,10 +20,8 @@ Value run(const Node& call, Evaluation& evaluation) {
 }  // namespace
 
 const Operator& op_greater() {
-  static constexpr Operator op{.name = ">",
-                               .summary = "greater",
-                               .example = R"({">": [1, {"var": "a"}, 5]})",
-                               .evaluate = run};
+  static constexpr Operator op{
+      .name = ">", .summary = "greater", .example = R"({">": [1, {"var": "a"}, 5]})", .evaluate = run};
   return op;
 }
 

@@ -5,7 +5,9 @@ namespace poundlock::flag {
 namespace {
 
 // With two operands a comparison, with three a between; further operands are not looked at.
-bool ordered(const Value& a, const Value& b) { return less(b, a) || loosely_equal(a, b); }
+bool ordered(const Value& a, const Value& b) {
+  return less(b, a) || loosely_equal(a, b);
+}
 
 Value run(const Node& call, Evaluation& evaluation) {
   if (call.args.size() < 2) return Value::boolean(false);

@@ -1,6 +1,6 @@
-#include "flag/operator.h"
-
 #include <cmath>
+
+#include "flag/operator.h"
 
 namespace poundlock::flag {
 

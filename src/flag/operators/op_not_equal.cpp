@@ -13,10 +13,8 @@ Value run(const Node& call, Evaluation& evaluation) {
 }  // namespace
 
 const Operator& op_not_equal() {
-  static constexpr Operator op{.name = "!=",
-                               .summary = "not equal (==)",
-                               .example = R"({"!=": [{"var": "a"}, 1]})",
-                               .evaluate = run};
+  static constexpr Operator op{
+      .name = "!=", .summary = "not equal (==)", .example = R"({"!=": [{"var": "a"}, 1]})", .evaluate = run};
   return op;
 }
 

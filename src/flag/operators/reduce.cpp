@@ -24,10 +24,11 @@ Value run(const Node& call, Evaluation& evaluation) {
 }  // namespace
 
 const Operator& reduce() {
-  static constexpr Operator op{.name = "reduce",
-                               .summary = "a list folded into one value through current and accumulator",
-                               .example = R"({"reduce": [{"var": "sizes"}, {"+": [{"var": "current"}, {"var": "accumulator"}]}, 0]})",
-                               .evaluate = run};
+  static constexpr Operator op{
+      .name = "reduce",
+      .summary = "a list folded into one value through current and accumulator",
+      .example = R"({"reduce": [{"var": "sizes"}, {"+": [{"var": "current"}, {"var": "accumulator"}]}, 0]})",
+      .evaluate = run};
   return op;
 }
 

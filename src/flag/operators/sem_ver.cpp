@@ -18,7 +18,9 @@ bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-bool valid_number(std::string_view text) { return all_digits(text) && (text.size() == 1 || text[0] != '0'); }
+bool valid_number(std::string_view text) {
+  return all_digits(text) && (text.size() == 1 || text[0] != '0');
+}
 
 // Dot-separated identifiers of letters, digits and hyphens; numeric ones have no leading zero.
 bool valid_identifiers(std::string_view text, bool numbers_checked) {
@@ -61,12 +63,14 @@ std::optional<Version> parse(std::string_view text) {
   return version;
 }
 
-int sign(bool less, bool greater) { return less ? -1 : greater ? 1 : 0; }
+int sign(bool less, bool greater) {
+  return less ? -1 : greater ? 1 : 0;
+}
 
 // Numbers of any length: the longer one is greater.
 int compare_numbers(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return sign(a.size() < b.size(), true);
-  return sign(a < b, a > b);
+  return sign(a<b, a> b);
 }
 
 int compare_identifiers(std::string_view a, std::string_view b) {
@@ -74,7 +78,7 @@ int compare_identifiers(std::string_view a, std::string_view b) {
   const bool b_number = all_digits(b);
   if (a_number && b_number) return compare_numbers(a, b);
   if (a_number != b_number) return a_number ? -1 : 1;
-  return sign(a < b, a > b);
+  return sign(a<b, a> b);
 }
 
 int compare_prereleases(std::string_view a, std::string_view b) {

@@ -31,11 +31,12 @@ Value run(const Node& call, Evaluation& evaluation) {
 }  // namespace
 
 const Operator& var() {
-  static constexpr Operator op{.name = "var",
-                               .summary = "an attribute of the context by its dotted path, with an optional default",
-                               .example = R"({"var": ["user.country", "none"]})",
-                               .evaluate = run,
-                               .prepare = prepare};
+  static constexpr Operator op{
+      .name = "var",
+      .summary = "an attribute of the context by its dotted path, with an optional default",
+      .example = R"({"var": ["user.country", "none"]})",
+      .evaluate = run,
+      .prepare = prepare};
   return op;
 }
 
