@@ -162,7 +162,7 @@ Capability statements(const Facts& facts) {
   out.stand_in = "catalog, functions and sessions are still searched; or waive these gates by name";
   if (!facts.statements_installed) {
     out.detail = preloaded ? "the extension is not in this database" : "neither loaded nor in this database";
-    out.grants = {"CREATE EXTENSION IF NOT EXISTS pg_stat_statements;"};
+    out.grants = {"CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public;"};
   } else if (!facts.statements_answer) {
     out.detail = facts.statements_trouble;
   } else if (facts.statements_hidden > 0 && !facts.reads_all_stats && !facts.superuser) {

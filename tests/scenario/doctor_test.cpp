@@ -22,7 +22,10 @@ using testing::Not;
 class DoctorTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    auto started = PgCluster::start({true, {"shared_preload_libraries=pg_stat_statements"}});
+    ClusterOptions options;
+    options.replica = true;
+    options.settings = {"shared_preload_libraries=pg_stat_statements"};
+    auto started = PgCluster::start(options);
     ASSERT_TRUE(started) << started.error().to_string();
     cluster_ = started->release();
   }
@@ -99,8 +102,8 @@ TEST_F(DoctorTest, AStrangerLacksOwnershipUntilTheGrantScriptHasRun) {
 }
 
 TEST_F(DoctorTest, StatementsOfOtherRolesAreHiddenWithoutTheRightToReadThem) {
-  must("postgres", "CREATE EXTENSION pg_stat_statements");
-  must("postgres", "GRANT SELECT ON pg_stat_statements TO app");
+  must("postgres", "CREATE EXTENSION pg_stat_statements SCHEMA public");
+  must("postgres", "GRANT SELECT ON public.pg_stat_statements TO app");
   must("postgres", "SELECT 42 AS somebody_elses");
   const auto found = of(examine("app"), "pg_stat_statements");
   EXPECT_EQ(found.presence, Presence::kLimited);
