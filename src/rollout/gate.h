@@ -56,6 +56,7 @@ struct Question {
   // Above 0, each value X is followed by X_median over the last `sliding`, once half of that is covered: one
   // spike is no trend.
   Millis sliding{0};
+  bool in_baseline = false;  // also asked while the baseline is recorded, to be compared with later
   using Table = std::vector<std::vector<std::optional<std::string>>>;
   // Turns the rows into observations (names without prefix). Null: the first row's columns by name, as
   // numbers. Of several replicas the largest value counts.
@@ -75,6 +76,9 @@ struct Baseline {
   std::map<std::string, PathBaseline> paths;
   std::map<std::string, double> values;       // observations at its end
   std::map<std::string, double> differences;  // observations: end minus beginning
+  // Legacy beside new at the last exposure step that had enough of it. At 100 % nobody is left to compare
+  // with; a machine that is busier for everybody since the recording must not look like a slow new path.
+  std::map<std::string, Histogram> controls;
 };
 
 struct GateInput {

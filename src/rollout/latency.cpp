@@ -22,13 +22,21 @@ struct PathReading {
   bool likely = false;  // not proven, and more than chance
 };
 
-const Histogram* control_of(const GateInput& in, const PathStats& path) {
+// The concurrent control where there is one; else the slower of the recorded baseline and the last control.
+const Histogram* control_of(const GateInput& in, const PathStats& path, double q) {
   if (judges_fresh(in.moment) && path.legacy.latency.count() >= kControlSamplesMin)
     return &path.legacy.latency;
   if (!in.baseline) return nullptr;
-  const auto found = in.baseline->paths.find(path.path);
-  if (found == in.baseline->paths.end() || found->second.latency.count() < kControlSamplesMin) return nullptr;
-  return &found->second.latency;
+  const Histogram* best = nullptr;
+  const auto offer = [&](const Histogram& candidate) {
+    if (candidate.count() < kControlSamplesMin) return;
+    if (!best || candidate.quantile(q) > best->quantile(q)) best = &candidate;
+  };
+  if (const auto found = in.baseline->paths.find(path.path); found != in.baseline->paths.end())
+    offer(found->second.latency);
+  if (const auto found = in.baseline->controls.find(path.path); found != in.baseline->controls.end())
+    offer(found->second);
+  return best;
 }
 
 std::string millis_text(double micros) {
@@ -70,7 +78,7 @@ GateReading judge_latency(const GateInput& in, double q) {
   PathReading worst;
   for (const PathStats& path : paths) {
     if (judged_side(in, path).latency.count() == 0) continue;
-    const Histogram* control = control_of(in, path);
+    const Histogram* control = control_of(in, path, q);
     if (!control) {
       unjudged += (unjudged.empty() ? "" : ", ") + path.path;
       continue;

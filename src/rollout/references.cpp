@@ -51,7 +51,8 @@ FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 CROSS JOIN unnest($2::text[], $3::text[]) AS t(n, col)
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'poundlock') AND l.lanname NOT IN ('c', 'internal')
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'poundlock')
+  AND l.lanname NOT IN ('c', 'internal')
   AND p.prosrc ~* ('\m' || regexp_replace(t.col, '([^[:alnum:]_])', '\\\1', 'g') || '\M')
   AND (p.prosrc ~* ('\m' || regexp_replace(t.n, '([^[:alnum:]_])', '\\\1', 'g') || '\M')
        OR p.prorettype = 'pg_catalog.trigger'::regtype

@@ -29,16 +29,23 @@ bj::object flag_json(const FlagSetting& flag) {
           {"exclusions", flag.exclusions}};
 }
 
+bj::array buckets_json(const Histogram& histogram) {
+  bj::array out;
+  for (const auto& [index, count] : histogram.buckets()) out.push_back(bj::array{index, count});
+  return out;
+}
+
 bj::object baseline_json(const Baseline& baseline) {
-  bj::object paths;
+  bj::object paths, controls;
   for (const auto& [name, path] : baseline.paths) {
-    bj::array buckets;
-    for (const auto& [index, count] : path.latency.buckets()) buckets.push_back(bj::array{index, count});
-    paths[name] = bj::object{{"attempts", path.attempts}, {"errors", path.errors}, {"latency", buckets}};
+    paths[name] = bj::object{
+        {"attempts", path.attempts}, {"errors", path.errors}, {"latency", buckets_json(path.latency)}};
   }
+  for (const auto& [name, latency] : baseline.controls) controls[name] = buckets_json(latency);
   return {{"at", baseline.at.ms},
           {"seconds", baseline.seconds},
           {"paths", paths},
+          {"controls", controls},
           {"values", numbers(baseline.values)},
           {"differences", numbers(baseline.differences)}};
 }
@@ -85,20 +92,27 @@ FlagSetting read_flag(const bj::value& json) {
           json.at("percentage").to_number<double>(), json.at("exclusions").as_bool()};
 }
 
+Histogram read_buckets(const bj::value& json) {
+  Histogram out;
+  for (const auto& bucket : json.as_array())
+    out.add_bucket(bucket.at(0).to_number<std::uint16_t>(), bucket.at(1).to_number<std::uint64_t>());
+  return out;
+}
+
 Baseline read_baseline(const bj::value& json) {
   Baseline out{read_time(json.at("at")),
                json.at("seconds").to_number<double>(),
                {},
                read_numbers(json.at("values")),
-               read_numbers(json.at("differences"))};
+               read_numbers(json.at("differences")),
+               {}};
   for (const auto& [name, path] : json.at("paths").as_object()) {
     PathBaseline& into = out.paths[name];
     into.attempts = path.at("attempts").to_number<std::uint64_t>();
     into.errors = path.at("errors").to_number<std::uint64_t>();
-    for (const auto& bucket : path.at("latency").as_array())
-      into.latency.add_bucket(bucket.at(0).to_number<std::uint16_t>(),
-                              bucket.at(1).to_number<std::uint64_t>());
+    into.latency = read_buckets(path.at("latency"));
   }
+  for (const auto& [name, latency] : json.at("controls").as_object()) out.controls[name] = read_buckets(latency);
   return out;
 }
 

@@ -36,7 +36,8 @@ WITH RECURSIVE named AS (
   SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity a
           WHERE a.usesysid IN (SELECT oid FROM ours) AND a.datname = current_database()
             AND coalesce(a.backend_type, '') = 'client backend'
-            AND a.application_name NOT LIKE 'poundlock%' AND a.application_name NOT IN ('pg_dump', 'psql')) AS shared,
+            AND a.application_name NOT LIKE 'poundlock%'
+            AND a.application_name NOT IN ('pg_dump', 'psql')) AS shared,
          (SELECT coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del), 0)
           FROM pg_catalog.pg_stat_all_tables s WHERE s.relid IN (SELECT oid FROM tree)) AS versions,
          extract(epoch FROM clock_timestamp()) AS clock
@@ -161,11 +162,10 @@ void add_statement(Tally& tally, const Row& row, const StatementUse& use) {
   if (use.writes) {
     tally.add("write_calls", calls);
     tally.add("write_rows", cell(kRows));
-    if (row[kWalBytes]) {
-      tally.add("wal_bytes", cell(kWalBytes));
-      tally.add("wal_fpi", cell(kWalFpi));
-      tally.add("wal_records", cell(kWalRecords));
-    }
+    tally.add("wal_bytes", cell(kWalBytes));
+    tally.add("wal_fpi", cell(kWalFpi));
+    tally.add("wal_records", cell(kWalRecords));
+    if (!row[kWalBytes]) tally.add("without_wal", calls);
   }
   const std::string what = shortened(*row[kText], calls);
   if (use.legacy) tally.add("legacy_refs", calls, what);
@@ -198,8 +198,8 @@ std::map<std::string, Observation> digest(const Question::Table& rows, const Pla
   tally.add("unreadable", unreadable);
   tally.add("cut_off", rows.size() > kStatementsReadMax ? 1 : 0);
   if (unreadable > 0 || rows.size() > kStatementsReadMax) return tally.take();
-  for (const char* name :
-       {"write_calls", "write_rows", "own_rows", "legacy_refs", "fresh_refs", "fresh_reads", "star"})
+  for (const char* name : {"write_calls", "write_rows", "own_rows", "legacy_refs", "fresh_refs",
+                           "fresh_reads", "star", "wal_bytes", "wal_fpi", "wal_records", "without_wal"})
     tally.add(name, 0);
   const auto uses = uses_of(texts, plan);
   for (std::size_t i = 0; i < readable.size(); ++i) {

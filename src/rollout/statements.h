@@ -4,6 +4,7 @@
 //
 // Observations, all prefixed "statements." and cumulative unless said otherwise:
 //   write_calls, write_rows, wal_bytes, wal_fpi, wal_records   write statements of others on the tables
+//   without_wal         write calls for which this server counts no WAL (before PostgreSQL 13)
 //   own_rows            rows written there by our own statements
 //   versions            row versions written there by anybody (pg_stat_all_tables, partitions included)
 //   legacy_refs, fresh_refs   calls of others that touch that side in any way that a drop would break:

@@ -100,11 +100,12 @@ Result<CheckResult> check_dry_run(const CheckContext& context) {
   PL_TRY(auto shadow, ShadowUse::create(context));
   PL_TRY(auto session, shadow.database().connect());
   PL_CHECK(install_ledger(*session));
-  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples));
+  PL_TRY(const std::string search_path, application_search_path(*session, context.plan));
+  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples, search_path));
   const auto statements = traffic_of(paths);
   const bool replay = context.ports.traffic && !statements.empty();
   if (replay)
-    PL_CHECK(context.ports.traffic->start(shadow.database(), statements, kTrafficSessions, kWaitLimit));
+    PL_CHECK(context.ports.traffic->start(shadow.database(), statements, search_path, kTrafficSessions, kWaitLimit));
   Totals totals;
   Status status;
   for (const auto phase : {change::Phase::kDualWrite, change::Phase::kExpose}) {

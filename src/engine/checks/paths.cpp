@@ -23,8 +23,9 @@ struct Tally {
   }
 };
 
-Status prepares(ports::Session& session, const std::string& sql) {
+Status prepares(ports::Session& session, const std::string& sql, const std::string& search_path) {
   PL_CHECK(session.run("BEGIN"));
+  PL_CHECK(session.run("SET LOCAL search_path = " + search_path));
   auto prepared = session.run("PREPARE poundlock_path AS " + sql);
   if (prepared) (void)session.run("DEALLOCATE poundlock_path");
   PL_CHECK(session.run("ROLLBACK"));
@@ -32,32 +33,22 @@ Status prepares(ports::Session& session, const std::string& sql) {
   return {};
 }
 
-// Read-only, so that a path that writes is found here and not on the shadow's rows.
-Result<ports::Rows> run_path(ports::Session& session, const std::string& sql,
-                             const std::vector<ports::Cell>& params) {
-  PL_CHECK(session.run("BEGIN READ ONLY"));
-  PL_CHECK(session.run("SET LOCAL statement_timeout = '10s'"));
-  auto rows = session.run(ports::Sql{sql, params});
-  PL_CHECK(session.run("ROLLBACK"));
-  return rows;
-}
-
-Result<std::string> explain(ports::Session& session, const std::string& sql,
-                            const std::vector<ports::Cell>& params) {
-  PL_TRY(const auto rows, run_path(session, "EXPLAIN " + sql, params));
+Result<std::string> explain(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
+                            const std::string& search_path) {
+  PL_TRY(const auto rows, read_only(session, "EXPLAIN " + sql, params, search_path));
   std::string out;
   for (const auto& row : rows.rows) out += row.empty() ? "" : row[0].value_or("") + "\n";
   return out;
 }
 
-void compare(ports::Session& session, const SampledPath& path, Tally& tally) {
+void compare(ports::Session& session, const SampledPath& path, const std::string& search_path, Tally& tally) {
   if (!path.problem.empty()) {
     tally.fault(fmt::format("path {}: {}", path.name, path.problem));
     return;
   }
   for (const auto& params : path.samples) {
-    auto legacy = run_path(session, path.legacy, params);
-    auto fresh = run_path(session, path.fresh, params);
+    auto legacy = read_only(session, path.legacy, params, search_path);
+    auto fresh = read_only(session, path.fresh, params, search_path);
     if (!legacy || !fresh) {
       tally.fault(fmt::format("path {}: {}", path.name, (legacy ? fresh : legacy).error().to_string()));
       return;
@@ -77,8 +68,8 @@ void compare(ports::Session& session, const SampledPath& path, Tally& tally) {
     }
   }
   if (path.samples.empty()) return;
-  const auto before = explain(session, path.legacy, path.samples.front());
-  const auto after = explain(session, path.fresh, path.samples.front());
+  const auto before = explain(session, path.legacy, path.samples.front(), search_path);
+  const auto after = explain(session, path.fresh, path.samples.front(), search_path);
   const auto uses_index = [](const std::string& plan) { return plan.find("Index") != std::string::npos; };
   const auto scans = [](const std::string& plan) { return plan.find("Seq Scan") != std::string::npos; };
   if (before && after && uses_index(*before) && !scans(*before) && scans(*after))
@@ -95,10 +86,11 @@ Result<CheckResult> check_paths(const CheckContext& context) {
   }
   PL_TRY(auto shadow, ShadowUse::create(context));
   PL_TRY(auto session, shadow.database().connect());
+  PL_TRY(const std::string search_path, application_search_path(*session, context.plan));
   Tally tally;
   const auto must_prepare = [&](bool fresh, const char* when) {
     for (const auto& path : context.plan.paths) {
-      if (auto status = prepares(*session, fresh ? path.fresh : path.legacy); !status) {
+      if (auto status = prepares(*session, fresh ? path.fresh : path.legacy, search_path); !status) {
         tally.fault(fmt::format("path {}, {}, does not work {}: {}", path.name, fresh ? "new" : "legacy",
                                 when, status.error().to_string()));
       }
@@ -109,8 +101,8 @@ Result<CheckResult> check_paths(const CheckContext& context) {
   PL_CHECK(session->run("ANALYZE"));
   must_prepare(false, "after the expand");
   must_prepare(true, "after the expand");
-  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples));
-  for (const auto& path : paths) compare(*session, path, tally);
+  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples, search_path));
+  for (const auto& path : paths) compare(*session, path, search_path, tally);
   PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kExpose));
   PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kContract));
   must_prepare(true, "after the contract");

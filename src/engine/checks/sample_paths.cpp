@@ -79,7 +79,27 @@ std::string sample_query(const rollout::Plan& plan, const schema::Statement& sta
 
 }  // namespace
 
-Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows) {
+Result<ports::Rows> read_only(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
+                              const std::string& search_path) {
+  PL_CHECK(session.run("BEGIN READ ONLY"));
+  PL_CHECK(session.run("SET LOCAL search_path = " + search_path));
+  PL_CHECK(session.run("SET LOCAL statement_timeout = '10s'"));
+  auto rows = session.run(ports::Sql{sql, params});
+  PL_CHECK(session.run("ROLLBACK"));
+  return rows;
+}
+
+Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan) {
+  PL_TRY(const auto set, session.run("SELECT substr(c, 13) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c"
+                                     " WHERE s.setrole = 0 AND c LIKE 'search_path=%' AND s.setdatabase ="
+                                     " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"));
+  std::string out = set.rows.empty() ? "\"$user\", public" : set.rows[0].at(0).value_or("public");
+  for (const auto& table : tables_of(plan)) out += ", " + schema::force_quote_identifier(table.schema);
+  return out;
+}
+
+Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows,
+                                              const std::string& search_path) {
   std::vector<SampledPath> out;
   for (const auto& path : plan.paths) {
     SampledPath sampled{path.name, path.legacy, path.fresh, {}, {}};
@@ -93,7 +113,7 @@ Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rol
       if (query.empty()) {
         sampled.problem =
             "its parameters are not compared with columns of the table; give rows of them by `sample:`";
-      } else if (auto found = session.run(query); !found) {
+      } else if (auto found = read_only(session, query, {}, search_path); !found) {
         sampled.problem = found.error().to_string();
       } else {
         sampled.samples = std::move(found->rows);

@@ -126,6 +126,8 @@ TEST(WalPerWrite, IsHeldToWhatTheRehearsalForetold) {
   bench.since("statements.wal_bytes", 60'000'000);
   bench.since("statements.wal_fpi", 7'000);
   EXPECT_VERDICT(bench.judge("wal_per_write"), Verdict::kPass, "3.00 WAL records a write");
+  bench.observe("statements.without_wal", 12);
+  EXPECT_VERDICT(bench.judge("wal_per_write"), Verdict::kPass, "counts no WAL");
 }
 
 TEST(Deadlocks, AllowAFewAndFailOnMoreThanChance) {
@@ -143,6 +145,29 @@ TEST(Deadlocks, AllowAFewAndFailOnMoreThanChance) {
                  "30 deadlocks in 60 s, 0 in the 60 s of the baseline");
   bench.baseline->differences["database.deadlocks"] = 28;
   EXPECT_VERDICT(bench.judge("deadlocks"), Verdict::kPass, "no more than chance");
+}
+
+TEST(IndexUsage, FailsWhenTheNewSideScansWholeTables) {
+  GateBench bench;
+  bench.app();
+  EXPECT_TRUE(bench.judge("index_usage").no_data);
+  fill(bench.path().fresh, 2000, 0);
+  bench.observe("scans.indexes", 1);
+  bench.observe("scans.tables", 1);
+  bench.since("scans.clock_s", 60);
+  bench.since("scans.index_scans", 1990);
+  bench.since("scans.table_scans", 12);  // our own samples
+  EXPECT_VERDICT(bench.judge("index_usage"), Verdict::kPass, "1,990 of the new indexes in 2,000 attempts");
+  bench.since("scans.table_scans", 1800);
+  EXPECT_VERDICT(bench.judge("index_usage"), Verdict::kFail, "1,788 scans of whole tables more than before");
+  bench.baseline.emplace();
+  bench.baseline->paths["by_status"] = {2000, 0, {}};
+  bench.baseline->differences["scans.table_scans"] = 1800;
+  EXPECT_VERDICT(bench.judge("index_usage"), Verdict::kPass, "0 scans of whole tables");
+  bench.path().fresh = {};
+  fill(bench.path().fresh, 50, 0);
+  bench.since("scans.table_scans", 0);
+  EXPECT_VERDICT(bench.judge("index_usage"), Verdict::kHold, "1,000 are needed");
 }
 
 TEST(LockWaits, FailOnALongWaitOfTheLastMinute) {

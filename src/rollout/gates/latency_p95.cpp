@@ -20,7 +20,7 @@ const Gate& latency_p95() {
       .unit = "ratio",
       .gate_class = GateClass::kDifferential,
       .on_failure = OnFailure::kRollback,
-      .moments = Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease,
+      .moments = Moment::kExpose | Moment::kObserve | Moment::kRelease,
       .limit = 1.15,
       .min_samples = 10'000,
       .judge = judge,

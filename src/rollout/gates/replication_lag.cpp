@@ -19,7 +19,8 @@ constexpr std::string_view kPrimarySql = R"sql(
 SELECT count(r.pid) AS replicas,
        CASE WHEN count(r.pid) FILTER (WHERE r.state IS NULL) = 0 THEN
          coalesce(max(CASE WHEN r.replay_lsn >= w.lsn THEN 0
-                           ELSE 1000 * extract(epoch FROM coalesce(r.replay_lag, interval '0')) END), 0) END AS ms,
+                           ELSE 1000 * extract(epoch FROM coalesce(r.replay_lag, interval '0')) END), 0)
+       END AS ms,
        max(pg_catalog.pg_wal_lsn_diff(w.lsn, r.replay_lsn)) AS unreplayed_bytes,
        max(pg_catalog.pg_wal_lsn_diff(w.lsn, '0/0')) AS written_lsn,
        min(pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')) AS replayed_lsn
@@ -32,7 +33,8 @@ LEFT JOIN pg_catalog.pg_stat_replication r
 constexpr std::string_view kReplicaSql = R"sql(
 SELECT CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn()
                  AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN 0
-            ELSE 1000 * extract(epoch FROM clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END AS ms,
+            ELSE 1000 * extract(epoch FROM clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())
+       END AS ms,
        - pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_replay_lsn(), '0/0') AS missing_lsn)sql";
 
 std::vector<Question> questions(const Plan&) {

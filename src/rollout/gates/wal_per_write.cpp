@@ -64,7 +64,7 @@ GateReading judge(const GateInput& in) {
     return hold(in, std::nullopt,
                 fmt::format("{} of {} writes so far", count_text(*calls), count_text(needed)));
   if (*calls == 0) return pass(in, std::nullopt, "the application has written nothing for a minute");
-  if (!in.value("statements.wal_bytes"))
+  if (in.value("statements.without_wal").value_or(0) > 0)
     return pass(in, std::nullopt,
                 "this server's pg_stat_statements counts no WAL (PostgreSQL 13 and later do)");
   const auto now = since_mark(in);
@@ -74,10 +74,9 @@ GateReading judge(const GateInput& in) {
     return pass(in, std::nullopt,
                 fmt::format("{:.0f} B a write; the baseline has no writes to compare with",
                             now->bytes / std::max(1.0, now->calls)));
-  const auto predicted = figure(in, "rehearsal.wal_ratio");
-  if (!predicted || *predicted <= 0)
-    return no_data(in, "the rehearsal foretold no WAL ratio (rehearsal.wal_ratio)");
   const bool records = now->blurred() || old->blurred();
+  const auto predicted = figure(in, records ? "rehearsal.wal_records_ratio" : "rehearsal.wal_ratio");
+  if (!predicted || *predicted <= 0) return no_data(in, "the rehearsal foretold no WAL ratio");
   const double then = records ? old->each_records() : old->each_bytes();
   const double each = records ? now->each_records() : now->each_bytes();
   const double ratio = then > 0 ? each / (then * *predicted) : 1;
