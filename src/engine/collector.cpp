@@ -43,15 +43,17 @@ Collector::Collector(ports::Databases databases, const rollout::Plan& plan) : pl
   for (const rollout::Gate* gate : rollout::all_gates()) {
     if (!gate->questions) continue;
     for (Question& question : gate->questions(plan)) {
+      const rollout::Moments moments =
+          question.in_baseline ? gate->moments | rollout::Moment::kBaseline : gate->moments;
       // Several gates may share a question: it is asked once, at every moment of any of them.
       const auto known = std::find_if(asked_.begin(), asked_.end(),
                                       [&](const Asked& one) { return one.question.name == question.name; });
       if (known != asked_.end()) {
-        known->moments |= gate->moments;
+        known->moments |= moments;
         continue;
       }
       Asked& asked = asked_.emplace_back();
-      asked.moments = gate->moments;
+      asked.moments = moments;
       asked.answers.resize(question.target == Question::Target::kPrimary ? 1 : replicas_.size());
       asked.question = std::move(question);
     }
