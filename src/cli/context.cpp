@@ -1,6 +1,8 @@
 #include "cli/context.h"
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <fstream>
@@ -84,7 +86,9 @@ std::string who_of(const Context& context) {
   if (!context.who.empty()) return context.who;
   for (const char* name : {"USER", "LOGNAME"})
     if (auto value = context.environment_variable(name); value && !value->empty()) return *value;
-  return "operator";
+  // Services and containers often lack both variables, and the audit trail should still name somebody.
+  const passwd* account = ::getpwuid(::geteuid());
+  return account && account->pw_name ? account->pw_name : "operator";
 }
 
 Result<std::string> read_file(const Context& context, const std::string& path) {

@@ -77,7 +77,10 @@ int wait_for_everybody(Context& context, Api& api, const OrderArguments& argumen
     const std::string mode = text_at(seen, "mode");
     const bool over = mode == "rolled_back" || mode == "aborted";
     if (arguments.subject == "restore") return over || mode == "done";
-    return over && (records.empty() || number_at(element(records.back()), "everybody_back_ms").has_value());
+    if (!over || records.empty()) return over;
+    // Rolled back without a publication: the flag was off already, and nobody has to come back.
+    const auto& last = element(records.back());
+    return !number_at(last, "flag_off_ms") || number_at(last, "everybody_back_ms").has_value();
   });
   if (!view) {
     if (view.error().code != "wait.limit") return report(context, view.error());
@@ -96,8 +99,10 @@ int wait_for_everybody(Context& context, Api& api, const OrderArguments& argumen
   const auto& records = list_at(*view, "rollbacks");
   if (!records.empty()) {
     const auto& last = element(records.back());
-    say(context, fmt::format("flag off after {}, applied by every reader after {}",
-                             milliseconds(last, "flag_off_ms"), milliseconds(last, "everybody_back_ms")));
+    say(context, number_at(last, "flag_off_ms")
+                     ? fmt::format("flag off after {}, applied by every reader after {}",
+                                   milliseconds(last, "flag_off_ms"), milliseconds(last, "everybody_back_ms"))
+                     : "the flag was off already");
   }
   say(context, clean(text_at(*view, "headline")));
   return 0;

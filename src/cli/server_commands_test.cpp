@@ -221,6 +221,15 @@ TEST_F(ServerCommandsTest, RollbackWaitTellsWhenEverybodyWasBack) {
   EXPECT_THAT(never.err, HasSubstr("not everybody is back after 2s"));
 }
 
+TEST_F(ServerCommandsTest, RollbackWaitEndsWhereTheFlagWasOffAlready) {
+  serve([&](const TestRequest&) {
+    return TestServer::json(view("rolled_back", R"([{"flag_off_ms":null,"everybody_back_ms":null}])"));
+  });
+  const auto ran = run({"rollback", "r", "--wait"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("the flag was off already"));
+}
+
 TEST_F(ServerCommandsTest, WatchWithoutATerminalSaysEachChangeOnce) {
   int asked = 0;
   serve([&](const TestRequest& request) {

@@ -1,6 +1,7 @@
 // verify: compares both sides of every row, from here, by the predicate that trigger and backfill use.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "cli/api.h"
@@ -78,6 +79,26 @@ void print_text(Context& context, const change::InStep& in_step, const engine::V
   say(context, "  " + keys + (result.mismatches > result.samples.size() ? " ..." : ""));
 }
 
+// The comparison names columns that are there only from the expand on, until the drop.
+Status check_sides(const bj::object& view, const rollout::Plan& plan) {
+  const auto state_of = [&](std::string_view id) {
+    for (const auto& value : list_at(view, "items"))
+      if (text_at(element(value), "id") == id) return text_at(element(value), "state");
+    return std::string();
+  };
+  for (const auto& item : plan.items) {
+    if (!item.step) continue;
+    if (item.step->in_step && state_of(item.id) == "ahead")
+      return fail(make_error(Disposition::kRefused, "verify.early",
+                             "the new side is not there yet: nothing can be compared")
+                      .with_hint("it can from this step on: " + clean(item.title)));
+    if (item.step->destructive && state_of(item.id) == "done")
+      return fail(make_error(Disposition::kRefused, "verify.late",
+                             "the legacy side has been dropped: nothing can be compared any more"));
+  }
+  return {};
+}
+
 Result<int> verify_all(Context& context, const VerifyArguments& arguments) {
   PL_TRY(auto api, Api::open(context));
   const std::string path = "/v1/rollouts/" + percent_encode(arguments.name);
@@ -89,6 +110,7 @@ Result<int> verify_all(Context& context, const VerifyArguments& arguments) {
     return fail(user_error(
         "verify.nothing",
         fmt::format("{} keeps nothing in step: there is nothing to compare", clean(arguments.name))));
+  PL_CHECK(check_sides(view, plan));
   PL_TRY(const auto database, open_database(context, arguments.database_url, plan.database));
   PL_TRY(const auto session, database->connect());
   // From expose on the new side may be written too, and either direction of the change may hold.

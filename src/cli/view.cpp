@@ -243,8 +243,10 @@ void LineReporter::progress(const bj::object& view, std::vector<std::string>& ou
 std::vector<std::string> LineReporter::update(const bj::object& view) {
   std::vector<std::string> out;
   const std::string mode = field(view, "mode");
-  if (std::string line = fmt::format("{}: {}", look_.paint(colour_of(mode), mode), field(view, "headline"));
-      line != headline_) {
+  // Before its first decision a rollout has nothing to say yet.
+  const std::string headline = field(view, "headline");
+  if (std::string line = fmt::format("{}: {}", look_.paint(colour_of(mode), mode), headline);
+      !headline.empty() && line != headline_) {
     headline_ = line;
     out.push_back(std::move(line));
   }
