@@ -20,9 +20,11 @@ constexpr const char* kView = R"({"name":"r","mode":"MODE","phase":"expose","ite
   "flag":{"key":"k","stage":"live","percentage":25.0,"internal_percentage":100.0,"exclusions":true,"epoch":1,
   "revision":7},"gates":[{"gate":"lag","verdict":"pass","value":3.5,"limit":50.0,"unit":"ms","reason":"fine",
   "waived":false}],"windows":{"overlap":{"accumulated_ms":60000,"required_ms":120000}},"rollbacks":ROLLBACKS,
-  "items":[{"id":"a","phase":"prepare","state":"done"},{"id":"expose.all_25","phase":"expose","state":"present"}],
+  "items":[{"id":"a","phase":"prepare","state":"done"},
+    {"id":"expose.all_25","phase":"expose","state":"present"}],
   "instances":[{"service":"s","instance":"i","departed":false,"frozen":false,"epoch":1,"revision":7}],
-  "step_progress":{"step":"backfill","done":50.0,"total":200.0,"rate":10.0,"state":""},"journal":["it began"]})";
+  "step_progress":{"step":"backfill","done":50.0,"total":200.0,"rate":10.0,"state":""},
+  "journal":["it began"]})";
 
 std::string view(const std::string& mode, const std::string& rollbacks = "[]") {
   std::string text = kView;
@@ -285,7 +287,7 @@ TEST_F(ServerCommandsTest, AuditShowsAndVerifies) {
     if (request.path == "/v1/audit/verify")
       return TestServer::json(intact ? R"({"intact":true})" : R"({"intact":false,"first_broken":3})");
     return TestServer::json(
-        R"({"audit":[{"sequence":1,"at":"2026-01-01","who":"alice","what":"start","subject":"r","why":"w"}]})");
+        R"({"audit":[{"sequence":1,"at":"2026-01-01","who":"alice","what":"start","subject":"r"}]})");
   });
   EXPECT_THAT(run({"audit", "--subject", "a&b", "--limit", "5"}).out, HasSubstr("alice"));
   EXPECT_EQ(server_->requests().back().path, "/v1/audit?limit=5&subject=a%26b");

@@ -67,7 +67,8 @@ TEST_F(DoctorTest, AnOwnerWhoIsNoSuperuserHasWhatARolloutNeeds) {
   EXPECT_EQ(found.role, "app");
   EXPECT_EQ(found.provider, "plain");
   EXPECT_GE(found.version_num, 140'000);
-  for (const char* id : {"version", "primary", "ownership", "schema_create", "helper_schema", "timeouts", "createdb"})
+  for (const char* id :
+       {"version", "primary", "ownership", "schema_create", "helper_schema", "timeouts", "createdb"})
     EXPECT_EQ(of(found, id).presence, Presence::kYes) << id;
   // What PostgreSQL keeps from such a role is said, with what stands in.
   for (const char* id : {"read_all_stats", "pg_stat_statements", "deadlock_timeout", "replication"}) {
