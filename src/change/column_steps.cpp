@@ -13,9 +13,12 @@ using schema::derive_name;
 using schema::force_quote_identifier;
 using schema::quote_literal;
 
-constexpr Millis kMetadataTimeout{10'000};  // changes of the catalog take milliseconds once they have the lock
+constexpr Millis kMetadataTimeout{
+    10'000};  // changes of the catalog take milliseconds once they have the lock
 
-std::string table_of(const ColumnPlan& plan) { return quoted_table(plan.sync.table); }
+std::string table_of(const ColumnPlan& plan) {
+  return quoted_table(plan.sync.table);
+}
 
 // A change of the catalog in one transaction; the lock is asked for 50 ms at a time.
 Step metadata_step(const ColumnPlan& plan, std::string id, Phase phase, std::string title,
@@ -72,13 +75,16 @@ std::string default_guard(const SyncSpec& sync) {
   const std::string mapped = schema::rename_columns(sync.up, [&](const schema::ExpressionColumn&) {
     return std::optional(fmt::format("(({})::{})", *sync.legacy.default_expr, sync.legacy.type));
   });
-  const std::string message = fmt::format("poundlock: `up` does not turn the default of {} into the default of {}",
-                                          sync.legacy.column, sync.fresh.column);
-  return "DO " + quote_literal(fmt::format(
-                     "BEGIN IF pg_catalog.record_image_ne(ROW(({0})::{1}), ROW(({2})::{1})) THEN RAISE EXCEPTION USING "
-                     "ERRCODE = 'invalid_parameter_value', MESSAGE = {3}, HINT = 'give the new column the default that "
-                     "`up` makes of the old one'; END IF; END",
-                     *sync.fresh.default_expr, sync.fresh.type, mapped, quote_literal(message)));
+  const std::string message =
+      fmt::format("poundlock: `up` does not turn the default of {} into the default of {}",
+                  sync.legacy.column, sync.fresh.column);
+  return "DO " + quote_literal(fmt::format("BEGIN IF pg_catalog.record_image_ne(ROW(({0})::{1}), "
+                                           "ROW(({2})::{1})) THEN RAISE EXCEPTION USING "
+                                           "ERRCODE = 'invalid_parameter_value', MESSAGE = {3}, HINT = 'give "
+                                           "the new column the default that "
+                                           "`up` makes of the old one'; END IF; END",
+                                           *sync.fresh.default_expr, sync.fresh.type, mapped,
+                                           quote_literal(message)));
 }
 
 std::vector<std::string> drop_helpers(const SyncSpec& sync) {
@@ -101,7 +107,8 @@ Step add_column_step(const ColumnPlan& plan) {
   // The undo of the whole expand: at no instant is there a trigger whose function does not fit the table.
   step.undo = drop_helpers(sync);
   // A column that is added again has to be filled again.
-  step.undo.push_back(fmt::format("DELETE FROM {}.backfill WHERE rollout = {}", kHelperSchema, quote_literal(sync.rollout)));
+  step.undo.push_back(
+      fmt::format("DELETE FROM {}.backfill WHERE rollout = {}", kHelperSchema, quote_literal(sync.rollout)));
   step.undo.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan), column));
   return step;
 }
@@ -122,9 +129,12 @@ std::vector<std::string> trigger_sql(const ColumnPlan& plan, const SyncSpec& syn
       fmt::format("GRANT USAGE, SELECT ON SEQUENCE {} TO PUBLIC", sync_sequence(sync)),
       create_sync_function(sync, SyncMode::kLegacy),
       fmt::format("COMMENT ON FUNCTION {}() IS {}", function, comment)};
-  if (!replace) sql.push_back(fmt::format("DROP TRIGGER IF EXISTS {} ON {}", sync_trigger(sync), quoted_table(sync.table)));
-  sql.push_back(fmt::format("CREATE {}TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()",
-                            replace ? "OR REPLACE " : "", sync_trigger(sync), quoted_table(sync.table), function));
+  if (!replace)
+    sql.push_back(
+        fmt::format("DROP TRIGGER IF EXISTS {} ON {}", sync_trigger(sync), quoted_table(sync.table)));
+  sql.push_back(
+      fmt::format("CREATE {}TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()",
+                  replace ? "OR REPLACE " : "", sync_trigger(sync), quoted_table(sync.table), function));
   return sql;
 }
 
@@ -169,12 +179,11 @@ void append_not_null(const ColumnPlan& plan, std::vector<Step>& steps) {
 void append_default(const ColumnPlan& plan, std::vector<Step>& steps) {
   const auto& fresh = plan.sync.fresh;
   if (!fresh.default_expr) return;
-  steps.push_back(metadata_step(
-      plan, "dual_write.default", Phase::kDualWrite,
-      fmt::format("set the default of {} to {}", fresh.column, *fresh.default_expr),
-      {fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", table_of(plan),
-                   force_quote_identifier(fresh.column), *fresh.default_expr)},
-      attribute_probe(plan.sync.table, fresh.column, "a.atthasdef")));
+  steps.push_back(metadata_step(plan, "dual_write.default", Phase::kDualWrite,
+                                fmt::format("set the default of {} to {}", fresh.column, *fresh.default_expr),
+                                {fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", table_of(plan),
+                                             force_quote_identifier(fresh.column), *fresh.default_expr)},
+                                attribute_probe(plan.sync.table, fresh.column, "a.atthasdef")));
 }
 
 // CREATE INDEX x ON ... as pg_get_indexdef() gives it, made concurrent.
@@ -193,20 +202,21 @@ void append_restored_parts(const ColumnPlan& plan, std::vector<Step>& steps) {
   const std::string column = force_quote_identifier(legacy.name);
   const std::string alter = "ALTER TABLE " + table_of(plan);
   if (legacy.default_expr) {
-    steps.push_back(metadata_step(plan, "restore.default", Phase::kContract,
-                                  fmt::format("give {} its default back", legacy.name),
-                                  {fmt::format("{} ALTER COLUMN {} SET DEFAULT {}", alter, column, *legacy.default_expr)},
-                                  attribute_probe(plan.sync.table, legacy.name, "a.atthasdef")));
+    steps.push_back(metadata_step(
+        plan, "restore.default", Phase::kContract, fmt::format("give {} its default back", legacy.name),
+        {fmt::format("{} ALTER COLUMN {} SET DEFAULT {}", alter, column, *legacy.default_expr)},
+        attribute_probe(plan.sync.table, legacy.name, "a.atthasdef")));
   }
   for (const auto& constraint : plan.table->constraints) {
-    if (!names_column(constraint.columns, legacy.name) || (constraint.kind != 'c' && constraint.kind != 'f')) continue;
+    if (!names_column(constraint.columns, legacy.name) || (constraint.kind != 'c' && constraint.kind != 'f'))
+      continue;
     const bool valid_already = constraint.definition.ends_with("NOT VALID");
     const std::string name = force_quote_identifier(constraint.name);
-    steps.push_back(metadata_step(
-        plan, "restore.constraint_" + constraint.name, Phase::kContract,
-        fmt::format("bring constraint {} back", constraint.name),
-        {fmt::format("{} ADD CONSTRAINT {} {}{}", alter, name, constraint.definition, valid_already ? "" : " NOT VALID")},
-        constraint_probe(plan.sync.table, constraint.name, "true")));
+    steps.push_back(metadata_step(plan, "restore.constraint_" + constraint.name, Phase::kContract,
+                                  fmt::format("bring constraint {} back", constraint.name),
+                                  {fmt::format("{} ADD CONSTRAINT {} {}{}", alter, name,
+                                               constraint.definition, valid_already ? "" : " NOT VALID")},
+                                  constraint_probe(plan.sync.table, constraint.name, "true")));
     if (!constraint.validated) continue;
     Step validate = metadata_step(plan, "restore.validate_" + constraint.name, Phase::kContract,
                                   fmt::format("check constraint {} on every row", constraint.name),
@@ -231,11 +241,13 @@ void append_restored_not_null(const ColumnPlan& plan, std::vector<Step>& steps) 
   const std::string alter = "ALTER TABLE " + table_of(plan);
   steps.push_back(metadata_step(
       plan, "restore.not_null", Phase::kContract, fmt::format("make {} NOT NULL again", plan.legacy->name),
-      {fmt::format("{} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID", alter, force_quote_identifier(name), column)},
+      {fmt::format("{} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID", alter,
+                   force_quote_identifier(name), column)},
       fmt::format("SELECT ({}) OR ({})", constraint_probe(plan.sync.table, name, "true"),
                   attribute_probe(plan.sync.table, plan.legacy->name, "a.attnotnull"))));
   Step validate = metadata_step(
-      plan, "restore.not_null_validate", Phase::kContract, fmt::format("prove that {} holds no NULL", plan.legacy->name),
+      plan, "restore.not_null_validate", Phase::kContract,
+      fmt::format("prove that {} holds no NULL", plan.legacy->name),
       {fmt::format("{} VALIDATE CONSTRAINT {}", alter, force_quote_identifier(name))},
       fmt::format("SELECT ({}) OR ({})", constraint_probe(plan.sync.table, name, "k.convalidated"),
                   attribute_probe(plan.sync.table, plan.legacy->name, "a.attnotnull")));
@@ -243,11 +255,12 @@ void append_restored_not_null(const ColumnPlan& plan, std::vector<Step>& steps) 
   validate.blocks_writers = false;
   validate.statement_timeout = Millis{0};
   steps.push_back(std::move(validate));
-  steps.push_back(metadata_step(
-      plan, "restore.not_null_set", Phase::kContract, fmt::format("make {} NOT NULL again", plan.legacy->name),
-      {fmt::format("{} ALTER COLUMN {} SET NOT NULL", alter, column),
-       fmt::format("{} DROP CONSTRAINT IF EXISTS {}", alter, force_quote_identifier(name))},
-      attribute_probe(plan.sync.table, plan.legacy->name, "a.attnotnull")));
+  steps.push_back(
+      metadata_step(plan, "restore.not_null_set", Phase::kContract,
+                    fmt::format("make {} NOT NULL again", plan.legacy->name),
+                    {fmt::format("{} ALTER COLUMN {} SET NOT NULL", alter, column),
+                     fmt::format("{} DROP CONSTRAINT IF EXISTS {}", alter, force_quote_identifier(name))},
+                    attribute_probe(plan.sync.table, plan.legacy->name, "a.attnotnull")));
 }
 
 }  // namespace
@@ -258,9 +271,10 @@ std::string column_list(const std::vector<std::string>& columns) {
   return text + ")";
 }
 
-Step index_step(const std::string& id, Phase phase, const schema::QualifiedName& table, const std::string& name,
-                const std::string& create_sql) {
-  const std::string quoted = fmt::format("{}.{}", force_quote_identifier(table.schema), force_quote_identifier(name));
+Step index_step(const std::string& id, Phase phase, const schema::QualifiedName& table,
+                const std::string& name, const std::string& create_sql) {
+  const std::string quoted =
+      fmt::format("{}.{}", force_quote_identifier(table.schema), force_quote_identifier(name));
   Step step;
   step.id = id;
   step.phase = phase;
@@ -282,12 +296,15 @@ std::vector<Step> expand_steps(const ColumnPlan& plan) {
                           trigger_step(plan, sync, "dual_write.sync_trigger", Phase::kDualWrite)};
   steps.push_back(row_step(plan, "dual_write.backfill", Phase::kDualWrite, StepKind::kBackfill,
                            fmt::format("bring {} of existing rows in step", sync.fresh.column)));
-  steps.push_back(row_step(plan, "dual_write.verify", Phase::kDualWrite, StepKind::kVerify,
-                           fmt::format("compare {} with {} on every row", sync.fresh.column, sync.legacy.column)));
+  steps.push_back(
+      row_step(plan, "dual_write.verify", Phase::kDualWrite, StepKind::kVerify,
+               fmt::format("compare {} with {} on every row", sync.fresh.column, sync.legacy.column)));
   for (const auto& index : plan.indexes) {
-    const std::string create = fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} {}", index.unique ? "UNIQUE " : "",
-                                           force_quote_identifier(index.name), table_of(plan), column_list(index.columns));
-    steps.push_back(index_step("dual_write.index_" + index.name, Phase::kDualWrite, sync.table, index.name, create));
+    const std::string create =
+        fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} {}", index.unique ? "UNIQUE " : "",
+                    force_quote_identifier(index.name), table_of(plan), column_list(index.columns));
+    steps.push_back(
+        index_step("dual_write.index_" + index.name, Phase::kDualWrite, sync.table, index.name, create));
   }
   if (sync.fresh.not_null) append_not_null(plan, steps);
   append_default(plan, steps);
@@ -297,7 +314,8 @@ std::vector<Step> expand_steps(const ColumnPlan& plan) {
 std::vector<Step> open_steps(const ColumnPlan& plan) {
   Step both = mode_step(plan, "expose.open_sync", Phase::kExpose,
                         fmt::format("let {} be written too; {} wins a disagreement", plan.sync.fresh.column,
-                                    plan.sync.legacy.column), SyncMode::kBoth);
+                                    plan.sync.legacy.column),
+                        SyncMode::kBoth);
   both.undo = {create_sync_function(plan.sync, SyncMode::kLegacy)};
   Step fresh = mode_step(plan, "expose.open_sync_new", Phase::kExpose,
                          fmt::format("let {} win a disagreement", plan.sync.fresh.column), SyncMode::kNew);
@@ -315,8 +333,10 @@ std::vector<Step> close_steps(const ColumnPlan& plan) {
     steps.push_back(metadata_step(
         plan, "dual_write.relax", Phase::kDualWrite,
         fmt::format("drop what {} demands of writers", sync.fresh.column),
-        {fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN {} DROP NOT NULL, ALTER COLUMN {} DROP "
-                     "DEFAULT", table_of(plan), force_quote_identifier(check), column, column)},
+        {fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN {} DROP NOT NULL, ALTER "
+                     "COLUMN {} DROP "
+                     "DEFAULT",
+                     table_of(plan), force_quote_identifier(check), column, column)},
         fmt::format("SELECT NOT ({}) AND NOT ({})",
                     attribute_probe(sync.table, sync.fresh.column, "a.attnotnull OR a.atthasdef"),
                     constraint_probe(sync.table, check, "true"))));
@@ -337,12 +357,12 @@ std::vector<Step> contract_steps(const ColumnPlan& plan) {
   std::vector<std::string> sql = drop_helpers(sync);
   sql.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan),
                             force_quote_identifier(sync.legacy.column)));
-  Step drop = metadata_step(plan, "contract.drop", Phase::kContract,
-                            fmt::format("drop {} of {} together with its trigger", sync.legacy.column,
-                                        sync.table.to_sql()),
-                            std::move(sql),
-                            fmt::format("SELECT ({}) AND ({})", column_absent_probe(sync.table, sync.legacy.column),
-                                        function_absent_probe(sync_function(sync))));
+  Step drop = metadata_step(
+      plan, "contract.drop", Phase::kContract,
+      fmt::format("drop {} of {} together with its trigger", sync.legacy.column, sync.table.to_sql()),
+      std::move(sql),
+      fmt::format("SELECT ({}) AND ({})", column_absent_probe(sync.table, sync.legacy.column),
+                  function_absent_probe(sync_function(sync))));
   drop.destructive = true;
   Step vacuum;
   vacuum.id = "contract.vacuum";
@@ -350,8 +370,8 @@ std::vector<Step> contract_steps(const ColumnPlan& plan) {
   vacuum.kind = StepKind::kStandalone;
   vacuum.title = fmt::format("vacuum and analyze {}", sync.table.to_sql());
   // Truncating the table's end would take its strongest lock, on the replicas too. From PostgreSQL 12 on.
-  vacuum.sql = {fmt::format("VACUUM ({}ANALYZE) {}", plan.server_version_num >= 120000 ? "TRUNCATE false, " : "",
-                            table_of(plan))};
+  vacuum.sql = {fmt::format("VACUUM ({}ANALYZE) {}",
+                            plan.server_version_num >= 120000 ? "TRUNCATE false, " : "", table_of(plan))};
   vacuum.relation = table_of(plan);
   vacuum.lock_mode = "ShareUpdateExclusiveLock";
   vacuum.lock_timeout = Millis{0};
@@ -364,23 +384,26 @@ std::vector<Step> restore_steps(const ColumnPlan& plan) {
   const auto& legacy = *plan.legacy;
   const std::string column = force_quote_identifier(legacy.name);
   std::vector<Step> steps;
-  Step add = metadata_step(plan, "restore.add_column", Phase::kContract,
-                           fmt::format("add column {} {} to {} again", legacy.name, legacy.type, plan.sync.table.to_sql()),
-                           {fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column, legacy.type,
-                                        legacy.collation.empty() ? "" : " COLLATE " + legacy.collation)},
-                           column_probe(plan.sync.table, legacy.name, legacy.type));
+  Step add = metadata_step(
+      plan, "restore.add_column", Phase::kContract,
+      fmt::format("add column {} {} to {} again", legacy.name, legacy.type, plan.sync.table.to_sql()),
+      {fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column, legacy.type,
+                   legacy.collation.empty() ? "" : " COLLATE " + legacy.collation)},
+      column_probe(plan.sync.table, legacy.name, legacy.type));
   add.undo = drop_helpers(plan.sync);
   add.undo.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan), column));
   steps.push_back(std::move(add));
   steps.push_back(trigger_step(back, back.sync, "restore.sync_trigger", Phase::kContract));
   steps.push_back(row_step(back, "restore.backfill", Phase::kContract, StepKind::kBackfill,
                            fmt::format("fill {} through `down`", legacy.name)));
-  steps.push_back(row_step(back, "restore.verify", Phase::kContract, StepKind::kVerify,
-                           fmt::format("compare {} with {} on every row", legacy.name, plan.sync.fresh.column)));
+  steps.push_back(
+      row_step(back, "restore.verify", Phase::kContract, StepKind::kVerify,
+               fmt::format("compare {} with {} on every row", legacy.name, plan.sync.fresh.column)));
   append_restored_not_null(plan, steps);
   append_restored_parts(plan, steps);
   Step open = mode_step(plan, "restore.open_sync", Phase::kContract,
-                        fmt::format("let both columns be written; {} wins a disagreement", legacy.name), SyncMode::kBoth);
+                        fmt::format("let both columns be written; {} wins a disagreement", legacy.name),
+                        SyncMode::kBoth);
   steps.push_back(std::move(open));
   return steps;
 }

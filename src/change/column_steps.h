@@ -26,7 +26,7 @@ struct ColumnPlan {
   const schema::Table* table = nullptr;  // lives in the catalog
   const schema::Column* legacy = nullptr;
   std::vector<IndexSpec> indexes;
-  std::string collation;                 // of the new column; "" for the type's own
+  std::string collation;  // of the new column; "" for the type's own
   int server_version_num = 0;
 };
 
@@ -37,8 +37,8 @@ std::vector<Step> contract_steps(const ColumnPlan& plan);
 std::vector<Step> restore_steps(const ColumnPlan& plan);
 
 // CREATE [UNIQUE] INDEX CONCURRENTLY as a step of its own, with probe and repair. Also for create_index.
-Step index_step(const std::string& id, Phase phase, const schema::QualifiedName& table, const std::string& name,
-                const std::string& create_sql);
+Step index_step(const std::string& id, Phase phase, const schema::QualifiedName& table,
+                const std::string& name, const std::string& create_sql);
 // "a", "b" in quotes and parentheses.
 std::string column_list(const std::vector<std::string>& columns);
 

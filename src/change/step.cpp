@@ -12,14 +12,14 @@
 namespace poundlock::change {
 namespace {
 
-constexpr std::array kPhases{
-    std::pair{Phase::kPrepare, "prepare"}, std::pair{Phase::kDualWrite, "dual_write"},
-    std::pair{Phase::kExpose, "expose"}, std::pair{Phase::kContract, "contract"}};
+constexpr std::array kPhases{std::pair{Phase::kPrepare, "prepare"},
+                             std::pair{Phase::kDualWrite, "dual_write"}, std::pair{Phase::kExpose, "expose"},
+                             std::pair{Phase::kContract, "contract"}};
 
-constexpr std::array kKinds{
-    std::pair{StepKind::kTransaction, "transaction"}, std::pair{StepKind::kStandalone, "standalone"},
-    std::pair{StepKind::kBackfill, "backfill"}, std::pair{StepKind::kVerify, "verify"},
-    std::pair{StepKind::kCheck, "check"}};
+constexpr std::array kKinds{std::pair{StepKind::kTransaction, "transaction"},
+                            std::pair{StepKind::kStandalone, "standalone"},
+                            std::pair{StepKind::kBackfill, "backfill"},
+                            std::pair{StepKind::kVerify, "verify"}, std::pair{StepKind::kCheck, "check"}};
 
 template <typename Table, typename Value>
 const char* name_in(const Table& table, Value value) {
@@ -56,9 +56,12 @@ Result<std::vector<std::string>> texts_of(const json::Object& object, std::strin
 }
 
 json::Object in_step_json(const InStep& in_step) {
-  return {{"table", in_step.table},           {"key", list_of(in_step.key)},
-          {"assignment", in_step.assignment}, {"out_of_step", in_step.out_of_step},
-          {"out_of_step_open", in_step.out_of_step_open}, {"conflicts", in_step.conflicts}};
+  return {{"table", in_step.table},
+          {"key", list_of(in_step.key)},
+          {"assignment", in_step.assignment},
+          {"out_of_step", in_step.out_of_step},
+          {"out_of_step_open", in_step.out_of_step_open},
+          {"conflicts", in_step.conflicts}};
 }
 
 Result<InStep> in_step_from(const json::Object& object) {
@@ -81,10 +84,18 @@ Result<std::string> text_or_empty(const json::Object& object, std::string_view k
 
 }  // namespace
 
-const char* to_string(Phase phase) { return name_in(kPhases, phase); }
-Result<Phase> phase_from(std::string_view text) { return value_in(kPhases, text, "phase"); }
-const char* to_string(StepKind kind) { return name_in(kKinds, kind); }
-Result<StepKind> step_kind_from(std::string_view text) { return value_in(kKinds, text, "kind of step"); }
+const char* to_string(Phase phase) {
+  return name_in(kPhases, phase);
+}
+Result<Phase> phase_from(std::string_view text) {
+  return value_in(kPhases, text, "phase");
+}
+const char* to_string(StepKind kind) {
+  return name_in(kKinds, kind);
+}
+Result<StepKind> step_kind_from(std::string_view text) {
+  return value_in(kKinds, text, "kind of step");
+}
 
 boost::json::value to_json(const Step& step) {
   json::Object object{{"id", step.id},

@@ -14,7 +14,9 @@ using schema::derive_name;
 using schema::force_quote_identifier;
 using schema::quote_literal;
 
-std::string quoted(const SyncSide& side) { return force_quote_identifier(side.column); }
+std::string quoted(const SyncSide& side) {
+  return force_quote_identifier(side.column);
+}
 
 // `expression` on the row `row` ("NEW", "OLD"), or with bare column names where `row` is empty.
 std::string on_row(const schema::Expression& expression, std::string_view row) {
@@ -67,8 +69,10 @@ bool evaluation_is_safe(const SyncSpec& spec, const schema::Expression& expressi
 std::string return_if_equal(const std::string& differ, bool safe) {
   const std::string test = fmt::format("  IF NOT {} THEN\n    RETURN NEW;\n  END IF;\n", differ);
   if (safe) return test;
-  return fmt::format("  BEGIN\n  {}  EXCEPTION WHEN OTHERS THEN\n    NULL;  -- fails on this row: out of step\n"
-                     "  END;\n", test);
+  return fmt::format(
+      "  BEGIN\n  {}  EXCEPTION WHEN OTHERS THEN\n    NULL;  -- fails on this row: out of step\n"
+      "  END;\n",
+      test);
 }
 
 std::string written_on_insert(const SyncSpec& spec, const SyncSide& side) {
@@ -94,32 +98,39 @@ std::string legacy_written_on_update(const SyncSpec& spec) {
 std::string derive_fresh(const SyncSpec& spec) {
   const std::string target = field("NEW", spec.fresh);
   const std::string value = on_row(spec.up, "NEW");
-  const std::string fallback = spec.fresh.not_null && spec.fresh.default_expr ? *spec.fresh.default_expr : "NULL";
+  const std::string fallback =
+      spec.fresh.not_null && spec.fresh.default_expr ? *spec.fresh.default_expr : "NULL";
   std::string text;
   if (up_is_safe(spec)) {
     text = fmt::format("    {} := {};\n", target, value);
   } else {
-    text = fmt::format("    BEGIN\n      {0} := {1};\n    EXCEPTION WHEN OTHERS THEN\n"
-                       "      {0} := {2};  -- a mismatch, for writers of the old side must not fail\n    END;\n",
-                       target, value, fallback);
+    text = fmt::format(
+        "    BEGIN\n      {0} := {1};\n    EXCEPTION WHEN OTHERS THEN\n"
+        "      {0} := {2};  -- a mismatch, for writers of the old side must not fail\n    END;\n",
+        target, value, fallback);
   }
-  if (fallback != "NULL") text += fmt::format("    IF {0} IS NULL THEN\n      {0} := {1};\n    END IF;\n", target, fallback);
+  if (fallback != "NULL")
+    text += fmt::format("    IF {0} IS NULL THEN\n      {0} := {1};\n    END IF;\n", target, fallback);
   return text;
 }
 
 std::string derive_legacy(const SyncSpec& spec) {
   const std::string target = field("NEW", spec.legacy);
-  const std::string what = quote_literal(fmt::format("poundlock: {} of {} cannot be kept in {}: ", spec.fresh.column,
-                                                     spec.table.to_sql(), spec.legacy.column));
+  const std::string what =
+      quote_literal(fmt::format("poundlock: {} of {} cannot be kept in {}: ", spec.fresh.column,
+                                spec.table.to_sql(), spec.legacy.column));
   std::string text = fmt::format(
-      "    BEGIN\n      {} := {};\n    EXCEPTION WHEN OTHERS THEN\n      RAISE EXCEPTION USING ERRCODE = SQLSTATE,\n"
-      "        MESSAGE = {} || SQLERRM,\n        HINT = 'the old column stays complete until it is dropped; write a "
+      "    BEGIN\n      {} := {};\n    EXCEPTION WHEN OTHERS THEN\n      RAISE EXCEPTION USING ERRCODE = "
+      "SQLSTATE,\n"
+      "        MESSAGE = {} || SQLERRM,\n        HINT = 'the old column stays complete until it is dropped; "
+      "write a "
       "value that `down` can turn into it';\n    END;\n",
       target, on_row(spec.down, "NEW"), what);
   if (spec.legacy.not_null) {
-    text += fmt::format("    IF {} IS NULL THEN\n      RAISE EXCEPTION USING ERRCODE = 'not_null_violation',\n"
-                        "        MESSAGE = {} || '`down` gives NULL and the column must not be NULL';\n    END IF;\n",
-                        target, what);
+    text += fmt::format(
+        "    IF {} IS NULL THEN\n      RAISE EXCEPTION USING ERRCODE = 'not_null_violation',\n"
+        "        MESSAGE = {} || '`down` gives NULL and the column must not be NULL';\n    END IF;\n",
+        target, what);
   }
   return text;
 }
@@ -131,11 +142,11 @@ std::string path_says_new(SyncMode mode) {
 }
 
 std::string choose_direction(const SyncSpec& spec, SyncMode mode) {
-  const std::string count =
-      fmt::format("    PERFORM pg_catalog.nextval({}::pg_catalog.regclass);\n", quote_literal(sync_sequence(spec)));
+  const std::string count = fmt::format("    PERFORM pg_catalog.nextval({}::pg_catalog.regclass);\n",
+                                        quote_literal(sync_sequence(spec)));
   const bool only_legacy = mode == SyncMode::kLegacy;
-  std::string text = fmt::format("  IF legacy_written AND fresh_written THEN\n{}    from_fresh := {};\n", count,
-                                 path_says_new(mode));
+  std::string text = fmt::format("  IF legacy_written AND fresh_written THEN\n{}    from_fresh := {};\n",
+                                 count, path_says_new(mode));
   text += "  ELSIF legacy_written THEN\n    from_fresh := false;\n  ELSIF fresh_written THEN\n";
   // While legacy is the only authority a lone write to the new side is against the rules: counted, and
   // undone unless the writer says that it means the new side.
@@ -152,17 +163,20 @@ std::string choose_direction(const SyncSpec& spec, SyncMode mode) {
 
 std::string body_of(const SyncSpec& spec, SyncMode mode) {
   if (mode == SyncMode::kOff) return "BEGIN\n  RETURN NEW;\nEND;\n";
-  std::string text = "DECLARE\n  legacy_written boolean;\n  fresh_written boolean;\n  from_fresh boolean;\nBEGIN\n";
+  std::string text =
+      "DECLARE\n  legacy_written boolean;\n  fresh_written boolean;\n  from_fresh boolean;\nBEGIN\n";
   text += return_if_equal(fresh_differs(spec, "NEW"), evaluation_is_safe(spec, spec.up, spec.fresh.type));
   if (mode != SyncMode::kLegacy) {
-    text += return_if_equal(legacy_differs(spec, "NEW"), evaluation_is_safe(spec, spec.down, spec.legacy.type));
+    text +=
+        return_if_equal(legacy_differs(spec, "NEW"), evaluation_is_safe(spec, spec.down, spec.legacy.type));
   }
   text += "  IF TG_OP = 'INSERT' THEN\n";
   text += fmt::format("    legacy_written := {};\n", written_on_insert(spec, spec.legacy));
   text += fmt::format("    fresh_written := {};\n  ELSE\n", written_on_insert(spec, spec.fresh));
   text += fmt::format("    legacy_written := {};\n", legacy_written_on_update(spec));
-  text += fmt::format("    fresh_written := pg_catalog.record_image_ne(ROW(OLD.{0}), ROW(NEW.{0}));\n  END IF;\n",
-                      quoted(spec.fresh));
+  text +=
+      fmt::format("    fresh_written := pg_catalog.record_image_ne(ROW(OLD.{0}), ROW(NEW.{0}));\n  END IF;\n",
+                  quoted(spec.fresh));
   text += choose_direction(spec, mode);
   text += "  IF from_fresh THEN\n" + derive_legacy(spec) + "  ELSE\n" + derive_fresh(spec) + "  END IF;\n";
   return text + "  RETURN NEW;\nEND;\n";
@@ -213,15 +227,21 @@ SyncSpec swapped(const SyncSpec& spec) {
   return other;
 }
 
-std::string sync_function(const SyncSpec& spec) { return in_helper_schema(helper(spec, "sync")); }
-std::string sync_sequence(const SyncSpec& spec) { return in_helper_schema(helper(spec, "conflicts")); }
+std::string sync_function(const SyncSpec& spec) {
+  return in_helper_schema(helper(spec, "sync"));
+}
+std::string sync_sequence(const SyncSpec& spec) {
+  return in_helper_schema(helper(spec, "conflicts"));
+}
 
 std::string sync_trigger(const SyncSpec& spec) {
   // BEFORE triggers fire by name: behind those that may still change the old side.
   return force_quote_identifier(derive_name({"zzz_poundlock", spec.rollout, spec.name}));
 }
 
-std::string rollout_comment(std::string_view rollout) { return fmt::format("poundlock rollout {}", rollout); }
+std::string rollout_comment(std::string_view rollout) {
+  return fmt::format("poundlock rollout {}", rollout);
+}
 
 bool up_is_safe(const SyncSpec& spec) {
   const std::string* from = plain_column_type(spec, spec.up);
@@ -230,7 +250,8 @@ bool up_is_safe(const SyncSpec& spec) {
 
 InStep in_step(const SyncSpec& spec) {
   InStep result;
-  result.table = fmt::format("{}.{}", force_quote_identifier(spec.table.schema), force_quote_identifier(spec.table.name));
+  result.table = fmt::format("{}.{}", force_quote_identifier(spec.table.schema),
+                             force_quote_identifier(spec.table.name));
   for (const auto& column : spec.key) result.key.push_back(force_quote_identifier(column));
   // No cast: an assignment that does not fit must raise, where a cast would cut the value.
   result.assignment = fmt::format("{} = ({})", quoted(spec.fresh), on_row(spec.up, ""));
@@ -251,17 +272,19 @@ std::string create_sync_function(const SyncSpec& spec, SyncMode mode) {
 }
 
 std::string sync_mode_probe(const SyncSpec& spec, SyncMode mode) {
-  return fmt::format("SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
-                     "p.pronamespace WHERE n.nspname = {} AND p.proname = {} AND pg_catalog.strpos(p.prosrc, {}) > 0)",
-                     quote_literal(kHelperSchema), quote_literal(helper(spec, "sync")),
-                     quote_literal(marker(spec, mode)));
+  return fmt::format(
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "p.pronamespace WHERE n.nspname = {} AND p.proname = {} AND pg_catalog.strpos(p.prosrc, {}) > 0)",
+      quote_literal(kHelperSchema), quote_literal(helper(spec, "sync")), quote_literal(marker(spec, mode)));
 }
 
 std::string sync_installed_probe(const SyncSpec& spec) {
   return fmt::format(
       "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN "
-      "pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN "
-      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND pn.nspname = "
+      "pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid "
+      "JOIN "
+      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND "
+      "pn.nspname = "
       "{} AND p.proname = {} AND t.tgenabled IN ('O', 'A') AND pg_catalog.strpos(p.prosrc, {}) = 0)",
       quote_literal(spec.table.schema), quote_literal(spec.table.name), quote_literal(kHelperSchema),
       quote_literal(helper(spec, "sync")), quote_literal(marker(spec, SyncMode::kOff)));

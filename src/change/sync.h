@@ -40,8 +40,8 @@ struct SyncSpec {
   schema::Expression up;    // legacy -> new
   schema::Expression down;  // new -> legacy
   std::string rollout;
-  std::string name;                  // part of the helpers' names; the same when the sides are exchanged
-  std::vector<std::string> key;      // unquoted; empty: no primary key
+  std::string name;              // part of the helpers' names; the same when the sides are exchanged
+  std::vector<std::string> key;  // unquoted; empty: no primary key
   // A column of the table has a collation of its own: comparing by = might then be loose, or ambiguous.
   bool collations = false;
   std::vector<std::pair<std::string, std::string>> column_types;  // every column of the table
@@ -50,9 +50,9 @@ struct SyncSpec {
 // The same with the sides exchanged: how a dropped legacy column is brought back.
 SyncSpec swapped(const SyncSpec& spec);
 
-std::string sync_function(const SyncSpec& spec);   // quoted and qualified, without ()
-std::string sync_trigger(const SyncSpec& spec);    // quoted; sorts behind other triggers: they run first
-std::string sync_sequence(const SyncSpec& spec);   // quoted and qualified
+std::string sync_function(const SyncSpec& spec);        // quoted and qualified, without ()
+std::string sync_trigger(const SyncSpec& spec);         // quoted; sorts behind other triggers: they run first
+std::string sync_sequence(const SyncSpec& spec);        // quoted and qualified
 std::string rollout_comment(std::string_view rollout);  // on each helper object: whose it is
 
 InStep in_step(const SyncSpec& spec);

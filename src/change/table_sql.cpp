@@ -17,15 +17,21 @@ using schema::quote_literal;
 
 // FROM pg_class c of the table, with its schema n.
 std::string from_table(const QualifiedName& table) {
-  return fmt::format("pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = "
-                     "{} AND c.relname = {}", quote_literal(table.schema), quote_literal(table.name));
+  return fmt::format(
+      "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = "
+      "{} AND c.relname = {}",
+      quote_literal(table.schema), quote_literal(table.name));
 }
 
-std::string exists(const std::string& query) { return fmt::format("SELECT EXISTS (SELECT FROM {})", query); }
+std::string exists(const std::string& query) {
+  return fmt::format("SELECT EXISTS (SELECT FROM {})", query);
+}
 
 std::string index_probe(const QualifiedName& table, std::string_view index, std::string_view condition) {
-  return exists(fmt::format("{} JOIN pg_catalog.pg_index i ON i.indrelid = c.oid JOIN pg_catalog.pg_class x ON x.oid = "
-                            "i.indexrelid AND x.relname = {} WHERE {}", from_table(table), quote_literal(index), condition));
+  return exists(
+      fmt::format("{} JOIN pg_catalog.pg_index i ON i.indrelid = c.oid JOIN pg_catalog.pg_class x ON x.oid = "
+                  "i.indexrelid AND x.relname = {} WHERE {}",
+                  from_table(table), quote_literal(index), condition));
 }
 
 std::string suggestion(std::string_view word, const std::vector<std::string>& candidates) {
@@ -40,8 +46,10 @@ std::string quoted_table(const QualifiedName& table) {
 }
 
 std::string attribute_probe(const QualifiedName& table, std::string_view column, std::string_view condition) {
-  return exists(fmt::format("{} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = {} AND NOT "
-                            "a.attisdropped WHERE {}", from_table(table), quote_literal(column), condition));
+  return exists(
+      fmt::format("{} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = {} AND NOT "
+                  "a.attisdropped WHERE {}",
+                  from_table(table), quote_literal(column), condition));
 }
 
 std::string column_probe(const QualifiedName& table, std::string_view column, std::string_view type) {
@@ -50,13 +58,16 @@ std::string column_probe(const QualifiedName& table, std::string_view column, st
 }
 
 std::string column_absent_probe(const QualifiedName& table, std::string_view column) {
-  return fmt::format("SELECT NOT EXISTS (SELECT FROM {} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
-                     "a.attname = {} AND NOT a.attisdropped)", from_table(table), quote_literal(column));
+  return fmt::format(
+      "SELECT NOT EXISTS (SELECT FROM {} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
+      "a.attname = {} AND NOT a.attisdropped)",
+      from_table(table), quote_literal(column));
 }
 
 std::string constraint_probe(const QualifiedName& table, std::string_view name, std::string_view condition) {
-  return exists(fmt::format("{} JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.conname = {} WHERE {}",
-                            from_table(table), quote_literal(name), condition));
+  return exists(
+      fmt::format("{} JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.conname = {} WHERE {}",
+                  from_table(table), quote_literal(name), condition));
 }
 
 std::string index_ready_probe(const QualifiedName& table, std::string_view index) {
@@ -86,26 +97,33 @@ Result<const schema::Table*> find_table(const schema::Catalog& catalog, const st
     std::vector<std::string> names, homonyms;
     for (const auto& candidate : catalog.tables) {
       names.push_back(name->schema.empty() ? candidate.name : candidate.qualified().to_sql());
-      if (name->schema.empty() && candidate.name == name->name) homonyms.push_back(candidate.qualified().to_sql());
+      if (name->schema.empty() && candidate.name == name->name)
+        homonyms.push_back(candidate.qualified().to_sql());
     }
     if (homonyms.size() > 1) {
-      return fail(where.error("change.ambiguous_table", fmt::format("several tables are called {}", name->to_sql()))
-                      .with_hint(fmt::format("write {} or {}", homonyms[0], homonyms[1])));
+      return fail(
+          where.error("change.ambiguous_table", fmt::format("several tables are called {}", name->to_sql()))
+              .with_hint(fmt::format("write {} or {}", homonyms[0], homonyms[1])));
     }
     const std::string wanted = name->schema.empty() ? name->name : name->to_sql();
-    return fail(where.error("change.no_table", fmt::format("there is no table {} in database {}", name->to_sql(),
-                                                           catalog.database))
+    return fail(where
+                    .error("change.no_table", fmt::format("there is no table {} in database {}",
+                                                          name->to_sql(), catalog.database))
                     .with_hint(suggestion(wanted, names)));
   }
   const std::string shown = table->qualified().to_sql();
   auto refused = [&](std::string_view what, std::string hint) {
-    return fail(where.error("change.not_a_table", fmt::format("{} is {}", shown, what)).with_hint(std::move(hint)));
+    return fail(
+        where.error("change.not_a_table", fmt::format("{} is {}", shown, what)).with_hint(std::move(hint)));
   };
-  if (table->kind == 'v') return refused("a view", "change the table behind it; views follow by CREATE OR REPLACE VIEW");
+  if (table->kind == 'v')
+    return refused("a view", "change the table behind it; views follow by CREATE OR REPLACE VIEW");
   if (table->kind == 'm') return refused("a materialized view", "change the tables that it is made from");
-  if (table->kind == 'f') return refused("a foreign table", "run the rollout in the database that holds the rows");
+  if (table->kind == 'f')
+    return refused("a foreign table", "run the rollout in the database that holds the rows");
   if (table->is_partition) return refused("a partition", "name the partitioned table; its partitions follow");
-  if (table->persistence == 't') return refused("a temporary table", "only tables that stay can be rolled out");
+  if (table->persistence == 't')
+    return refused("a temporary table", "only tables that stay can be rolled out");
   return table;
 }
 
@@ -119,7 +137,9 @@ Result<const schema::Column*> find_column(const schema::Table& table, const std:
   if (const schema::Column* column = table.column(name)) return column;
   std::vector<std::string> names;
   for (const auto& column : table.columns) names.push_back(column.name);
-  return fail(where.error("change.no_column", fmt::format("table {} has no column {}", table.qualified().to_sql(), text))
+  return fail(where
+                  .error("change.no_column",
+                         fmt::format("table {} has no column {}", table.qualified().to_sql(), text))
                   .with_hint(suggestion(name, names)));
 }
 
@@ -135,13 +155,15 @@ Result<std::string> new_name(const std::string& text, const yaml::Node& where) {
 }
 
 Status check_column_free(const schema::Table& table, std::string_view name, const yaml::Node& where) {
-  static constexpr std::array<std::string_view, 6> kSystem{"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+  static constexpr std::array<std::string_view, 6> kSystem{"ctid", "xmin", "xmax",
+                                                           "cmin", "cmax", "tableoid"};
   const bool system = std::find(kSystem.begin(), kSystem.end(), name) != kSystem.end();
   if (!system && table.column(name) == nullptr) return {};
-  return fail(where.error("change.name_taken",
-                          fmt::format("table {} already has a {}column {}", table.qualified().to_sql(),
-                                      system ? "system " : "", name))
-                  .with_hint("choose another name, or drop what an earlier attempt left behind"));
+  return fail(
+      where
+          .error("change.name_taken", fmt::format("table {} already has a {}column {}",
+                                                  table.qualified().to_sql(), system ? "system " : "", name))
+          .with_hint("choose another name, or drop what an earlier attempt left behind"));
 }
 
 Status check_relation_free(const schema::Catalog& catalog, std::string_view schema, std::string_view name,
@@ -150,14 +172,16 @@ Status check_relation_free(const schema::Catalog& catalog, std::string_view sche
     if (table.schema != schema) continue;
     const bool taken = table.name == name || table.index(name) != nullptr;
     if (!taken) continue;
-    return fail(where.error("change.name_taken", fmt::format("schema {} already has the {} {}", schema,
-                                                             table.name == name ? "table" : "index", name))
+    return fail(where
+                    .error("change.name_taken", fmt::format("schema {} already has the {} {}", schema,
+                                                            table.name == name ? "table" : "index", name))
                     .with_hint("choose another name, or drop the index that an earlier attempt left behind"));
   }
   return {};
 }
 
-Result<std::string> check_type(const schema::Catalog& catalog, const std::string& text, const yaml::Node& where) {
+Result<std::string> check_type(const schema::Catalog& catalog, const std::string& text,
+                               const yaml::Node& where) {
   // Both forms must parse: what closes a parenthesis early or goes on behind the type breaks one of them.
   auto cast = schema::parse_expression("NULL::" + text);
   auto call = schema::parse_expression("CAST(NULL AS " + text + ")");
@@ -167,8 +191,9 @@ Result<std::string> check_type(const schema::Catalog& catalog, const std::string
   }
   const std::string canonical = canonical_type(text);
   if (canonical.ends_with("serial") || canonical.starts_with("serial")) {
-    return fail(where.error("change.serial_type", "a serial type brings a volatile default and rewrites the table")
-                    .with_hint("use integer or bigint; add the sequence as default at the end"));
+    return fail(
+        where.error("change.serial_type", "a serial type brings a volatile default and rewrites the table")
+            .with_hint("use integer or bigint; add the sequence as default at the end"));
   }
   std::string qualified = text;
   int matches = 0;
@@ -177,16 +202,21 @@ Result<std::string> check_type(const schema::Catalog& catalog, const std::string
     if (++matches == 1) {
       // What stands behind the name stays: [] of an array.
       const auto rest = text.find('[');
-      qualified = fmt::format("{}.{}{}", force_quote_identifier(type.schema), force_quote_identifier(type.name),
-                              rest == std::string::npos ? "" : text.substr(rest));
+      qualified =
+          fmt::format("{}.{}{}", force_quote_identifier(type.schema), force_quote_identifier(type.name),
+                      rest == std::string::npos ? "" : text.substr(rest));
     }
     if (type.kind == 'd' && type.definition.find("NOT NULL") != std::string::npos) {
-      return fail(where.error("change.bad_type", fmt::format("domain {} does not allow NULL, so the column could not "
-                                                             "be added without a rewrite", text))
-                      .with_hint("use the base type and `not_null: true`"));
+      return fail(
+          where
+              .error("change.bad_type", fmt::format("domain {} does not allow NULL, so the column could not "
+                                                    "be added without a rewrite",
+                                                    text))
+              .with_hint("use the base type and `not_null: true`"));
     }
   }
-  if (matches > 1) return fail(where.error("change.ambiguous_type", fmt::format("several types are called {}", text)));
+  if (matches > 1)
+    return fail(where.error("change.ambiguous_type", fmt::format("several types are called {}", text)));
   return qualified;
 }
 
@@ -195,17 +225,23 @@ Result<std::string> check_constant(const std::string& text, const yaml::Node& wh
   if (!parsed && parsed.error().code == "schema.not_deterministic") {
     Error error = in_file(std::move(parsed).error(), where, "default");
     error.code = "change.volatile_default";
-    return fail(std::move(error).with_hint("a volatile default gives each row another value; use a constant"));
+    return fail(
+        std::move(error).with_hint("a volatile default gives each row another value; use a constant"));
   }
   if (!parsed) return fail(in_file(std::move(parsed).error(), where, "default"));
   if (!parsed->columns.empty()) {
-    return fail(where.error("change.bad_default", fmt::format("a default cannot read the column {}", parsed->columns[0].name))
+    return fail(where
+                    .error("change.bad_default",
+                           fmt::format("a default cannot read the column {}", parsed->columns[0].name))
                     .with_hint(fmt::format("a text constant needs quotes of both kinds: \"'{}'\"", text)));
   }
   if (!parsed->functions.empty()) {
-    return fail(where.error("change.bad_default", fmt::format("a default of a rollout must be a constant, and {} is a "
-                                                              "function", parsed->functions[0].to_sql()))
-                    .with_hint("write the value itself"));
+    return fail(
+        where
+            .error("change.bad_default", fmt::format("a default of a rollout must be a constant, and {} is a "
+                                                     "function",
+                                                     parsed->functions[0].to_sql()))
+            .with_hint("write the value itself"));
   }
   return parsed->text;
 }

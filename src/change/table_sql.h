@@ -21,9 +21,11 @@ std::string quoted_table(const schema::QualifiedName& table);  // always in quot
 std::string column_probe(const schema::QualifiedName& table, std::string_view column, std::string_view type);
 std::string column_absent_probe(const schema::QualifiedName& table, std::string_view column);
 // `condition` on pg_attribute a of the column: "a.attnotnull".
-std::string attribute_probe(const schema::QualifiedName& table, std::string_view column, std::string_view condition);
+std::string attribute_probe(const schema::QualifiedName& table, std::string_view column,
+                            std::string_view condition);
 // `condition` on pg_constraint k of that name; where there is none the probe is false.
-std::string constraint_probe(const schema::QualifiedName& table, std::string_view name, std::string_view condition);
+std::string constraint_probe(const schema::QualifiedName& table, std::string_view name,
+                             std::string_view condition);
 std::string index_ready_probe(const schema::QualifiedName& table, std::string_view index);
 std::string index_invalid_probe(const schema::QualifiedName& table, std::string_view index);
 std::string function_absent_probe(std::string_view quoted_name);
@@ -40,7 +42,8 @@ Status check_column_free(const schema::Table& table, std::string_view name, cons
 Status check_relation_free(const schema::Catalog& catalog, std::string_view schema, std::string_view name,
                            const yaml::Node& where);
 // A type as SQL, qualified where the catalog knows it; refused: serial types, more than one type.
-Result<std::string> check_type(const schema::Catalog& catalog, const std::string& text, const yaml::Node& where);
+Result<std::string> check_type(const schema::Catalog& catalog, const std::string& text,
+                               const yaml::Node& where);
 // A constant; kUser with the reason where it is volatile, reads a column or calls a function.
 Result<std::string> check_constant(const std::string& text, const yaml::Node& where);
 // Moves an expression's error to its place in the file.

@@ -9,14 +9,25 @@ namespace poundlock::change {
 namespace {
 
 using Alias = std::pair<std::string_view, std::string_view>;
-constexpr std::array kAliases{
-    Alias{"varchar", "character varying"}, Alias{"char varying", "character varying"},
-    Alias{"char", "character"}, Alias{"bpchar", "character"}, Alias{"int", "integer"},
-    Alias{"int4", "integer"}, Alias{"int2", "smallint"}, Alias{"int8", "bigint"}, Alias{"bool", "boolean"},
-    Alias{"float4", "real"}, Alias{"float8", "double precision"}, Alias{"float", "double precision"},
-    Alias{"decimal", "numeric"}, Alias{"dec", "numeric"}, Alias{"varbit", "bit varying"},
-    Alias{"timestamptz", "timestamp with time zone"}, Alias{"timestamp", "timestamp without time zone"},
-    Alias{"timetz", "time with time zone"}, Alias{"time", "time without time zone"}};
+constexpr std::array kAliases{Alias{"varchar", "character varying"},
+                              Alias{"char varying", "character varying"},
+                              Alias{"char", "character"},
+                              Alias{"bpchar", "character"},
+                              Alias{"int", "integer"},
+                              Alias{"int4", "integer"},
+                              Alias{"int2", "smallint"},
+                              Alias{"int8", "bigint"},
+                              Alias{"bool", "boolean"},
+                              Alias{"float4", "real"},
+                              Alias{"float8", "double precision"},
+                              Alias{"float", "double precision"},
+                              Alias{"decimal", "numeric"},
+                              Alias{"dec", "numeric"},
+                              Alias{"varbit", "bit varying"},
+                              Alias{"timestamptz", "timestamp with time zone"},
+                              Alias{"timestamp", "timestamp without time zone"},
+                              Alias{"timetz", "time with time zone"},
+                              Alias{"time", "time without time zone"}};
 
 struct Shape {
   std::string base;
@@ -44,10 +55,18 @@ Shape shape_of(std::string_view type) {
   }
   for (auto at = text.find("  "); at != std::string::npos; at = text.find("  ")) text.erase(at, 1);
   if (auto at = text.find(" ["); at != std::string::npos) text.erase(at, 1);
+  std::string dimensions;
+  if (const auto at = text.find('['); at != std::string::npos) {
+    dimensions = text.substr(at);
+    text.erase(at);
+  }
   shape.base = std::move(text);
   for (const auto& [alias, name] : kAliases) {
-    if (shape.base == alias) shape.base = name;
+    if (shape.base != alias) continue;
+    shape.base = name;
+    break;
   }
+  shape.base += dimensions;
   return shape;
 }
 
@@ -89,9 +108,18 @@ bool is_textual(std::string_view type) {
 }
 
 bool equality_is_exact(std::string_view type) {
-  static constexpr std::array<std::string_view, 12> kExact{
-      "boolean", "smallint", "integer", "bigint", "oid", "uuid", "date", "bytea", "text", "character varying",
-      "timestamp without time zone", "timestamp with time zone"};
+  static constexpr std::array<std::string_view, 12> kExact{"boolean",
+                                                           "smallint",
+                                                           "integer",
+                                                           "bigint",
+                                                           "oid",
+                                                           "uuid",
+                                                           "date",
+                                                           "bytea",
+                                                           "text",
+                                                           "character varying",
+                                                           "timestamp without time zone",
+                                                           "timestamp with time zone"};
   return one_of(shape_of(type).base, kExact);
 }
 
@@ -100,7 +128,8 @@ bool cast_is_safe(std::string_view from, std::string_view to) {
   if (a.base == b.base && a.modifier == b.modifier) return true;
   static constexpr std::array<std::string_view, 3> kText{"text", "character varying", "character"};
   if (one_of(b.base, kText)) return one_of(a.base, kText) || equality_is_exact(from);
-  if (integer_rank(a.base) != 0 && integer_rank(b.base) != 0) return integer_rank(a.base) <= integer_rank(b.base);
+  if (integer_rank(a.base) != 0 && integer_rank(b.base) != 0)
+    return integer_rank(a.base) <= integer_rank(b.base);
   if (integer_rank(a.base) != 0 && b.base == "numeric") return b.modifier.empty();
   return a.base == b.base && b.modifier.empty();
 }

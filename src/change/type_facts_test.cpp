@@ -16,8 +16,10 @@ TEST(TypeFactsTest, OneNameForEachSpelling) {
 }
 
 TEST(TypeFactsTest, LooseEqualityIsNeverCalledExact) {
-  for (const char* type : {"text", "varchar(3)", "int8", "uuid", "timestamptz"}) EXPECT_TRUE(equality_is_exact(type));
-  for (const char* type : {"numeric", "float8", "char(3)", "interval", "jsonb", "json", "citext", "app.state", "text[]"})
+  for (const char* type : {"text", "varchar(3)", "int8", "uuid", "timestamptz"})
+    EXPECT_TRUE(equality_is_exact(type));
+  for (const char* type :
+       {"numeric", "float8", "char(3)", "interval", "jsonb", "json", "citext", "app.state", "text[]"})
     EXPECT_FALSE(equality_is_exact(type)) << type;
 }
 

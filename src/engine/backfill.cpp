@@ -15,15 +15,15 @@
 namespace poundlock::engine {
 namespace {
 
-constexpr int kBatchTriesMax = 50;         // of one batch that meets a table lock, a deadlock, ...
+constexpr int kBatchTriesMax = 50;                  // of one batch that meets a table lock, a deadlock, ...
 constexpr std::int64_t kGrowthWatchedFrom = 2'000;  // blocks: before, growth says nothing
-constexpr double kGrowthMax = 0.7;         // of the blocks gone over; stripes that prune stay near 0.2
+constexpr double kGrowthMax = 0.7;  // of the blocks gone over; stripes that prune stay near 0.2
 
 struct Checkpoint {
   int pass = 1;
-  std::int64_t from = 0;       // the window that is worked on: blocks [from, to)
-  std::int64_t to = 0;         // 0: the next window begins at `from`
-  int stripe = 0;              // the next one of `stripes`
+  std::int64_t from = 0;  // the window that is worked on: blocks [from, to)
+  std::int64_t to = 0;    // 0: the next window begins at `from`
+  int stripe = 0;         // the next one of `stripes`
   int stripes = 1;
   std::uint64_t rows = 0;
   std::uint64_t pass_rows = 0;
@@ -37,10 +37,17 @@ double percentile_90(std::deque<double> times) {
 
 class Run {
  public:
-  Run(ports::Session& session, const std::vector<ports::Session*>& replicas, Clock& clock, const BackfillOptions& options,
-      const BackfillJob& job, const StopToken& stop, const ProgressCallback& progress)
-      : session_(session), clock_(clock), options_(options), job_(job), stop_(stop), progress_(progress),
-        throttle_(session, replicas, clock, options), batch_rows_(options.rows_start) {}
+  Run(ports::Session& session, const std::vector<ports::Session*>& replicas, Clock& clock,
+      const BackfillOptions& options, const BackfillJob& job, const StopToken& stop,
+      const ProgressCallback& progress)
+      : session_(session),
+        clock_(clock),
+        options_(options),
+        job_(job),
+        stop_(stop),
+        progress_(progress),
+        throttle_(session, replicas, clock, options),
+        batch_rows_(options.rows_start) {}
 
   Result<BackfillResult> run();
 
@@ -79,17 +86,17 @@ class Run {
   BackfillResult result_;
   TimePoint begin_;
   TimePoint told_;
-  std::deque<double> times_;     // ms of the newest 10 batches
+  std::deque<double> times_;  // ms of the newest 10 batches
   double batch_rows_;
-  double shrunk_from_ = 0;       // rows of a batch before it was halved, and its p90 then; 0: not halved
+  double shrunk_from_ = 0;  // rows of a batch before it was halved, and its p90 then; 0: not halved
   double shrunk_p90_ = 0;
   int windows_to_keep_ = 0;
-  std::uint64_t set_now_ = 0;    // rows set by this run
+  std::uint64_t set_now_ = 0;  // rows set by this run
   std::uint64_t changed_in_pass_ = 0;
-  std::uint64_t locked_in_pass_ = 0; // batches that met a locked row
-  std::int64_t blocks_behind_ = 0;   // of the leaves that are done in this pass
+  std::uint64_t locked_in_pass_ = 0;  // batches that met a locked row
+  std::int64_t blocks_behind_ = 0;    // of the leaves that are done in this pass
   std::int64_t block_now_ = 0;
-  std::int64_t blocks_at_start_ = 0; // of the present leaf
+  std::int64_t blocks_at_start_ = 0;  // of the present leaf
   double wal_begin_ = 0;
 };
 
@@ -102,16 +109,22 @@ std::string Run::rows_of(const Checkpoint& at) const {
 std::string Run::update(const Leaf& leaf, const std::string& where, bool skip_locked) const {
   const auto& in_step = job_.in_step;
   if (!skip_locked) {
-    return fmt::format("UPDATE {} SET {} WHERE {} AND {}", leaf.name, in_step.assignment, where, in_step.out_of_step);
+    return fmt::format("UPDATE {} SET {} WHERE {} AND {}", leaf.name, in_step.assignment, where,
+                       in_step.out_of_step);
   }
-  return fmt::format("UPDATE {0} SET {1} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {0} WHERE {2} AND {3} FOR NO KEY UPDATE SKIP "
-                     "LOCKED)) AND {3}", leaf.name, in_step.assignment, where, in_step.out_of_step);
+  return fmt::format(
+      "UPDATE {0} SET {1} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {0} WHERE {2} AND {3} FOR NO KEY UPDATE "
+      "SKIP "
+      "LOCKED)) AND {3}",
+      leaf.name, in_step.assignment, where, in_step.out_of_step);
 }
 
 Result<Checkpoint> Run::read_checkpoint(const Leaf& leaf, int number) {
-  PL_TRY(const auto rows, session_.run("SELECT filenode, pass, from_block, to_block, stripe, stripes, rows, pass_rows, done FROM "
-                                       "poundlock.backfill WHERE rollout = $1 AND step = $2 AND relation = $3::oid",
-                                       {job_.rollout, job_.step, leaf.oid}));
+  PL_TRY(
+      const auto rows,
+      session_.run("SELECT filenode, pass, from_block, to_block, stripe, stripes, rows, pass_rows, done FROM "
+                   "poundlock.backfill WHERE rollout = $1 AND step = $2 AND relation = $3::oid",
+                   {job_.rollout, job_.step, leaf.oid}));
   Checkpoint at;
   at.pass = number;
   if (rows.rows.empty()) return at;
@@ -137,15 +150,17 @@ Result<ports::Rows> Run::commit(const Leaf& leaf, const std::string& sql, const 
   // BEGIN and COMMIT around the one statement: a connection that breaks under it is then known as in doubt.
   const std::vector<ports::Sql> all{
       {"BEGIN", {}},
-      {"SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', '60s', true), "
+      {"SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', "
+       "'60s', true), "
        "pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true)",
        {fmt::format("{}ms", options_.lock_timeout.count())}},
-      {"SELECT changed, took_ms FROM poundlock.backfill_batch($1::bigint, $2, ROW($3::text, $4::text, $5::oid, $6::oid, "
+      {"SELECT changed, took_ms FROM poundlock.backfill_batch($1::bigint, $2, ROW($3::text, $4::text, "
+       "$5::oid, $6::oid, "
        "$7::int, $8::bigint, $9::bigint, $10::int, $11::int, $12::bigint, $13::bigint, $14::boolean, "
        "NULL::timestamptz)::poundlock.backfill)",
-       {text(job_.generation), sql, job_.rollout, job_.step, leaf.oid, leaf.filenode, text(next.pass), text(next.from),
-        text(next.to), text(next.stripe), text(next.stripes), text(next.rows), text(next.pass_rows),
-        std::string(next.done ? "true" : "false")}},
+       {text(job_.generation), sql, job_.rollout, job_.step, leaf.oid, leaf.filenode, text(next.pass),
+        text(next.from), text(next.to), text(next.stripe), text(next.stripes), text(next.rows),
+        text(next.pass_rows), std::string(next.done ? "true" : "false")}},
       {"COMMIT", {}}};
   auto done = session_.pipeline(all);
   if (done) return std::move((*done)[2]);
@@ -196,7 +211,8 @@ Status Run::batch(const Leaf& leaf, Checkpoint& at) {
     }
     skip_locked = true;
   }
-  return fail(make_error(Disposition::kRetry, "backfill.locked", fmt::format("{} stays locked by somebody", leaf.name)));
+  return fail(make_error(Disposition::kRetry, "backfill.locked",
+                         fmt::format("{} stays locked by somebody", leaf.name)));
 }
 
 Error Run::explain(const Leaf& leaf, const Checkpoint& at, Error error) {
@@ -249,7 +265,8 @@ int Run::stripes_now(const Leaf& leaf, const Checkpoint& at) const {
 }
 
 std::int64_t Run::window_blocks(const Leaf& leaf, int stripes) const {
-  const double in_block = std::max(1.0, leaf.blocks > 0 ? leaf.rows / static_cast<double>(leaf.blocks) : 60.0);
+  const double in_block =
+      std::max(1.0, leaf.blocks > 0 ? leaf.rows / static_cast<double>(leaf.blocks) : 60.0);
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(batch_rows_ * stripes / in_block));
 }
 
@@ -265,8 +282,9 @@ Status Run::hold(const Leaf& leaf) {
     if (why.empty()) break;
     tell(why);
     if (clock_.steady() - begin > options_.hold_max) {
-      return fail(make_error(Disposition::kRefused, "backfill.held", "the backfill was held for too long: " + why)
-                      .with_hint("remove the cause and start the step again; it goes on where it stopped"));
+      return fail(
+          make_error(Disposition::kRefused, "backfill.held", "the backfill was held for too long: " + why)
+              .with_hint("remove the cause and start the step again; it goes on where it stopped"));
     }
     clock_.sleep(Millis{5});
   }
@@ -293,11 +311,14 @@ Status Run::window(const Leaf& leaf, Checkpoint& at) {
 
 // Reads where the table is now; true when its rows have moved to another file.
 Result<bool> Run::relocated(Leaf& leaf) {
-  PL_TRY(const auto now, session_.run("SELECT pg_catalog.pg_relation_filenode($1::oid), pg_catalog.pg_relation_size($1::oid) / "
-                                      "$2::bigint",
-                                      {leaf.oid, std::to_string(shape_.block_bytes)}));
+  PL_TRY(
+      const auto now,
+      session_.run("SELECT pg_catalog.pg_relation_filenode($1::oid), pg_catalog.pg_relation_size($1::oid) / "
+                   "$2::bigint",
+                   {leaf.oid, std::to_string(shape_.block_bytes)}));
   const std::string filenode = ports::to_text(now.rows.at(0)[0]);
-  if (filenode.empty()) return fail(user_error("engine.no_table", fmt::format("table {} is not there any more", leaf.name)));
+  if (filenode.empty())
+    return fail(user_error("engine.no_table", fmt::format("table {} is not there any more", leaf.name)));
   leaf.blocks = ports::to_int(now.rows[0][1]);
   return std::exchange(leaf.filenode, filenode) != filenode;
 }
@@ -347,14 +368,16 @@ Error Run::no_progress(const VerifyResult& left) const {
   std::string keys;
   for (const auto& sample : left.samples) keys += (keys.empty() ? "" : ", ") + sample;
   return make_error(Disposition::kRefused, "backfill.no_progress",
-                    fmt::format("{} rows of {} stay out of step, such as {}", left.mismatches, job_.in_step.table, keys))
+                    fmt::format("{} rows of {} stay out of step, such as {}", left.mismatches,
+                                job_.in_step.table, keys))
       .with_hint("another trigger may undo the new value, or row security may hide the rows from this role");
 }
 
 Error Run::still_locked(const VerifyResult& left) const {
-  return make_error(Disposition::kRefused, "backfill.held",
-                    fmt::format("{} rows of {} stayed locked by other transactions, such as {}", left.mismatches,
-                                job_.in_step.table, left.samples.empty() ? std::string("?") : left.samples.front()))
+  return make_error(
+             Disposition::kRefused, "backfill.held",
+             fmt::format("{} rows of {} stayed locked by other transactions, such as {}", left.mismatches,
+                         job_.in_step.table, left.samples.empty() ? std::string("?") : left.samples.front()))
       .with_hint("end these transactions and start the step again; it goes on where it stopped");
 }
 
@@ -380,8 +403,10 @@ Result<BackfillResult> Run::run() {
   PL_TRY(shape_, read_shape(session_, job_.in_step.table, job_.in_step.key));
   PL_TRY(const auto wal, session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));
   wal_begin_ = ports::to_double(wal.rows.at(0)[0]);
-  PL_TRY(const auto newest, session_.run("SELECT coalesce(max(pass), 1) FROM poundlock.backfill WHERE rollout = $1 AND step = $2",
-                                         {job_.rollout, job_.step}));
+  PL_TRY(
+      const auto newest,
+      session_.run("SELECT coalesce(max(pass), 1) FROM poundlock.backfill WHERE rollout = $1 AND step = $2",
+                   {job_.rollout, job_.step}));
   int fruitless = 0;
   int useful = 0;
   TimePoint last_change = begin_;
@@ -408,8 +433,10 @@ Result<BackfillResult> Run::run() {
     }
     PL_TRY(shape_, read_shape(session_, job_.in_step.table, job_.in_step.key));
   }
-  PL_TRY(const auto wal_end, session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));
-  result_.wal_bytes = static_cast<std::uint64_t>(std::max(0.0, ports::to_double(wal_end.rows.at(0)[0]) - wal_begin_));
+  PL_TRY(const auto wal_end,
+         session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));
+  result_.wal_bytes =
+      static_cast<std::uint64_t>(std::max(0.0, ports::to_double(wal_end.rows.at(0)[0]) - wal_begin_));
   result_.seconds = elapsed();
   return std::move(result_);
 }
@@ -429,7 +456,8 @@ std::map<std::string, double> BackfillResult::figures() const {
   return all;
 }
 
-Result<BackfillResult> Backfill::run(const BackfillJob& job, const StopToken& stop, const ProgressCallback& progress) {
+Result<BackfillResult> Backfill::run(const BackfillJob& job, const StopToken& stop,
+                                     const ProgressCallback& progress) {
   return Run(session_, replicas_, clock_, options_, job, stop, progress).run();
 }
 

@@ -26,26 +26,26 @@ struct BackfillOptions {
   int rows_min = 200;
   int rows_max = 10'000;
   int rows_start = 2'000;
-  Millis target{10};              // of a batch, at p90 of the last 10
-  Millis lock_timeout{20};        // for a locked row; it is come back to
+  Millis target{10};        // of a batch, at p90 of the last 10
+  Millis lock_timeout{20};  // for a locked row; it is come back to
   int passes_max = 20;
-  Millis pause{0};                // after each batch: for a very busy server
-  Millis replication_slo{50};     // of replicas: un-replayed WAL is kept below replay rate x 0.4 x this
-  Millis throttle_every{100};     // how often the signals are read
+  Millis pause{0};                  // after each batch: for a very busy server
+  Millis replication_slo{50};       // of replicas: un-replayed WAL is kept below replay rate x 0.4 x this
+  Millis throttle_every{100};       // how often the signals are read
   Millis hold_max{30 * 60 * 1000};  // then kRefused "backfill.held" with the reason
-  double long_transaction_s = 2;  // an older snapshot keeps dead rows from being pruned: then S = 1
+  double long_transaction_s = 2;    // an older snapshot keeps dead rows from being pruned: then S = 1
   std::int64_t slot_retained_max = 8LL << 30;  // bytes of WAL that a replication slot keeps back
-  bool throttle = true;           // off for a shadow and for tests of other parts
+  bool throttle = true;                        // off for a shadow and for tests of other parts
 };
 
 struct BackfillResult {
-  std::uint64_t rows = 0;         // set by this step, over all its runs
+  std::uint64_t rows = 0;  // set by this step, over all its runs
   std::uint64_t passes = 0;
-  std::uint64_t batches = 0;      // of this run
-  std::uint64_t skipped = 0;      // batches that met a locked row
-  std::uint64_t wal_bytes = 0;    // written by the whole server meanwhile
-  double seconds = 0;             // of this run
-  double held_seconds = 0;        // of this run, by the throttle
+  std::uint64_t batches = 0;    // of this run
+  std::uint64_t skipped = 0;    // batches that met a locked row
+  std::uint64_t wal_bytes = 0;  // written by the whole server meanwhile
+  double seconds = 0;           // of this run
+  double held_seconds = 0;      // of this run, by the throttle
   bool stopped = false;
   std::map<std::string, double> figures() const;
 };
@@ -61,7 +61,8 @@ class Backfill {
  public:
   // `session` does the work; `replicas` are asked for their replay position (may be empty, then
   // pg_stat_replication of the primary is read).
-  Backfill(ports::Session& session, std::vector<ports::Session*> replicas, Clock& clock, BackfillOptions options)
+  Backfill(ports::Session& session, std::vector<ports::Session*> replicas, Clock& clock,
+           BackfillOptions options)
       : session_(session), replicas_(std::move(replicas)), clock_(clock), options_(options) {}
 
   // Errors: kUser "backfill.up_fails" with the keys of rows on which `up` fails; kRefused

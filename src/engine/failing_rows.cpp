@@ -47,11 +47,12 @@ Result<FailingRows> find_failing_rows(ports::Session& session, const TableShape&
     PL_TRY(const auto error, trial(session, statement(block_range(shape, from_block, middle))));
     (error ? to_block : from_block) = middle;
   }
-  PL_TRY(const auto rows, session.run(fmt::format("SELECT ctid, {} FROM {} WHERE {}", key_text(shape), leaf.name,
-                                                  block_range(shape, from_block, to_block))));
+  PL_TRY(const auto rows, session.run(fmt::format("SELECT ctid, {} FROM {} WHERE {}", key_text(shape),
+                                                  leaf.name, block_range(shape, from_block, to_block))));
   for (const auto& row : rows.rows) {
     if (found.keys.size() >= kKeysMax) break;
-    PL_TRY(const auto error, trial(session, statement(fmt::format("ctid = '{}'::pg_catalog.tid", ports::to_text(row[0])))));
+    PL_TRY(const auto error,
+           trial(session, statement(fmt::format("ctid = '{}'::pg_catalog.tid", ports::to_text(row[0])))));
     if (!error) continue;
     if (found.keys.empty()) found.reason = error->message;
     found.keys.push_back(ports::to_text(row[1]));

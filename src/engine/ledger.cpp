@@ -17,16 +17,23 @@ constexpr std::array kInstall{
     // Writers count conflicts in a sequence there; the tables stay closed to them.
     "GRANT USAGE ON SCHEMA poundlock TO PUBLIC",
     "CREATE TABLE IF NOT EXISTS poundlock.meta (version int NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS poundlock.rollout (name text PRIMARY KEY, uuid uuid NOT NULL, generation bigint NOT "
+    "CREATE TABLE IF NOT EXISTS poundlock.rollout (name text PRIMARY KEY, uuid uuid NOT NULL, generation "
+    "bigint NOT "
     "NULL, changed_at timestamptz NOT NULL DEFAULT pg_catalog.now()) WITH (fillfactor = 50)",
-    "CREATE TABLE IF NOT EXISTS poundlock.ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, rollout text NOT "
-    "NULL, step text NOT NULL, direction text NOT NULL CHECK (direction IN ('forward', 'undo')), generation bigint NOT "
-    "NULL, attempt text NOT NULL UNIQUE, at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), detail jsonb NOT "
+    "CREATE TABLE IF NOT EXISTS poundlock.ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+    "rollout text NOT "
+    "NULL, step text NOT NULL, direction text NOT NULL CHECK (direction IN ('forward', 'undo')), generation "
+    "bigint NOT "
+    "NULL, attempt text NOT NULL UNIQUE, at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), "
+    "detail jsonb NOT "
     "NULL)",
     "CREATE INDEX IF NOT EXISTS ledger_step ON poundlock.ledger (rollout, step, id)",
-    "CREATE TABLE IF NOT EXISTS poundlock.backfill (rollout text NOT NULL, step text NOT NULL, relation oid NOT NULL, "
-    "filenode oid NOT NULL, pass int NOT NULL, from_block bigint NOT NULL, to_block bigint NOT NULL, stripe int NOT "
-    "NULL, stripes int NOT NULL, rows bigint NOT NULL, pass_rows bigint NOT NULL, done boolean NOT NULL, at timestamptz "
+    "CREATE TABLE IF NOT EXISTS poundlock.backfill (rollout text NOT NULL, step text NOT NULL, relation oid "
+    "NOT NULL, "
+    "filenode oid NOT NULL, pass int NOT NULL, from_block bigint NOT NULL, to_block bigint NOT NULL, stripe "
+    "int NOT "
+    "NULL, stripes int NOT NULL, rows bigint NOT NULL, pass_rows bigint NOT NULL, done boolean NOT NULL, at "
+    "timestamptz "
     "NOT NULL, PRIMARY KEY (rollout, step, relation)) WITH (fillfactor = 50)",
     R"(CREATE OR REPLACE FUNCTION poundlock.fence(p_rollout text, p_generation bigint) RETURNS bigint
 LANGUAGE plpgsql AS $fence$
@@ -36,14 +43,14 @@ BEGIN
   SELECT r.generation INTO held FROM poundlock.rollout r WHERE r.name = p_rollout FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     INSERT INTO poundlock.rollout (name, uuid, generation)
-    VALUES (p_rollout, pg_catalog.md5(p_rollout || pg_catalog.clock_timestamp()::text || pg_catalog.random()::text)::uuid,
-            p_generation)
+    VALUES (p_rollout, pg_catalog.md5(p_rollout || pg_catalog.clock_timestamp()::text ||
+            pg_catalog.random()::text)::uuid, p_generation)
     ON CONFLICT (name) DO NOTHING;
     SELECT r.generation INTO held FROM poundlock.rollout r WHERE r.name = p_rollout FOR NO KEY UPDATE;
   END IF;
   IF held > p_generation THEN
-    RAISE EXCEPTION 'generation % of rollout % is out of date: generation % holds it', p_generation, p_rollout, held
-      USING ERRCODE = 'PLGEN';
+    RAISE EXCEPTION 'generation % of rollout % is out of date: generation % holds it',
+      p_generation, p_rollout, held USING ERRCODE = 'PLGEN';
   ELSIF held < p_generation THEN
     UPDATE poundlock.rollout SET generation = p_generation, changed_at = pg_catalog.clock_timestamp()
     WHERE name = p_rollout;
@@ -54,7 +61,8 @@ $fence$)",
     "REVOKE EXECUTE ON FUNCTION poundlock.fence(text, bigint) FROM PUBLIC",
     // One batch in one round trip: rows stay locked for no longer than the work takes. Counts exactly, so
     // that checkpoint and rows agree; answers the milliseconds that the server worked.
-    R"(CREATE OR REPLACE FUNCTION poundlock.backfill_batch(p_generation bigint, p_update text, p_next poundlock.backfill)
+    R"(CREATE OR REPLACE FUNCTION poundlock.backfill_batch(p_generation bigint, p_update text,
+  p_next poundlock.backfill)
 RETURNS TABLE (changed bigint, took_ms double precision) LANGUAGE plpgsql AS $batch$
 DECLARE
   began timestamptz := pg_catalog.clock_timestamp();
@@ -66,19 +74,20 @@ BEGIN
   ELSE
     changed := 0;
   END IF;
-  INSERT INTO poundlock.backfill AS b SELECT (p_next).rollout, (p_next).step, (p_next).relation, (p_next).filenode,
-    (p_next).pass, (p_next).from_block, (p_next).to_block, (p_next).stripe, (p_next).stripes, (p_next).rows + changed,
-    (p_next).pass_rows + changed, (p_next).done, pg_catalog.clock_timestamp()
+  INSERT INTO poundlock.backfill AS b SELECT (p_next).rollout, (p_next).step, (p_next).relation,
+    (p_next).filenode, (p_next).pass, (p_next).from_block, (p_next).to_block, (p_next).stripe,
+    (p_next).stripes, (p_next).rows + changed, (p_next).pass_rows + changed, (p_next).done,
+    pg_catalog.clock_timestamp()
   ON CONFLICT (rollout, step, relation) DO UPDATE SET filenode = excluded.filenode, pass = excluded.pass,
-    from_block = excluded.from_block, to_block = excluded.to_block, stripe = excluded.stripe, stripes = excluded.stripes,
-    rows = excluded.rows, pass_rows = excluded.pass_rows, done = excluded.done, at = excluded.at;
+    from_block = excluded.from_block, to_block = excluded.to_block, stripe = excluded.stripe,
+    stripes = excluded.stripes, rows = excluded.rows, pass_rows = excluded.pass_rows,
+    done = excluded.done, at = excluded.at;
   took_ms := extract(epoch FROM pg_catalog.clock_timestamp() - began) * 1000;
   RETURN NEXT;
 END
 $batch$)",
     "REVOKE EXECUTE ON FUNCTION poundlock.backfill_batch(bigint, text, poundlock.backfill) FROM PUBLIC",
-    "DELETE FROM poundlock.meta",
-    "INSERT INTO poundlock.meta (version) VALUES (1)"};
+    "DELETE FROM poundlock.meta", "INSERT INTO poundlock.meta (version) VALUES (1)"};
 
 // -1: not there.
 Result<int> installed_version(ports::Session& session) {
@@ -90,14 +99,17 @@ Result<int> installed_version(ports::Session& session) {
 
 }  // namespace
 
-const char* to_string(Direction direction) { return direction == Direction::kForward ? "forward" : "undo"; }
+const char* to_string(Direction direction) {
+  return direction == Direction::kForward ? "forward" : "undo";
+}
 
 Status install_ledger(ports::Session& session) {
   PL_TRY(const int version, installed_version(session));
   if (version == kVersion) return {};
   if (version > kVersion) {
     return fail(make_error(Disposition::kConflict, "ledger.newer",
-                           fmt::format("the ledger in this database has version {}, this Poundlock knows {}", version, kVersion))
+                           fmt::format("the ledger in this database has version {}, this Poundlock knows {}",
+                                       version, kVersion))
                     .with_hint("use the newer Poundlock"));
   }
   std::vector<ports::Sql> all{{"BEGIN", {}},
@@ -112,8 +124,9 @@ Status install_ledger(ports::Session& session) {
     PL_CHECK(session.run("ROLLBACK"));
   }
   if (error.code == "pg.privilege") {
-    error.hint = "GRANT CREATE ON DATABASE to this role, or let an administrator run CREATE SCHEMA poundlock "
-                 "AUTHORIZATION for it";
+    error.hint =
+        "GRANT CREATE ON DATABASE to this role, or let an administrator run CREATE SCHEMA poundlock "
+        "AUTHORIZATION for it";
   }
   return fail(std::move(error));
 }
@@ -123,10 +136,12 @@ ports::Sql fence(std::string_view rollout, std::uint64_t generation) {
 }
 
 ports::Sql record(const LedgerEntry& entry) {
-  return {"INSERT INTO poundlock.ledger (rollout, step, direction, generation, attempt, detail) VALUES ($1, $2, $3, "
-          "$4::bigint, $5, $6::jsonb)",
-          {entry.rollout, entry.step, std::string(to_string(entry.direction)), std::to_string(entry.generation),
-           entry.attempt, entry.detail.empty() ? std::string("{}") : entry.detail}};
+  return {
+      "INSERT INTO poundlock.ledger (rollout, step, direction, generation, attempt, detail) VALUES ($1, $2, "
+      "$3, "
+      "$4::bigint, $5, $6::jsonb)",
+      {entry.rollout, entry.step, std::string(to_string(entry.direction)), std::to_string(entry.generation),
+       entry.attempt, entry.detail.empty() ? std::string("{}") : entry.detail}};
 }
 
 Result<bool> was_recorded(ports::Session& session, std::string_view attempt) {
@@ -137,14 +152,17 @@ Result<bool> was_recorded(ports::Session& session, std::string_view attempt) {
 
 Result<std::optional<Direction>> last_direction(ports::Session& session, std::string_view rollout,
                                                 std::string_view step) {
-  PL_TRY(const auto found, session.run("SELECT direction FROM poundlock.ledger WHERE rollout = $1 AND step = $2 ORDER BY "
-                                       "id DESC LIMIT 1", {std::string(rollout), std::string(step)}));
+  PL_TRY(const auto found,
+         session.run("SELECT direction FROM poundlock.ledger WHERE rollout = $1 AND step = $2 ORDER BY "
+                     "id DESC LIMIT 1",
+                     {std::string(rollout), std::string(step)}));
   if (found.rows.empty()) return std::optional<Direction>();
   return std::optional(ports::to_text(found.rows[0][0]) == "undo" ? Direction::kUndo : Direction::kForward);
 }
 
 Result<std::uint64_t> held_generation(ports::Session& session, std::string_view rollout) {
-  PL_TRY(const auto found, session.run("SELECT generation FROM poundlock.rollout WHERE name = $1", {std::string(rollout)}));
+  PL_TRY(const auto found,
+         session.run("SELECT generation FROM poundlock.rollout WHERE name = $1", {std::string(rollout)}));
   return found.rows.empty() ? 0 : static_cast<std::uint64_t>(ports::to_int(found.rows[0][0]));
 }
 
@@ -153,8 +171,9 @@ ports::Sql forget_backfills(std::string_view rollout) {
 }
 
 Result<bool> try_advisory_lock(ports::Session& session, std::string_view rollout) {
-  PL_TRY(const auto got, session.run("SELECT pg_catalog.pg_try_advisory_lock(727276, pg_catalog.hashtext($1))",
-                                     {std::string(rollout)}));
+  PL_TRY(const auto got,
+         session.run("SELECT pg_catalog.pg_try_advisory_lock(727276, pg_catalog.hashtext($1))",
+                     {std::string(rollout)}));
   return ports::to_bool(got.rows.at(0)[0]);
 }
 

@@ -34,8 +34,8 @@ Result<std::vector<LockHolder>> lock_holders(ports::Session& session, const std:
 std::vector<std::string> conflicting_modes(std::string_view mode);
 
 struct LockWaitOptions {
-  Millis long_after{50};           // a holder older than this is waited out
-  Millis limit{10 * 60 * 1000};    // then kRetry "lock.held" names who is in the way
+  Millis long_after{50};              // a holder older than this is waited out
+  Millis limit{10 * 60 * 1000};       // then kRetry "lock.held" names who is in the way
   bool autovacuum_gives_way = false;  // deadlock_timeout may be lowered: autovacuum is then no obstacle
 };
 
@@ -50,14 +50,15 @@ class LockWait {
                           const std::string& mode, const StopToken& stop, const ProgressCallback& tell);
 
  private:
-  Result<std::string> in_the_way(ports::Session& session, const std::string& relation, const std::string& mode);
+  Result<std::string> in_the_way(ports::Session& session, const std::string& relation,
+                                 const std::string& mode);
 
   Clock& clock_;
   Jitter& jitter_;
   LockWaitOptions options_;
   std::set<std::string> seen_;  // "session/pid/transaction" of the look before
   std::set<std::string> now_;
-  bool hidden_ = false;         // a holder's age could not be seen
+  bool hidden_ = false;  // a holder's age could not be seen
 };
 
 }  // namespace poundlock::engine

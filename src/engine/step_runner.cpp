@@ -21,7 +21,7 @@ struct StepRunner::Attempt {
   std::uint64_t generation;
   const StopToken& stop;
   StepOutcome outcome;
-  std::string id;           // of the newest try
+  std::string id;  // of the newest try
   bool stopped = false;
   int tries = 0;
 
@@ -33,11 +33,14 @@ namespace {
 
 constexpr Millis kFenceWait{1'000};  // for the rollout's own row, which only executors lock
 
-std::string ms(Millis value) { return fmt::format("{}ms", value.count()); }
+std::string ms(Millis value) {
+  return fmt::format("{}ms", value.count());
+}
 
 ports::Sql local_settings(Millis lock_timeout, Millis statement_timeout, bool deadlock_timeout) {
   std::string text =
-      "SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true), "
+      "SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', "
+      "$2, true), "
       // An executor that is stopped in the middle must not keep its locks.
       "pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true)";
   // An autovacuum in the way is cancelled after deadlock_timeout only, 1 s by default.
@@ -54,8 +57,11 @@ Error mismatch_error(const change::InStep& in_step, const VerifyResult& result) 
   std::string keys;
   for (const auto& sample : result.samples) keys += (keys.empty() ? "" : ", ") + sample;
   return make_error(Disposition::kRefused, "verify.mismatches",
-                    fmt::format("{} of {} rows of {} are out of step: {}", result.mismatches, result.rows, in_step.table, keys))
-      .with_hint("look for writers that pass the trigger by (replica role, disabled trigger), then run the backfill again");
+                    fmt::format("{} of {} rows of {} are out of step: {}", result.mismatches, result.rows,
+                                in_step.table, keys))
+      .with_hint(
+          "look for writers that pass the trigger by (replica role, disabled trigger), then run the backfill "
+          "again");
 }
 
 }  // namespace
@@ -73,11 +79,13 @@ Status StepRunner::connect() {
   PL_TRY(auto session, database_.connect());
   PL_CHECK(install_ledger(*session));
   auto settable = session->run(
-      "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR (SELECT count(*) > 0 FROM pg_catalog.pg_proc WHERE "
+      "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR (SELECT count(*) > 0 FROM "
+      "pg_catalog.pg_proc WHERE "
       "proname = 'has_parameter_privilege' AND pronamespace = 'pg_catalog'::regnamespace)");
   if (settable && ports::to_bool(settable->rows.at(0)[0])) {
-    auto allowed = session->run("SELECT pg_catalog.current_setting('is_superuser') = 'on' OR "
-                                "pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')");
+    auto allowed = session->run(
+        "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR "
+        "pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')");
     deadlock_timeout_settable_ = allowed && ports::to_bool(allowed->rows.at(0)[0]);
   }
   owner_ = fmt::format("{}", session->backend_pid());
@@ -98,12 +106,14 @@ void StepRunner::disconnect() {
 }
 
 std::string StepRunner::new_attempt_id(std::uint64_t generation) {
-  return fmt::format("{}/{}/{}/{}/{:016x}", options_.rollout, generation, owner_, clock_.now().ms, jitter_.next());
+  return fmt::format("{}/{}/{}/{}/{:016x}", options_.rollout, generation, owner_, clock_.now().ms,
+                     jitter_.next());
 }
 
 Result<StepOutcome> StepRunner::run(const Step& step, Direction direction, std::uint64_t generation,
                                     const StopToken& stop) {
-  if (step.kind == StepKind::kCheck) return fail(internal_error(fmt::format("step {} is a check, not work on the target", step.id)));
+  if (step.kind == StepKind::kCheck)
+    return fail(internal_error(fmt::format("step {} is a check, not work on the target", step.id)));
   const TimePoint begin = clock_.steady();
   Attempt attempt{step, direction, generation, stop, {}, {}, false, 0};
   attempt.outcome.step = step.id;
@@ -136,7 +146,10 @@ Status StepRunner::perform(Attempt& attempt) {
       return {};
     }
     Status done = connect();
-    if (done) done = rows ? perform_rows(attempt) : standalone ? perform_standalone(attempt) : perform_transaction(attempt);
+    if (done)
+      done = rows         ? perform_rows(attempt)
+             : standalone ? perform_standalone(attempt)
+                          : perform_transaction(attempt);
     if (done || attempt.stopped) return done;
     const Disposition disposition = done.error().disposition;
     const bool lost = disposition == Disposition::kReconnect || disposition == Disposition::kInDoubt;
@@ -155,7 +168,8 @@ Status StepRunner::back_off(Attempt& attempt, int tries) {
 
 Result<bool> StepRunner::probe(const std::string& sql) {
   PL_TRY(const auto answer, session_->run(sql));
-  if (answer.rows.size() != 1 || answer.rows[0].size() != 1) return fail(internal_error("a probe answers one boolean"));
+  if (answer.rows.size() != 1 || answer.rows[0].size() != 1)
+    return fail(internal_error("a probe answers one boolean"));
   return ports::to_bool(answer.rows[0][0]);
 }
 
@@ -178,11 +192,13 @@ Result<bool> StepRunner::in_effect(const Attempt& attempt) {
 
 // Fences, and writes the ledger row of an effect that is already there.
 Status StepRunner::fenced_record(Attempt& attempt, bool with_record) {
-  std::vector<ports::Sql> all{{"BEGIN", {}}, local_settings(kFenceWait, kFenceWait * 10, false),
+  std::vector<ports::Sql> all{{"BEGIN", {}},
+                              local_settings(kFenceWait, kFenceWait * 10, false),
                               fence(options_.rollout, attempt.generation)};
   if (with_record) {
     all.push_back(record({options_.rollout, attempt.step.id, attempt.direction, attempt.generation,
-                          new_attempt_id(attempt.generation), json::dump(json::Object{{"detail", attempt.outcome.detail}})}));
+                          new_attempt_id(attempt.generation),
+                          json::dump(json::Object{{"detail", attempt.outcome.detail}})}));
   }
   all.push_back({"COMMIT", {}});
   for (int tries = 0;; ++tries) {
@@ -190,7 +206,8 @@ Status StepRunner::fenced_record(Attempt& attempt, bool with_record) {
     if (done) return {};
     if (session_->broken()) return fail(std::move(done).error());
     PL_CHECK(session_->run("ROLLBACK"));
-    if (done.error().disposition != Disposition::kRetry || tries >= options_.connect_tries_max) return fail(std::move(done).error());
+    if (done.error().disposition != Disposition::kRetry || tries >= options_.connect_tries_max)
+      return fail(std::move(done).error());
     PL_CHECK(back_off(attempt, tries));
   }
 }
@@ -221,9 +238,10 @@ Status StepRunner::try_transaction(Attempt& attempt) {
   const Step& step = attempt.step;
   const Millis lock_timeout = step.lock_timeout.count() > 0 ? step.lock_timeout : kFenceWait;
   attempt.id = new_attempt_id(attempt.generation);
-  std::vector<ports::Sql> all{{"BEGIN", {}},
-                              local_settings(lock_timeout, step.statement_timeout, deadlock_timeout_settable_),
-                              fence(options_.rollout, attempt.generation)};
+  std::vector<ports::Sql> all{
+      {"BEGIN", {}},
+      local_settings(lock_timeout, step.statement_timeout, deadlock_timeout_settable_),
+      fence(options_.rollout, attempt.generation)};
   for (const auto& sql : attempt.sql()) all.push_back({sql, {}});
   all.push_back(record({options_.rollout, step.id, attempt.direction, attempt.generation, attempt.id,
                         json::dump(json::Object{{"tries", attempt.tries}})}));
@@ -270,7 +288,8 @@ Status StepRunner::perform_transaction(Attempt& attempt) {
       if (attempt.step.probe.empty()) return {};
       PL_TRY(const bool effect, probe(attempt.step.probe));
       if (effect == attempt.forward()) return {};
-      return fail(internal_error(fmt::format("step {} committed, but its probe says the opposite", attempt.step.id)));
+      return fail(
+          internal_error(fmt::format("step {} committed, but its probe says the opposite", attempt.step.id)));
     }
     last = done.error();
     if (!worth_another_try(last)) return fail(std::move(last));
@@ -289,8 +308,9 @@ Status StepRunner::take_advisory_lock(Attempt& attempt) {
     PL_TRY(const bool got, try_advisory_lock(*session_, options_.rollout));
     if (got) return {};
     if (clock_.steady() - begin > options_.lock_wait.limit) {
-      return fail(make_error(Disposition::kConflict, "lock.busy",
-                             fmt::format("another session is working on rollout {} in this database", options_.rollout)));
+      return fail(make_error(
+          Disposition::kConflict, "lock.busy",
+          fmt::format("another session is working on rollout {} in this database", options_.rollout)));
     }
     PL_CHECK(back_off(attempt, std::min(tries, 3)));
     if (attempt.stopped) return {};
@@ -298,9 +318,10 @@ Status StepRunner::take_advisory_lock(Attempt& attempt) {
 }
 
 Status StepRunner::try_standalone(Attempt& attempt, const std::vector<std::string>& sql) {
-  PL_CHECK(session_->run("SELECT pg_catalog.set_config('lock_timeout', $1, false), "
-                         "pg_catalog.set_config('statement_timeout', $2, false)",
-                         {ms(attempt.step.lock_timeout), ms(attempt.step.statement_timeout)}));
+  PL_CHECK(
+      session_->run("SELECT pg_catalog.set_config('lock_timeout', $1, false), "
+                    "pg_catalog.set_config('statement_timeout', $2, false)",
+                    {ms(attempt.step.lock_timeout), ms(attempt.step.statement_timeout)}));
   for (const auto& statement : sql) PL_CHECK(session_->run(statement));
   return {};
 }
@@ -332,12 +353,15 @@ Status StepRunner::perform_standalone(Attempt& attempt) {
     if (done) {
       PL_TRY(const bool effect, probe(step.probe));
       if (effect == attempt.forward()) return fenced_record(attempt, true);
-      done = fail(make_error(Disposition::kRetry, "step.unfinished", fmt::format("step {} ran, and its effect is not there", step.id)));
+      done = fail(make_error(Disposition::kRetry, "step.unfinished",
+                             fmt::format("step {} ran, and its effect is not there", step.id)));
     }
     if (session_->broken()) return done;  // perform() connects and comes back: the probe decides
     PL_CHECK(repair());
     const bool canceled = done.error().code == "pg.canceled" && attempt.stop.stop();
-    if (canceled || done.error().disposition != Disposition::kRetry || tries + 1 >= options_.standalone_tries_max) return done;
+    if (canceled || done.error().disposition != Disposition::kRetry ||
+        tries + 1 >= options_.standalone_tries_max)
+      return done;
     PL_CHECK(back_off(attempt, tries));
   }
 }
@@ -362,7 +386,8 @@ Status StepRunner::perform_rows(Attempt& attempt) {
   std::vector<ports::Session*> replicas;
   for (auto& replica : replica_sessions_) replicas.push_back(replica.get());
   Backfill backfill(*session_, std::move(replicas), clock_, options_.backfill);
-  PL_TRY(const auto result, backfill.run({options_.rollout, step.id, attempt.generation, *step.in_step}, attempt.stop, tell));
+  PL_TRY(const auto result,
+         backfill.run({options_.rollout, step.id, attempt.generation, *step.in_step}, attempt.stop, tell));
   for (const auto& [name, value] : result.figures()) attempt.outcome.figures[name] = value;
   attempt.stopped = result.stopped;
   if (result.stopped) return {};

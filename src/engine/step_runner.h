@@ -26,10 +26,10 @@ namespace poundlock::engine {
 
 struct RunnerOptions {
   std::string rollout;
-  std::uint64_t seed = 1;            // of the waits' jitter
-  int lock_tries_max = 60;           // tries of lock_timeout each
-  int connect_tries_max = 10;        // after a broken connection
-  int standalone_tries_max = 5;      // builds of an index that failed for a passing reason
+  std::uint64_t seed = 1;        // of the waits' jitter
+  int lock_tries_max = 60;       // tries of lock_timeout each
+  int connect_tries_max = 10;    // after a broken connection
+  int standalone_tries_max = 5;  // builds of an index that failed for a passing reason
   Millis backoff_min{100};
   Millis backoff_max{1000};
   LockWaitOptions lock_wait;
@@ -76,7 +76,7 @@ class StepRunner {
   std::mutex session_mutex_;  // guards the pointer against cancel()
   std::unique_ptr<ports::Session> session_;
   std::vector<std::unique_ptr<ports::Session>> replica_sessions_;
-  std::string owner_;         // part of attempt ids
+  std::string owner_;  // part of attempt ids
   bool deadlock_timeout_settable_ = false;
 };
 

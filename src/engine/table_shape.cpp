@@ -36,23 +36,29 @@ std::int64_t TableShape::blocks() const {
   return sum;
 }
 
-Result<TableShape> read_shape(ports::Session& session, const std::string& table, const std::vector<std::string>& key) {
+Result<TableShape> read_shape(ports::Session& session, const std::string& table,
+                              const std::vector<std::string>& key) {
   TableShape shape;
   PL_TRY(const auto facts, session.run("SELECT pg_catalog.current_setting('server_version_num'), "
                                        "pg_catalog.current_setting('block_size')"));
   shape.server_version_num = static_cast<int>(ports::to_int(facts.rows.at(0)[0]));
   shape.block_bytes = std::max<std::int64_t>(1024, ports::to_int(facts.rows[0][1], 8192));
   // A plain table's partition tree is empty before PostgreSQL 13: the table itself is added by UNION.
-  PL_TRY(const auto leaves,
-         session.run("SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_filenode(c.oid), "
-                     "pg_catalog.pg_relation_size(c.oid) / $2::bigint, c.reltuples FROM (SELECT relid FROM "
-                     "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) UNION SELECT pg_catalog.to_regclass($1)) t "
-                     "JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = "
-                     "c.relnamespace WHERE c.relkind = 'r' ORDER BY c.oid",
-                     {table, std::to_string(shape.block_bytes)}));
+  PL_TRY(
+      const auto leaves,
+      session.run("SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+                  "pg_catalog.pg_relation_filenode(c.oid), "
+                  "pg_catalog.pg_relation_size(c.oid) / $2::bigint, c.reltuples FROM (SELECT relid FROM "
+                  "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) UNION SELECT "
+                  "pg_catalog.to_regclass($1)) t "
+                  "JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = "
+                  "c.relnamespace WHERE c.relkind = 'r' ORDER BY c.oid",
+                  {table, std::to_string(shape.block_bytes)}));
   for (const auto& r : leaves.rows) {
-    Leaf leaf{ports::to_text(r[0]), ports::to_text(r[1]), ports::to_text(r[2]), ports::to_int(r[3]), ports::to_double(r[4], -1)};
-    if (leaf.rows < 0 || (leaf.rows == 0 && leaf.blocks > 0)) leaf.rows = static_cast<double>(leaf.blocks) * kRowsInBlockGuess;
+    Leaf leaf{ports::to_text(r[0]), ports::to_text(r[1]), ports::to_text(r[2]), ports::to_int(r[3]),
+              ports::to_double(r[4], -1)};
+    if (leaf.rows < 0 || (leaf.rows == 0 && leaf.blocks > 0))
+      leaf.rows = static_cast<double>(leaf.blocks) * kRowsInBlockGuess;
     shape.leaves.push_back(std::move(leaf));
   }
   if (shape.leaves.empty()) {
@@ -61,11 +67,14 @@ Result<TableShape> read_shape(ports::Session& session, const std::string& table,
     return fail(user_error("engine.no_table", fmt::format("table {} is not there any more", table)));
   }
   for (const auto& column : key) {
-    PL_TRY(const auto type, session.run("SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a WHERE "
-                                        "a.attrelid = pg_catalog.to_regclass($1) AND pg_catalog.format('\"%s\"', "
-                                        "pg_catalog.replace(a.attname::text, '\"', '\"\"')) = $2 AND NOT a.attisdropped",
-                                        {table, column}));
-    if (type.rows.empty()) return fail(user_error("engine.no_column", fmt::format("table {} has no key column {} any more", table, column)));
+    PL_TRY(const auto type,
+           session.run("SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a WHERE "
+                       "a.attrelid = pg_catalog.to_regclass($1) AND pg_catalog.format('\"%s\"', "
+                       "pg_catalog.replace(a.attname::text, '\"', '\"\"')) = $2 AND NOT a.attisdropped",
+                       {table, column}));
+    if (type.rows.empty())
+      return fail(user_error("engine.no_column",
+                             fmt::format("table {} has no key column {} any more", table, column)));
     shape.key.push_back({column, ports::to_text(type.rows[0][0])});
   }
   return shape;
@@ -76,8 +85,10 @@ std::string block_range(const TableShape& shape, std::int64_t from, std::int64_t
     return fmt::format("ctid >= '({},0)'::pg_catalog.tid AND ctid < '({},0)'::pg_catalog.tid", from, to);
   }
   const std::int64_t items = (shape.block_bytes - 24) / 28;  // MaxHeapTuplesPerPage
-  return fmt::format("ctid = ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', b, i)::pg_catalog.tid FROM "
-                     "pg_catalog.generate_series({}, {}) b, pg_catalog.generate_series(1, {}) i))", from, to - 1, items);
+  return fmt::format(
+      "ctid = ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', b, i)::pg_catalog.tid FROM "
+      "pg_catalog.generate_series({}, {}) b, pg_catalog.generate_series(1, {}) i))",
+      from, to - 1, items);
 }
 
 std::string stripe_condition(const TableShape& shape, int stripe, int stripes) {

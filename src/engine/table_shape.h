@@ -12,16 +12,16 @@
 namespace poundlock::engine {
 
 struct Leaf {
-  std::string oid;         // as text, to be bound
-  std::string name;        // quoted and qualified
-  std::string filenode;    // changes with VACUUM FULL, CLUSTER, TRUNCATE and rewrites
+  std::string oid;       // as text, to be bound
+  std::string name;      // quoted and qualified
+  std::string filenode;  // changes with VACUUM FULL, CLUSTER, TRUNCATE and rewrites
   std::int64_t blocks = 0;
-  double rows = 0;         // the planner's estimate, or a guess from the blocks
+  double rows = 0;  // the planner's estimate, or a guess from the blocks
 };
 
 struct KeyColumn {
-  std::string name;        // quoted
-  std::string type;        // SQL, qualified
+  std::string name;  // quoted
+  std::string type;  // SQL, qualified
 };
 
 struct TableShape {
@@ -34,12 +34,14 @@ struct TableShape {
 };
 
 // kUser "engine.no_table" where it is gone. `key` holds quoted column names.
-Result<TableShape> read_shape(ports::Session& session, const std::string& table, const std::vector<std::string>& key);
+Result<TableShape> read_shape(ports::Session& session, const std::string& table,
+                              const std::vector<std::string>& key);
 
 // Rows in blocks [from, to). From PostgreSQL 14 on a TID range; before, a list of TIDs, since a range of
 // them would scan the whole table.
 std::string block_range(const TableShape& shape, std::int64_t from, std::int64_t to);
-// Rows of stripe `stripe` of `stripes`, by a hash of the key, or of the place where there is none; "" for one.
+// Rows of stripe `stripe` of `stripes`, by a hash of the key, or of the place where there is none; "" for
+// one.
 std::string stripe_condition(const TableShape& shape, int stripe, int stripes);
 // The key as text for people: "(42)" ; ctid without a key.
 std::string key_text(const TableShape& shape);

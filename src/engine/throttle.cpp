@@ -13,7 +13,9 @@ constexpr double kAllowedMin = 64 * 1024;  // WAL that any server writes by itse
 constexpr Millis kUnreadableAfter{2'000};
 constexpr Millis kNewReplicaAfter{500};
 
-double seconds(Millis duration) { return static_cast<double>(duration.count()) / 1000.0; }
+double seconds(Millis duration) {
+  return static_cast<double>(duration.count()) / 1000.0;
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ void Throttle::learn_rate(double replayed, double behind) {
   if (last_replayed_ && now - last_at_ >= Millis{50}) {
     const double passed = seconds(now - last_at_);
     const double rate = (replayed - *last_replayed_) / passed;
-    // Only a replica that has work shows how fast it is; a faster one is believed at once, a slower one slowly.
+    // Only a replica that has work shows how fast it is; a faster one is believed at once, a slower one
+    // slowly.
     if (behind > 0 && rate > 0) rate_ = rate > rate_ ? rate : 0.8 * rate_ + 0.2 * rate;
     last_replayed_ = replayed;
     last_at_ = now;
@@ -55,16 +58,20 @@ Result<std::vector<Throttle::Position>> Throttle::positions(std::string& unreada
   }
   // Logical receivers replay nothing; base backups and pg_receivewal report no replay position of their own.
   PL_TRY(const auto rows,
-         session_.run("SELECT r.application_name, pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn, r.replay_lsn - "
+         session_.run("SELECT r.application_name, pg_catalog.pg_current_wal_lsn() - "
+                      "'0/0'::pg_catalog.pg_lsn, r.replay_lsn - "
                       "'0/0'::pg_catalog.pg_lsn, extract(epoch FROM r.replay_lag), r.state IS NULL FROM "
-                      "pg_catalog.pg_stat_replication r WHERE (r.state IS NULL OR (r.state = 'streaming' AND r.replay_lsn IS "
-                      "NOT NULL)) AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = r.pid AND "
+                      "pg_catalog.pg_stat_replication r WHERE (r.state IS NULL OR (r.state = 'streaming' AND "
+                      "r.replay_lsn IS "
+                      "NOT NULL)) AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE "
+                      "s.active_pid = r.pid AND "
                       "s.slot_type = 'logical')"));
   for (const auto& r : rows.rows) {
     current_ = ports::to_double(r[1]);
     const std::string name = ports::to_text(r[0]);
     if (ports::to_bool(r[4]) || !r[2]) {
-      unreadable = "pg_stat_replication hides the replicas from this role: GRANT pg_monitor, or name the replicas";
+      unreadable =
+          "pg_stat_replication hides the replicas from this role: GRANT pg_monitor, or name the replicas";
       continue;
     }
     found.push_back({ports::to_double(r[2]), ports::to_double(r[3], -1), name.empty() ? "a replica" : name});
@@ -78,19 +85,21 @@ Result<std::string> Throttle::replication() {
   has_replicas_ = !found.empty() || !unreadable.empty();
   if (!unreadable.empty()) {
     if (!unread_since_) unread_since_ = clock_.steady();
-    // A reading may fail once; what counts is that nobody has known the lag for 2 s.
-    if (clock_.steady() - *unread_since_ >= kUnreadableAfter) return unreadable;
+    // A reading may fail once; what counts is that nobody has known the lag for 2 s, or ever.
+    if (!read_once_ || clock_.steady() - *unread_since_ >= kUnreadableAfter) return unreadable;
   } else {
     unread_since_.reset();
+    read_once_ = true;
   }
   if (found.empty()) return std::string();
-  const auto slowest = std::min_element(found.begin(), found.end(),
-                                        [](const Position& a, const Position& b) { return a.replayed < b.replayed; });
+  const auto slowest = std::min_element(found.begin(), found.end(), [](const Position& a, const Position& b) {
+    return a.replayed < b.replayed;
+  });
   const double behind = std::max(0.0, current_ - slowest->replayed);
   learn_rate(slowest->replayed, behind);
   if (behind > allowed_bytes()) {
-    return fmt::format("{} has not replayed {:.0f} kB of WAL (at most {:.0f} kB at its rate)", slowest->name, behind / 1024,
-                       allowed_bytes() / 1024);
+    return fmt::format("{} has not replayed {:.0f} kB of WAL (at most {:.0f} kB at its rate)", slowest->name,
+                       behind / 1024, allowed_bytes() / 1024);
   }
   if (behind > kAllowedMin && slowest->lag_seconds > seconds(options_.replication_slo) / 2.5) {
     return fmt::format("{} is {:.0f} ms behind", slowest->name, slowest->lag_seconds * 1000);
@@ -99,18 +108,23 @@ Result<std::string> Throttle::replication() {
 }
 
 Result<std::string> Throttle::health(const std::string& leaf_oid) {
-  PL_TRY(const auto rows,
-         session_.run("SELECT (SELECT count(*) FROM pg_catalog.pg_locks l WHERE NOT l.granted AND l.locktype = 'relation' AND "
-                      "l.relation = $1::oid AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
-                      "pg_catalog.current_database())), "
-                      "(SELECT coalesce(max(pg_catalog.pg_current_wal_lsn() - s.restart_lsn), 0) FROM "
-                      "pg_catalog.pg_replication_slots s), "
-                      "EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.pid <> "
-                      "pg_catalog.pg_backend_pid() AND a.xact_start < pg_catalog.clock_timestamp() - $2::float8 * interval '1 s') "
-                      "OR EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts p WHERE p.prepared < pg_catalog.clock_timestamp() - "
-                      "$2::float8 * interval '1 s') OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE "
-                      "pg_catalog.age(s.xmin) > 10000)",
-                      {leaf_oid, std::to_string(options_.long_transaction_s)}));
+  PL_TRY(
+      const auto rows,
+      session_.run(
+          "SELECT (SELECT count(*) FROM pg_catalog.pg_locks l WHERE NOT l.granted AND l.locktype = "
+          "'relation' AND "
+          "l.relation = $1::oid AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+          "pg_catalog.current_database())), "
+          "(SELECT coalesce(max(pg_catalog.pg_current_wal_lsn() - s.restart_lsn), 0) FROM "
+          "pg_catalog.pg_replication_slots s), "
+          "EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.pid <> "
+          "pg_catalog.pg_backend_pid() AND a.xact_start < pg_catalog.clock_timestamp() - $2::float8 * "
+          "interval '1 s') "
+          "OR EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts p WHERE p.prepared < "
+          "pg_catalog.clock_timestamp() - "
+          "$2::float8 * interval '1 s') OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE "
+          "pg_catalog.age(s.xmin) > 10000)",
+          {leaf_oid, std::to_string(options_.long_transaction_s)}));
   const auto& r = rows.rows.at(0);
   old_snapshot_ = ports::to_bool(r[2]);
   if (const auto waiting = ports::to_int(r[0]); waiting > 0) {

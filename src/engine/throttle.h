@@ -31,8 +31,8 @@ class Throttle {
 
  private:
   struct Position {
-    double replayed = 0;       // bytes since 0/0
-    double lag_seconds = -1;   // as the primary sees it; -1: unknown
+    double replayed = 0;      // bytes since 0/0
+    double lag_seconds = -1;  // as the primary sees it; -1: unknown
     std::string name;
   };
   Result<std::string> replication();
@@ -47,11 +47,12 @@ class Throttle {
   const BackfillOptions& options_;
   bool has_replicas_ = false;
   bool old_snapshot_ = false;
-  double current_ = 0;            // WAL position of the primary, bytes
-  double rate_ = 20e6;            // bytes a second that the slowest replica replays; learnt
+  double current_ = 0;  // WAL position of the primary, bytes
+  double rate_ = 20e6;  // bytes a second that the slowest replica replays; learnt
   std::optional<double> last_replayed_;
   TimePoint last_at_;
   std::optional<TimePoint> unread_since_;
+  bool read_once_ = false;        // the lag has been known
   std::optional<TimePoint> health_at_;
   std::optional<TimePoint> replication_at_;
   std::string health_reason_;

@@ -15,9 +15,14 @@ constexpr int kNamedMax = 1'000;  // mismatches of one chunk that are rechecked 
 
 class Verification {
  public:
-  Verification(ports::Session& session, Clock& clock, const change::InStep& in_step, const VerifyOptions& options)
-      : session_(session), clock_(clock), in_step_(in_step), options_(options),
-        condition_(options.open && !in_step.out_of_step_open.empty() ? in_step.out_of_step_open : in_step.out_of_step) {}
+  Verification(ports::Session& session, Clock& clock, const change::InStep& in_step,
+               const VerifyOptions& options)
+      : session_(session),
+        clock_(clock),
+        in_step_(in_step),
+        options_(options),
+        condition_(options.open && !in_step.out_of_step_open.empty() ? in_step.out_of_step_open
+                                                                     : in_step.out_of_step) {}
 
   Result<VerifyResult> run(const StopToken& stop, const ProgressCallback& progress) {
     const TimePoint begin = clock_.steady();
@@ -61,7 +66,8 @@ class Verification {
   // True when the leaf is in step as a whole; else it is gone through in chunks, to name the rows.
   Result<bool> at_once(const Leaf& leaf) {
     if (leaf.blocks > options_.blocks_at_once) return false;
-    auto counted = session_.run(select(leaf, fmt::format("count(*), count(*) FILTER (WHERE {})", condition_), "true"));
+    auto counted =
+        session_.run(select(leaf, fmt::format("count(*), count(*) FILTER (WHERE {})", condition_), "true"));
     if (!counted && is_data_error(counted.error())) return false;
     PL_CHECK(counted);
     if (ports::to_int(counted->rows.at(0)[1]) != 0) return false;
@@ -71,7 +77,8 @@ class Verification {
 
   Status chunk(const Leaf& leaf, std::int64_t from, std::int64_t to) {
     const std::string range = block_range(shape_, from, to);
-    auto counted = session_.run(select(leaf, fmt::format("count(*), count(*) FILTER (WHERE {})", condition_), range));
+    auto counted =
+        session_.run(select(leaf, fmt::format("count(*), count(*) FILTER (WHERE {})", condition_), range));
     if (!counted && is_data_error(counted.error())) return explain_failure(leaf, from, to, counted.error());
     PL_CHECK(counted);
     result_.rows += static_cast<std::uint64_t>(ports::to_int(counted->rows.at(0)[0]));
@@ -81,7 +88,8 @@ class Verification {
 
   // The comparison raises: that row is out of step, and the reason is the user's expression.
   Status explain_failure(const Leaf& leaf, std::int64_t from, std::int64_t to, Error error) {
-    PL_TRY(const auto rows, find_failing_rows(session_, shape_, leaf, from, to, [&](const std::string& where) {
+    PL_TRY(const auto rows,
+           find_failing_rows(session_, shape_, leaf, from, to, [&](const std::string& where) {
              return select(leaf, fmt::format("count(*) FILTER (WHERE {})", condition_), where);
            }));
     error.code = "verify.up_fails";
@@ -103,10 +111,13 @@ class Verification {
       PL_CHECK(mismatching(leaf, where, keys, samples, by_key));
     }
     if (samples.empty()) return {};
-    PL_TRY(const auto count, session_.run(select(leaf, "count(*)", fmt::format("{} AND {}", range, condition_))));
-    result_.mismatches += std::max<std::uint64_t>(samples.size(), static_cast<std::uint64_t>(ports::to_int(count.rows.at(0)[0])));
+    PL_TRY(const auto count,
+           session_.run(select(leaf, "count(*)", fmt::format("{} AND {}", range, condition_))));
+    result_.mismatches += std::max<std::uint64_t>(
+        samples.size(), static_cast<std::uint64_t>(ports::to_int(count.rows.at(0)[0])));
     for (auto& sample : samples) {
-      if (result_.samples.size() < static_cast<std::size_t>(options_.samples_max)) result_.samples.push_back(std::move(sample));
+      if (result_.samples.size() < static_cast<std::size_t>(options_.samples_max))
+        result_.samples.push_back(std::move(sample));
     }
     return {};
   }
@@ -120,8 +131,10 @@ class Verification {
     if (bind) {
       for (const auto& column : keys) params.push_back(ports::array_literal(column));
     }
-    PL_TRY(const auto rows, session_.run(select(leaf, columns, fmt::format("({}) AND {} LIMIT {}", where, condition_, kNamedMax)),
-                                         std::move(params)));
+    PL_TRY(
+        const auto rows,
+        session_.run(select(leaf, columns, fmt::format("({}) AND {} LIMIT {}", where, condition_, kNamedMax)),
+                     std::move(params)));
     keys.assign(shape_.key.size(), {});
     samples.clear();
     for (const auto& row : rows.rows) {
@@ -167,11 +180,14 @@ class Verification {
 }  // namespace
 
 std::map<std::string, double> VerifyResult::figures() const {
-  return {{"rows", static_cast<double>(rows)}, {"mismatches", static_cast<double>(mismatches)}, {"verify_seconds", seconds}};
+  return {{"rows", static_cast<double>(rows)},
+          {"mismatches", static_cast<double>(mismatches)},
+          {"verify_seconds", seconds}};
 }
 
 Result<VerifyResult> verify(ports::Session& session, Clock& clock, const change::InStep& in_step,
-                            const VerifyOptions& options, const StopToken& stop, const ProgressCallback& progress) {
+                            const VerifyOptions& options, const StopToken& stop,
+                            const ProgressCallback& progress) {
   return Verification(session, clock, in_step, options).run(stop, progress);
 }
 

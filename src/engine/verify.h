@@ -18,14 +18,14 @@
 namespace poundlock::engine {
 
 struct VerifyOptions {
-  std::int64_t blocks = 2'048;    // of a chunk: 16 MiB
+  std::int64_t blocks = 2'048;  // of a chunk: 16 MiB
   // A table up to this size is compared in one statement, which PostgreSQL may do in parallel (a range of
   // blocks it does not): half a second of an old snapshot is no harm.
   std::int64_t blocks_at_once = 65'536;
   int rechecks = 3;
   Millis recheck_after{100};
-  int samples_max = 20;           // keys that are named
-  bool open = false;              // the new side is written too: InStep::out_of_step_open
+  int samples_max = 20;  // keys that are named
+  bool open = false;     // the new side is written too: InStep::out_of_step_open
 };
 
 struct VerifyResult {
@@ -39,6 +39,7 @@ struct VerifyResult {
 
 // kUser "verify.up_fails" where the comparison itself raises, with the rows.
 Result<VerifyResult> verify(ports::Session& session, Clock& clock, const change::InStep& in_step,
-                            const VerifyOptions& options, const StopToken& stop, const ProgressCallback& progress);
+                            const VerifyOptions& options, const StopToken& stop,
+                            const ProgressCallback& progress);
 
 }  // namespace poundlock::engine

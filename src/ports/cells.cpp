@@ -8,9 +8,13 @@
 
 namespace poundlock::ports {
 
-std::string to_text(const Cell& cell) { return cell.value_or(std::string()); }
+std::string to_text(const Cell& cell) {
+  return cell.value_or(std::string());
+}
 
-bool to_bool(const Cell& cell) { return cell && (*cell == "t" || *cell == "true"); }
+bool to_bool(const Cell& cell) {
+  return cell && (*cell == "t" || *cell == "true");
+}
 
 std::int64_t to_int(const Cell& cell, std::int64_t fallback) {
   if (!cell) return fallback;
@@ -27,9 +31,13 @@ double to_double(const Cell& cell, double fallback) {
   return *end == '\0' ? value : fallback;
 }
 
-char to_char(const Cell& cell, char fallback) { return cell && !cell->empty() ? cell->front() : fallback; }
+char to_char(const Cell& cell, char fallback) {
+  return cell && !cell->empty() ? cell->front() : fallback;
+}
 
-std::uint32_t to_oid(const Cell& cell) { return static_cast<std::uint32_t>(to_int(cell)); }
+std::uint32_t to_oid(const Cell& cell) {
+  return static_cast<std::uint32_t>(to_int(cell));
+}
 
 std::vector<std::string> to_names(const Cell& cell) {
   std::vector<std::string> names;

@@ -12,13 +12,13 @@
 
 namespace poundlock::ports {
 
-std::string to_text(const Cell& cell);                       // NULL: ""
-bool to_bool(const Cell& cell);                              // "t" or "true"; else false
+std::string to_text(const Cell& cell);  // NULL: ""
+bool to_bool(const Cell& cell);         // "t" or "true"; else false
 std::int64_t to_int(const Cell& cell, std::int64_t fallback = 0);
 double to_double(const Cell& cell, double fallback = 0);
-char to_char(const Cell& cell, char fallback);               // first byte of a "char"
+char to_char(const Cell& cell, char fallback);  // first byte of a "char"
 std::uint32_t to_oid(const Cell& cell);
-std::vector<std::string> to_names(const Cell& cell);         // a JSON array of strings: ["a", "b"]
+std::vector<std::string> to_names(const Cell& cell);  // a JSON array of strings: ["a", "b"]
 
 // An array in PostgreSQL's text form, {"a","b\"c",NULL}, to be bound to a parameter cast to text[].
 std::string array_literal(const std::vector<std::string>& items);

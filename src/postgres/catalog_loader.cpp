@@ -10,8 +10,8 @@
 namespace poundlock::postgres {
 namespace {
 
-using ports::Sql;
 using ports::array_literal;
+using ports::Sql;
 using ports::to_bool;
 using ports::to_char;
 using ports::to_double;
@@ -31,14 +31,18 @@ constexpr std::string_view kTableFilter =
     "AND (pg_catalog.cardinality($2::text[]) = 0 OR n.nspname || E'\\x01' || c.relname = ANY ($2::text[]))";
 
 std::string no_extension(std::string_view catalog, std::string_view oid) {
-  return fmt::format("AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND "
-                     "e.objid = {} AND e.deptype = 'e')", catalog, oid);
+  return fmt::format(
+      "AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND "
+      "e.objid = {} AND e.deptype = 'e')",
+      catalog, oid);
 }
 
 // Tables, columns, indexes, constraints and triggers share one choice of relations.
 std::string relations(std::string_view kinds) {
-  return fmt::format("FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ({}) AND "
-                     "{} {} {}", kinds, kSchemaFilter, kTableFilter, no_extension("pg_class", "c.oid"));
+  return fmt::format(
+      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ({}) AND "
+      "{} {} {}",
+      kinds, kSchemaFilter, kTableFilter, no_extension("pg_class", "c.oid"));
 }
 
 constexpr std::string_view kKinds = "'r','p','v','m','f'";
@@ -60,48 +64,62 @@ std::string columns_query() {
   return "SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
          "pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity, "
          "CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation THEN (SELECT "
-         "pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) FROM pg_collation co "
+         "pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) FROM pg_collation "
+         "co "
          "JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END "
          "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = "
          "a.attrelid AND d.adnum = a.attnum WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN "
-         "(SELECT c.oid " + relations(kKinds) + ") ORDER BY a.attrelid, a.attnum";
+         "(SELECT c.oid " +
+         relations(kKinds) + ") ORDER BY a.attrelid, a.attnum";
 }
 
 std::string indexes_query() {
   return "SELECT i.indrelid, x.oid, x.relname, pg_get_indexdef(x.oid), coalesce((SELECT pg_catalog.json_agg("
-         "coalesce(a.attname, '') ORDER BY k.place) FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS "
+         "coalesce(a.attname, '') ORDER BY k.place) FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY "
+         "AS "
          "k(attnum, place) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND "
-         "k.attnum > 0)::text, '[]'), i.indisunique, i.indisprimary, i.indisvalid AND i.indislive, i.indisready, "
-         "pg_get_expr(i.indpred, i.indrelid), CASE WHEN x.relkind = 'i' THEN pg_relation_size(x.oid) ELSE 0 END "
+         "k.attnum > 0)::text, '[]'), i.indisunique, i.indisprimary, i.indisvalid AND i.indislive, "
+         "i.indisready, "
+         "pg_get_expr(i.indpred, i.indrelid), CASE WHEN x.relkind = 'i' THEN pg_relation_size(x.oid) ELSE 0 "
+         "END "
          "FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid IN (SELECT c.oid " +
          relations(kKinds) + ") ORDER BY i.indrelid, x.relname";
 }
 
 std::string constraints_query() {
   return "SELECT k.conrelid, k.oid, k.conname, k.contype, pg_get_constraintdef(k.oid), coalesce((SELECT "
-         "pg_catalog.json_agg(a.attname ORDER BY u.place) FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS "
-         "u(attnum, place) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum)::text, '[]'), "
-         "k.convalidated, CASE WHEN k.confrelid <> 0 THEN (SELECT pg_catalog.quote_ident(fn.nspname) || '.' || "
+         "pg_catalog.json_agg(a.attname ORDER BY u.place) FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY "
+         "AS "
+         "u(attnum, place) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum)::text, "
+         "'[]'), "
+         "k.convalidated, CASE WHEN k.confrelid <> 0 THEN (SELECT pg_catalog.quote_ident(fn.nspname) || '.' "
+         "|| "
          "pg_catalog.quote_ident(f.relname) FROM pg_class f JOIN pg_namespace fn ON fn.oid = f.relnamespace "
          "WHERE f.oid = k.confrelid) END FROM pg_constraint k WHERE k.conrelid IN (SELECT c.oid " +
          relations(kKinds) + ") ORDER BY k.conrelid, k.conname";
 }
 
 std::string triggers_query() {
-  return "SELECT t.tgrelid, t.oid, t.tgname, pg_get_triggerdef(t.oid), (SELECT pg_catalog.quote_ident(fn.nspname) "
+  return "SELECT t.tgrelid, t.oid, t.tgname, pg_get_triggerdef(t.oid), (SELECT "
+         "pg_catalog.quote_ident(fn.nspname) "
          "|| '.' || pg_catalog.quote_ident(p.proname) FROM pg_proc p JOIN pg_namespace fn ON fn.oid = "
          "p.pronamespace WHERE p.oid = t.tgfoid), t.tgenabled FROM pg_trigger t WHERE NOT t.tgisinternal AND "
-         "t.tgrelid IN (SELECT c.oid " + relations(kKinds) + ") ORDER BY t.tgrelid, t.tgname";
+         "t.tgrelid IN (SELECT c.oid " +
+         relations(kKinds) + ") ORDER BY t.tgrelid, t.tgname";
 }
 
 std::string sequences_query() {
   return fmt::format(
       "SELECT n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqincrement, s.seqcycle, (SELECT "
       "pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname) || '.' || "
-      "pg_catalog.quote_ident(a.attname) FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace "
-      "tn ON tn.oid = t.relnamespace JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid WHERE "
-      "d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype "
-      "IN ('a','i') LIMIT 1) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid "
+      "pg_catalog.quote_ident(a.attname) FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid JOIN "
+      "pg_namespace "
+      "tn ON tn.oid = t.relnamespace JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid "
+      "WHERE "
+      "d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND "
+      "d.deptype "
+      "IN ('a','i') LIMIT 1) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON "
+      "n.oid "
       "= c.relnamespace WHERE {} {} ORDER BY 1, 2",
       kSchemaFilter, no_extension("pg_class", "c.oid"));
 }
@@ -109,7 +127,8 @@ std::string sequences_query() {
 std::string functions_query() {
   return fmt::format(
       "SELECT p.oid, n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), p.prokind, CASE WHEN "
-      "p.prokind IN ('f','p','w') THEN pg_get_functiondef(p.oid) ELSE '' END FROM pg_proc p JOIN pg_namespace n "
+      "p.prokind IN ('f','p','w') THEN pg_get_functiondef(p.oid) ELSE '' END FROM pg_proc p JOIN "
+      "pg_namespace n "
       "ON n.oid = p.pronamespace WHERE {} {} ORDER BY 2, 3, 4",
       kSchemaFilter, no_extension("pg_proc", "p.oid"));
 }
@@ -117,15 +136,22 @@ std::string functions_query() {
 std::string types_query() {
   return fmt::format(
       "SELECT n.nspname, t.typname, t.typtype, CASE t.typtype WHEN 'e' THEN (SELECT pg_catalog.string_agg("
-      "pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = "
-      "t.oid) WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) || CASE WHEN t.typnotnull THEN ' NOT NULL' "
-      "ELSE '' END || coalesce(' DEFAULT ' || t.typdefault, '') || coalesce((SELECT ' ' || pg_catalog.string_agg("
-      "pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid), '') "
+      "pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE "
+      "e.enumtypid = "
+      "t.oid) WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) || CASE WHEN t.typnotnull THEN ' NOT "
+      "NULL' "
+      "ELSE '' END || coalesce(' DEFAULT ' || t.typdefault, '') || coalesce((SELECT ' ' || "
+      "pg_catalog.string_agg("
+      "pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid), "
+      "'') "
       "WHEN 'r' THEN (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid) ELSE "
       "(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' ' || format_type(a.atttypid, "
-      "a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 "
-      "AND NOT a.attisdropped) END FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE (t.typtype "
-      "IN ('e','d','r') OR (t.typtype = 'c' AND (SELECT c.relkind FROM pg_class c WHERE c.oid = t.typrelid) = 'c'))"
+      "a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum "
+      "> 0 "
+      "AND NOT a.attisdropped) END FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE "
+      "(t.typtype "
+      "IN ('e','d','r') OR (t.typtype = 'c' AND (SELECT c.relkind FROM pg_class c WHERE c.oid = t.typrelid) "
+      "= 'c'))"
       " AND {} {} ORDER BY 1, 2",
       kSchemaFilter, no_extension("pg_type", "t.oid"));
 }
@@ -223,17 +249,16 @@ Result<schema::Catalog> load_catalog(ports::Session& session, const CatalogFilte
   for (const auto& name : filter.tables) tables.push_back(name.schema + "\x01" + name.name);
   const ports::Cell schemas = array_literal(filter.schemas);
   const ports::Cell names = array_literal(tables);
-  const std::vector<Sql> queries{
-      {"SELECT current_setting('server_version_num'), current_database()", {}},
-      {tables_query(), {schemas, names}},
-      {columns_query(), {schemas, names}},
-      {indexes_query(), {schemas, names}},
-      {constraints_query(), {schemas, names}},
-      {triggers_query(), {schemas, names}},
-      {sequences_query(), {schemas}},
-      {functions_query(), {schemas}},
-      {types_query(), {schemas}},
-      {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}}};
+  const std::vector<Sql> queries{{"SELECT current_setting('server_version_num'), current_database()", {}},
+                                 {tables_query(), {schemas, names}},
+                                 {columns_query(), {schemas, names}},
+                                 {indexes_query(), {schemas, names}},
+                                 {constraints_query(), {schemas, names}},
+                                 {triggers_query(), {schemas, names}},
+                                 {sequences_query(), {schemas}},
+                                 {functions_query(), {schemas}},
+                                 {types_query(), {schemas}},
+                                 {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}}};
   PL_TRY(const auto answers, session.pipeline(queries));
 
   schema::Catalog catalog;

@@ -14,8 +14,8 @@
 namespace poundlock::postgres {
 
 struct CatalogFilter {
-  std::vector<std::string> schemas;                 // unquoted; empty: all
-  std::vector<schema::QualifiedName> tables;        // empty: all; functions and types are not filtered by it
+  std::vector<std::string> schemas;           // unquoted; empty: all
+  std::vector<schema::QualifiedName> tables;  // empty: all; functions and types are not filtered by it
 };
 
 // One pipeline of queries. Sees the effects of the session's own open transaction. Definitions are the

@@ -22,7 +22,8 @@ void collect(const Options& options, Keywords& keywords) {
 
 }  // namespace
 
-Result<std::unique_ptr<PgDatabase>> PgDatabase::create(const std::string& conninfo, const std::string& password) {
+Result<std::unique_ptr<PgDatabase>> PgDatabase::create(const std::string& conninfo,
+                                                       const std::string& password) {
   char* reason = nullptr;
   const Options given(PQconninfoParse(conninfo.c_str(), &reason));
   if (!given) {

@@ -16,7 +16,8 @@ class PgDatabase final : public ports::Database {
   // kUser "pg.conninfo" when the text cannot be read. What it leaves out comes from libpq's own defaults
   // (PGHOST, PGPASSWORD, ~/.pgpass and so on).
   // `password`, where it is not empty, stands in for one that the text does not have.
-  static Result<std::unique_ptr<PgDatabase>> create(const std::string& conninfo, const std::string& password = {});
+  static Result<std::unique_ptr<PgDatabase>> create(const std::string& conninfo,
+                                                    const std::string& password = {});
 
   Result<std::unique_ptr<ports::Session>> connect() override { return open_session(keywords_); }
   std::string describe() const override;

@@ -24,16 +24,19 @@ std::string quoted(const schema::QualifiedName& name) {
 // Which database on which running server: a clone shares system identifier and oid with its source, but not
 // the moment when its server was started.
 Result<std::string> identity(ports::Session& session) {
-  PL_TRY(const auto rows, session.run("SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), d.oid, "
-                                      "pg_catalog.pg_postmaster_start_time() FROM pg_catalog.pg_database d WHERE d.datname = "
-                                      "pg_catalog.current_database()"));
+  PL_TRY(const auto rows,
+         session.run("SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), d.oid, "
+                     "pg_catalog.pg_postmaster_start_time() FROM pg_catalog.pg_database d WHERE d.datname = "
+                     "pg_catalog.current_database()"));
   const auto& r = rows.rows.at(0);
   return fmt::format("{}/{}/{}", ports::to_text(r[0]), ports::to_text(r[1]), ports::to_text(r[2]));
 }
 
 constexpr std::string_view kUserTables =
-    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p','v','m','f') "
-    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE "
+    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+    "('r','p','v','m','f') "
+    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
+    "pg_catalog.pg_depend e WHERE "
     "e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
 
 // A custom setting may only be kept by a superuser (or with GRANT SET, from PostgreSQL 15 on); an ordinary
@@ -43,11 +46,13 @@ constexpr std::string_view kMark = "poundlock.shadow = on";
 constexpr std::string_view kFilledSchema = "poundlock_filled";
 
 Result<bool> is_marked(ports::Session& session, const std::string& database) {
-  PL_TRY(const auto rows, session.run("SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND "
-                                      "s.setrole = 0 AND 'poundlock.shadow=on' = ANY (s.setconfig)) OR coalesce("
-                                      "pg_catalog.shobj_description(d.oid, 'pg_database') = $2, false) FROM "
-                                      "pg_catalog.pg_database d WHERE d.datname = $1",
-                                      {database, std::string(kMark)}));
+  PL_TRY(const auto rows,
+         session.run(
+             "SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND "
+             "s.setrole = 0 AND 'poundlock.shadow=on' = ANY (s.setconfig)) OR coalesce("
+             "pg_catalog.shobj_description(d.oid, 'pg_database') = $2, false) FROM "
+             "pg_catalog.pg_database d WHERE d.datname = $1",
+             {database, std::string(kMark)}));
   return !rows.rows.empty() && ports::to_bool(rows.rows[0][0]);
 }
 
@@ -89,7 +94,8 @@ class PgDumpShadow final : public ports::Shadow {
   Status copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables);
   Status empty_given();
   Result<Sample> copy_rows(ports::Session& session, const schema::Table& table);
-  Status advance_sequences(ports::Session& session, const schema::Catalog& catalog, const schema::Table& table);
+  Status advance_sequences(ports::Session& session, const schema::Catalog& catalog,
+                           const schema::Table& table);
   Result<ports::ShadowInfo> fill(const std::vector<schema::QualifiedName>& tables);
   Program program(const PgDatabase& database, std::vector<std::string> command) const {
     command[0] = find_program(command[0]);
@@ -122,15 +128,16 @@ Status PgDumpShadow::refuse_environments(ports::Session& session) {
     PL_TRY(const std::string there, identity(**other));
     if (here != there) continue;
     return fail(make_error(Disposition::kRefused, "shadow.is_production",
-                           fmt::format("the shadow {} is the database {} of a configured environment", target_->describe(),
-                                       environment->describe()))
+                           fmt::format("the shadow {} is the database {} of a configured environment",
+                                       target_->describe(), environment->describe()))
                     .with_hint("give another database as shadow"));
   }
   return {};
 }
 
 Status PgDumpShadow::remove_database(ports::Session& admin) {
-  PL_TRY(const auto version, admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
+  PL_TRY(const auto version,
+         admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
   const bool force = ports::to_bool(version.rows.at(0)[0]);  // sessions of a killed run may still be in it
   PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(target_->name()),
                                  force ? " WITH (FORCE)" : "")));
@@ -141,8 +148,11 @@ Status PgDumpShadow::remove_database(ports::Session& admin) {
 Status PgDumpShadow::prepare_beside() {
   PL_TRY(auto admin, const_cast<PgDatabase&>(source_).connect());
   const std::string name = target_->name();
-  PL_TRY(const auto there, admin->run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
-                                      "datname = $1", {name}));
+  PL_TRY(
+      const auto there,
+      admin->run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
+                 "datname = $1",
+                 {name}));
   if (!there.rows.empty()) {
     PL_TRY(bool ours, is_marked(*admin, name));
     if (!ours && ports::to_bool(there.rows[0][0])) {
@@ -154,15 +164,18 @@ Status PgDumpShadow::prepare_beside() {
     if (!ours) return fail(unmarked(name));
     PL_CHECK(remove_database(*admin));
   }
-  PL_TRY(const auto locale, admin->run("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype FROM "
-                                       "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
+  PL_TRY(const auto locale,
+         admin->run("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype FROM "
+                    "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
   const auto& r = locale.rows.at(0);
-  auto made = admin->run(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-                                     force_quote_identifier(name), quote_literal(ports::to_text(r[0])),
-                                     quote_literal(ports::to_text(r[1])), quote_literal(ports::to_text(r[2]))));
+  auto made =
+      admin->run(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+                             force_quote_identifier(name), quote_literal(ports::to_text(r[0])),
+                             quote_literal(ports::to_text(r[1])), quote_literal(ports::to_text(r[2]))));
   if (!made) {
     Error error = std::move(made).error();
-    if (error.code == "pg.privilege") error.hint = "ALTER ROLE ... CREATEDB, or name an empty database of this role as shadow";
+    if (error.code == "pg.privilege")
+      error.hint = "ALTER ROLE ... CREATEDB, or name an empty database of this role as shadow";
     return fail(std::move(error));
   }
   made_ = true;
@@ -174,7 +187,8 @@ Status PgDumpShadow::prepare_given() {
   PL_TRY(const bool marked, bears_shadow_mark(*session));
   if (!marked) return fail(unmarked(target_->name()));
   PL_CHECK(refuse_environments(*session));
-  PL_TRY(const auto filled, session->run("SELECT pg_catalog.to_regnamespace($1) IS NOT NULL", {std::string(kFilledSchema)}));
+  PL_TRY(const auto filled,
+         session->run("SELECT pg_catalog.to_regnamespace($1) IS NOT NULL", {std::string(kFilledSchema)}));
   const bool left = ports::to_bool(filled.rows.at(0)[0]);
   PL_TRY(const auto tables, session->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
   const bool empty = ports::to_int(tables.rows.at(0)[0]) == 0;
@@ -190,16 +204,24 @@ Status PgDumpShadow::prepare_given() {
 Status empty_public(ports::Session& session) {
   PL_CHECK(session.run("CREATE SCHEMA IF NOT EXISTS public"));
   // All names first: what a CASCADE has taken along has no name any more.
-  PL_TRY(const auto drops, session.run(
-      "SELECT pg_catalog.format('DROP %s IF EXISTS public.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN "
-      "'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, c.relname) FROM "
-      "pg_catalog.pg_class c WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind IN ('r','p','v','m','S','f') "
-      "AND pg_catalog.pg_get_userbyid(c.relowner) = current_user UNION ALL SELECT pg_catalog.format('DROP ROUTINE IF EXISTS "
-      "public.%I(%s) CASCADE', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) FROM pg_catalog.pg_proc p WHERE "
-      "p.pronamespace = 'public'::pg_catalog.regnamespace AND pg_catalog.pg_get_userbyid(p.proowner) = current_user UNION ALL "
-      "SELECT pg_catalog.format('DROP TYPE IF EXISTS public.%I CASCADE', t.typname) FROM pg_catalog.pg_type t WHERE t.typnamespace "
-      "= 'public'::pg_catalog.regnamespace AND t.typtype IN ('e','d','r') AND pg_catalog.pg_get_userbyid(t.typowner) = "
-      "current_user"));
+  PL_TRY(const auto drops,
+         session.run("SELECT pg_catalog.format('DROP %s IF EXISTS public.%I CASCADE', CASE c.relkind WHEN "
+                     "'v' THEN 'VIEW' WHEN 'm' THEN "
+                     "'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE "
+                     "'TABLE' END, c.relname) FROM "
+                     "pg_catalog.pg_class c WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND "
+                     "c.relkind IN ('r','p','v','m','S','f') "
+                     "AND pg_catalog.pg_get_userbyid(c.relowner) = current_user UNION ALL SELECT "
+                     "pg_catalog.format('DROP ROUTINE IF EXISTS "
+                     "public.%I(%s) CASCADE', p.proname, "
+                     "pg_catalog.pg_get_function_identity_arguments(p.oid)) FROM pg_catalog.pg_proc p WHERE "
+                     "p.pronamespace = 'public'::pg_catalog.regnamespace AND "
+                     "pg_catalog.pg_get_userbyid(p.proowner) = current_user UNION ALL "
+                     "SELECT pg_catalog.format('DROP TYPE IF EXISTS public.%I CASCADE', t.typname) FROM "
+                     "pg_catalog.pg_type t WHERE t.typnamespace "
+                     "= 'public'::pg_catalog.regnamespace AND t.typtype IN ('e','d','r') AND "
+                     "pg_catalog.pg_get_userbyid(t.typowner) = "
+                     "current_user"));
   for (const auto& row : drops.rows) PL_CHECK(session.run(ports::to_text(row[0])));
   return {};
 }
@@ -207,12 +229,14 @@ Status empty_public(ports::Session& session) {
 // Only in a database that we filled.
 Status PgDumpShadow::empty_given() {
   PL_TRY(auto session, target_->connect());
-  PL_TRY(const auto schemas, session->run("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
-                                          "'information_schema'"));
+  PL_TRY(const auto schemas,
+         session->run("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
+                      "'information_schema'"));
   for (const auto& row : schemas.rows) {
     const std::string name = ports::to_text(row[0]);
     if (name == kFilledSchema) continue;  // last: as long as it is there, the rest is known to be ours
-    auto dropped = session->run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", force_quote_identifier(name)));
+    auto dropped =
+        session->run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", force_quote_identifier(name)));
     if (dropped || name == "public") continue;
     return fail(std::move(dropped).error());
   }
@@ -221,25 +245,29 @@ Status PgDumpShadow::empty_given() {
   return {};
 }
 
-Status PgDumpShadow::copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables) {
+Status PgDumpShadow::copy_schema(const schema::Catalog& source,
+                                 const std::vector<schema::QualifiedName>& tables) {
   // Errors of single statements (an extension that only a superuser may create) do not matter unless the
   // tables concerned differ afterwards.
   PL_TRY(const auto copied,
-         run_pipe(program(source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--no-tablespaces",
-                                    "--no-publications", "--no-subscriptions", "--no-security-labels",
-                                    "--lock-wait-timeout=5000"}),
-                  program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}), clock_,
-                  options_.program_limit));
+         run_pipe(program(source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
+                                    "--no-tablespaces", "--no-publications", "--no-subscriptions",
+                                    "--no-security-labels", "--lock-wait-timeout=5000"}),
+                  program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
+                  clock_, options_.program_limit));
   PL_TRY(auto session, connect());
   PL_TRY(const auto shadow, load_catalog(*session, {.schemas = {}, .tables = tables}));
   for (const auto& name : tables) {
     const schema::Table* wanted = source.table(name);
     const schema::Table* there = shadow.table(name);
-    if (wanted == nullptr) return fail(user_error("shadow.no_table", fmt::format("there is no table {}", name.to_sql())));
-    const bool same = there != nullptr && there->columns == wanted->columns && there->indexes.size() == wanted->indexes.size();
+    if (wanted == nullptr)
+      return fail(user_error("shadow.no_table", fmt::format("there is no table {}", name.to_sql())));
+    const bool same = there != nullptr && there->columns == wanted->columns &&
+                      there->indexes.size() == wanted->indexes.size();
     if (same) continue;
     return fail(make_error(Disposition::kRefused, "shadow.differs",
-                           fmt::format("table {} could not be copied to the shadow: {}", name.to_sql(), copied.errors))
+                           fmt::format("table {} could not be copied to the shadow: {}", name.to_sql(),
+                                       copied.errors))
                     .with_hint("give a clone of the database as shadow"));
   }
   return {};
@@ -250,30 +278,35 @@ Status PgDumpShadow::copy_schema(const schema::Catalog& source, const std::vecto
 Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, const schema::Table& table) {
   const std::string name = quoted(table.qualified());
   std::vector<std::string> before{fmt::format("ALTER TABLE {} DISABLE TRIGGER USER", name)};
-  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name), fmt::format("ANALYZE {}", name)};
+  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name),
+                                 fmt::format("ANALYZE {}", name)};
   for (const auto& constraint : table.constraints) {
     if (constraint.kind != 'f') continue;
     const std::string key = force_quote_identifier(constraint.name);
     before.push_back(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key));
     const bool not_valid = constraint.definition.ends_with("NOT VALID");
     // NOT VALID foreign keys of partitioned tables are refused before PostgreSQL 18: such a key stays away.
-    if (table.kind != 'p') after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition, not_valid ? "" : " NOT VALID"));
+    if (table.kind != 'p')
+      after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition,
+                                  not_valid ? "" : " NOT VALID"));
   }
   std::string columns;
   for (const auto& column : table.columns) {
-    if (column.generated.empty()) columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
+    if (column.generated.empty())
+      columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
   }
   const double rows = static_cast<double>(options_.rows_max);
   std::string sample;
   if (table.estimated_rows > rows) {
-    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of a
-    // small one, where a few blocks may well be none.
+    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of
+    // a small one, where a few blocks may well be none.
     sample = fmt::format(" TABLESAMPLE {} ({:.6f})", table.bytes > kSmallTableBytes ? "SYSTEM" : "BERNOULLI",
                          std::min(100.0, 120.0 * rows / table.estimated_rows));
   }
   for (const auto& sql : before) PL_CHECK(session.run(sql));
   PL_CHECK(run_pipe(program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                      fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name, sample, options_.rows_max)}),
+                                      fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns,
+                                                  name, sample, options_.rows_max)}),
                     program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
                                        fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
                     clock_, options_.program_limit));
@@ -284,15 +317,18 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
 }
 
 // So that an INSERT that is replayed on the shadow gets a key that is free.
-Status PgDumpShadow::advance_sequences(ports::Session& session, const schema::Catalog& catalog, const schema::Table& table) {
+Status PgDumpShadow::advance_sequences(ports::Session& session, const schema::Catalog& catalog,
+                                       const schema::Table& table) {
   const std::string name = quoted(table.qualified());
   for (const auto& column : table.columns) {
     for (const auto& sequence : catalog.sequences) {
-      const std::string owner = fmt::format("{}.{}", table.qualified().to_sql(), schema::quote_identifier(column.name));
+      const std::string owner =
+          fmt::format("{}.{}", table.qualified().to_sql(), schema::quote_identifier(column.name));
       if (sequence.owned_by != owner || sequence.increment <= 0) continue;
-      PL_CHECK(session.run(fmt::format("SELECT pg_catalog.setval({}, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)",
-                                       quote_literal(quoted({sequence.schema, sequence.name})),
-                                       force_quote_identifier(column.name), name)));
+      PL_CHECK(session.run(
+          fmt::format("SELECT pg_catalog.setval({}, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)",
+                      quote_literal(quoted({sequence.schema, sequence.name})),
+                      force_quote_identifier(column.name), name)));
     }
   }
   return {};
@@ -312,7 +348,8 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
     if (sample.real >= largest.real) largest = sample;
   }
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
-  info.description = fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
+  info.description =
+      fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
   return info;
 }
 
@@ -320,7 +357,8 @@ Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::Qualifi
   PL_CHECK(drop());
   PL_CHECK(options_.given ? prepare_given() : prepare_beside());
   ready_ = true;
-  if (!made_ && !filled_) return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0};
+  if (!made_ && !filled_)
+    return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0};
   auto info = fill(tables);
   if (!info) (void)drop();  // the first error is the one to tell
   return info;
@@ -355,7 +393,8 @@ Result<bool> bears_shadow_mark(ports::Session& session) {
   return is_marked(session, ports::to_text(name.rows.at(0)[0]));
 }
 
-std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock, ShadowOptions options) {
+std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
+                                                   ShadowOptions options) {
   return std::make_unique<PgDumpShadow>(source, clock, std::move(options));
 }
 

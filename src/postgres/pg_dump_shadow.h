@@ -19,15 +19,16 @@
 namespace poundlock::postgres {
 
 struct ShadowOptions {
-  std::uint64_t rows_max = 20'000;           // sampled from each table
-  std::unique_ptr<PgDatabase> given;         // null: <database>_poundlock_shadow on the source's server
+  std::uint64_t rows_max = 20'000;              // sampled from each table
+  std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow on the source's server
   std::vector<const PgDatabase*> environments;  // borrowed; beside the source, which is always among them
-  Millis program_limit{5 * 60 * 1000};       // of pg_dump | psql
+  Millis program_limit{5 * 60 * 1000};          // of pg_dump | psql
 };
 
 // `source` and `clock` outlive it. Statistics of the catalog cannot be written by an ordinary owner, so the
 // sample is analysed and `scale` tells by how much the real tables are larger.
-std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock, ShadowOptions options);
+std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
+                                                   ShadowOptions options);
 
 // Whether the database bears `ALTER DATABASE ... SET poundlock.shadow = on`, or, since only a superuser may
 // set that, the same words as its comment: COMMENT ON DATABASE ... IS 'poundlock.shadow = on'.

@@ -57,8 +57,8 @@ bool commits(std::string_view sql) {
 // Statements that leave nothing behind when they run by themselves, so that a broken connection under
 // them is no doubt. A SELECT may call a writing function; none that the product sends alone does.
 bool leaves_nothing(std::string_view sql) {
-  static constexpr std::string_view kWords[] = {"BEGIN", "START", "ROLLBACK", "ABORT", "SET", "SHOW",
-                                                "SELECT", "TABLE", "VALUES", "DECLARE", "FETCH"};
+  static constexpr std::string_view kWords[] = {"BEGIN",  "START", "ROLLBACK", "ABORT",   "SET",  "SHOW",
+                                                "SELECT", "TABLE", "VALUES",   "DECLARE", "FETCH"};
   const std::string word = first_word(sql);
   return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
@@ -95,8 +95,8 @@ ports::Rows read_rows(const PGresult* result) {
       if (PQgetisnull(result, r, c)) {
         row.emplace_back(std::nullopt);
       } else {
-        row.emplace_back(std::string(PQgetvalue(result, r, c),
-                                     static_cast<std::size_t>(PQgetlength(result, r, c))));
+        row.emplace_back(
+            std::string(PQgetvalue(result, r, c), static_cast<std::size_t>(PQgetlength(result, r, c))));
       }
     }
   }
@@ -138,9 +138,7 @@ class PgSession final : public ports::Session {
     if (cancel_) PQcancel(cancel_.get(), text, sizeof text);
   }
 
-  bool broken() const override {
-    return broken_ || PQstatus(connection_.get()) != CONNECTION_OK;
-  }
+  bool broken() const override { return broken_ || PQstatus(connection_.get()) != CONNECTION_OK; }
 
  private:
   static void on_notice(void* self, const PGresult* result) {
@@ -152,7 +150,8 @@ class PgSession final : public ports::Session {
 
   Status check_usable() const {
     if (!broken()) return {};
-    return fail(make_error(Disposition::kReconnect, "pg.connection", "the connection to PostgreSQL is broken"));
+    return fail(
+        make_error(Disposition::kReconnect, "pg.connection", "the connection to PostgreSQL is broken"));
   }
 
   Error error_of(const PGresult* result, bool in_doubt);
@@ -256,7 +255,8 @@ Result<std::vector<ports::Rows>> PgSession::pipeline(std::span<const ports::Sql>
   if (statements.empty()) return std::vector<ports::Rows>{};
   if (statements.size() > kPipelineMax) return fail(internal_error("too many statements in one pipeline"));
   bool doubt = PQtransactionStatus(connection_.get()) == PQTRANS_IDLE &&
-               first_word(statements.front().text) != "BEGIN" && first_word(statements.front().text) != "START";
+               first_word(statements.front().text) != "BEGIN" &&
+               first_word(statements.front().text) != "START";
   bool any_write = false;
   for (const auto& sql : statements) {
     PL_CHECK(check_text(sql));
@@ -301,14 +301,16 @@ Result<std::vector<ports::Rows>> PgSession::pipeline(std::span<const ports::Sql>
 // Settings that every session of ours has, whatever the role's or the database's defaults are. Sent as
 // statements, since poolers refuse start-up options.
 Status prepare_session(ports::Session& session) {
-  PL_CHECK(session.run("SELECT pg_catalog.set_config(name, value, false) FROM (VALUES "
-                       "('search_path', 'pg_catalog'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'), "
-                       "('bytea_output', 'hex'), ('extra_float_digits', '1'), "
-                       "('standard_conforming_strings', 'on')) AS s(name, value)"));
+  PL_CHECK(
+      session.run("SELECT pg_catalog.set_config(name, value, false) FROM (VALUES "
+                  "('search_path', 'pg_catalog'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'), "
+                  "('bytea_output', 'hex'), ('extra_float_digits', '1'), "
+                  "('standard_conforming_strings', 'on')) AS s(name, value)"));
   // A killed client's statement otherwise runs on to its end and commits. From PostgreSQL 14 on, and not
   // on every operating system: then the wait is longer, nothing else.
-  auto set = session.run("SELECT pg_catalog.set_config('client_connection_check_interval', '100ms', false) "
-                         "WHERE pg_catalog.current_setting('server_version_num')::int >= 140000");
+  auto set = session.run(
+      "SELECT pg_catalog.set_config('client_connection_check_interval', '100ms', false) "
+      "WHERE pg_catalog.current_setting('server_version_num')::int >= 140000");
   if (!set && session.broken()) return fail(set.error());
   return {};
 }
@@ -324,8 +326,11 @@ Error connect_error(const PGconn* connection) {
 
 Result<std::unique_ptr<ports::Session>> open_session(const Keywords& keywords) {
   // Later keywords win: what a person wrote may change the time-outs, but not who we say that we are.
-  Keywords all{{"connect_timeout", "5"},   {"keepalives_idle", "10"}, {"keepalives_interval", "5"},
-               {"keepalives_count", "3"},  {"tcp_user_timeout", "20000"}};
+  Keywords all{{"connect_timeout", "5"},
+               {"keepalives_idle", "10"},
+               {"keepalives_interval", "5"},
+               {"keepalives_count", "3"},
+               {"tcp_user_timeout", "20000"}};
   all.insert(all.end(), keywords.begin(), keywords.end());
   all.emplace_back("application_name", "poundlock");
   all.emplace_back("client_encoding", "UTF8");

@@ -8,7 +8,7 @@ namespace {
 struct Entry {
   std::string_view state;  // five characters, or two for a whole class
   Disposition disposition;
-  std::string_view code;   // empty: "pg." and the SQLSTATE
+  std::string_view code;  // empty: "pg." and the SQLSTATE
   std::string_view hint;
 };
 

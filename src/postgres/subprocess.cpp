@@ -81,11 +81,13 @@ Status start(const Program& program, int in, int out, int err, Child& child) {
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-  const int failed = posix_spawnp(&child.pid, arguments[0], &actions, nullptr, arguments.data(), variables.data());
+  const int failed =
+      posix_spawnp(&child.pid, arguments[0], &actions, nullptr, arguments.data(), variables.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed == 0) return {};
   child.pid = -1;
-  return fail(user_error("pg.program", fmt::format("{} cannot be started: {}", program.command[0], std::strerror(failed)))
+  return fail(user_error("pg.program",
+                         fmt::format("{} cannot be started: {}", program.command[0], std::strerror(failed)))
                   .with_hint("install PostgreSQL's client programs (postgresql-client)"));
 }
 
@@ -101,7 +103,8 @@ std::string read_all(int fd) {
 
 Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock, Millis limit) {
   int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC) != 0) return fail(internal_error(fmt::format("no pipe: {}", std::strerror(errno))));
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return fail(internal_error(fmt::format("no pipe: {}", std::strerror(errno))));
   Handle read_end(ends[0]), write_end(ends[1]);
   Handle null(open("/dev/null", O_RDWR | O_CLOEXEC));
   std::FILE* file = std::tmpfile();
@@ -120,15 +123,17 @@ Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock
     const bool source_done = source.done();
     if (target.done() && source_done) break;
     if (clock.steady() - begin > limit) {
-      return fail(make_error(Disposition::kRetry, "pg.program_timeout",
-                             fmt::format("{} was not done after {}", from.command[0], format_duration(limit))));
+      return fail(
+          make_error(Disposition::kRetry, "pg.program_timeout",
+                     fmt::format("{} was not done after {}", from.command[0], format_duration(limit))));
     }
     clock.sleep(Millis{5});
   }
   PipeResult result{read_all(err)};
   if (source.failed() || target.failed()) {
-    return fail(user_error("pg.program_failed", fmt::format("{} failed: {}", source.failed() ? from.command[0] : to.command[0],
-                                                            result.errors)));
+    return fail(user_error(
+        "pg.program_failed",
+        fmt::format("{} failed: {}", source.failed() ? from.command[0] : to.command[0], result.errors)));
   }
   return result;
 }

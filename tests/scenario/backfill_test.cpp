@@ -1,7 +1,8 @@
 // Backfill and verify under writers, crashes, locks and bad data.
+#include "engine/backfill.h"
+
 #include <atomic>
 
-#include "engine/backfill.h"
 #include "engine/throttle.h"
 #include "engine/verify.h"
 #include "support/rollout_fixture.h"
@@ -26,15 +27,19 @@ change_column:
 class BackfillTest : public RolloutFixture {
  protected:
   void make_orders(int rows, const std::string& key = "PRIMARY KEY") {
-    must("CREATE TABLE shop.orders (id bigint " + key + ", note text, legacy_status text NOT NULL DEFAULT 'pending')");
-    must("INSERT INTO shop.orders SELECT g, repeat('n', 60), 'S' || g % 7 FROM generate_series(1, $1::int) g", {std::to_string(rows)});
+    must("CREATE TABLE shop.orders (id bigint " + key +
+         ", note text, legacy_status text NOT NULL DEFAULT 'pending')");
+    must("INSERT INTO shop.orders SELECT g, repeat('n', 60), 'S' || g % 7 FROM generate_series(1, $1::int) g",
+         {std::to_string(rows)});
     must("ANALYZE shop.orders");
     made_ = plan(kChange);
     must_run(step(made_.steps, "dual_write.add_column"));
     must_run(step(made_.steps, "dual_write.sync_trigger"));
   }
   const change::Step& backfill() { return step(made_.steps, "dual_write.backfill"); }
-  std::string out_of_step() { return row("SELECT count(*) FROM shop.orders WHERE new_status IS DISTINCT FROM legacy_status"); }
+  std::string out_of_step() {
+    return row("SELECT count(*) FROM shop.orders WHERE new_status IS DISTINCT FROM legacy_status");
+  }
   change::OperationPlan made_;
 };
 
@@ -61,8 +66,11 @@ TEST_F(BackfillTest, WritersMeanwhileLeaveNoRowOutOfStep) {
       auto writer = open("writer");
       for (std::int64_t i = w; !stop; i += 7) {
         const std::string id = std::to_string(1 + (i * 7919) % 40'000);
-        auto done = i % 3 == 0 ? writer->run("UPDATE shop.orders SET note = repeat('m', 80) WHERE id = $1::bigint", {id})
-                               : writer->run("UPDATE shop.orders SET legacy_status = 'W' || $2 WHERE id = $1::bigint", {id, id});
+        auto done =
+            i % 3 == 0
+                ? writer->run("UPDATE shop.orders SET note = repeat('m', 80) WHERE id = $1::bigint", {id})
+                : writer->run("UPDATE shop.orders SET legacy_status = 'W' || $2 WHERE id = $1::bigint",
+                              {id, id});
         const std::lock_guard lock(mutex);
         if (!done) errors.push_back(done.error().to_string());
       }
@@ -82,7 +90,9 @@ TEST_F(BackfillTest, WithoutAPrimaryKeyConcurrentWritersHideNoRow) {
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     auto session = open("writer");
-    for (int i = 0; !stop; ++i) must_on(*session, "UPDATE shop.orders SET note = 'm' WHERE id BETWEEN $1::int AND $1::int + 20", {std::to_string((i * 631) % 20'000)});
+    for (int i = 0; !stop; ++i)
+      must_on(*session, "UPDATE shop.orders SET note = 'm' WHERE id BETWEEN $1::int AND $1::int + 20",
+              {std::to_string((i * 631) % 20'000)});
   });
   const auto outcome = run(backfill());
   stop = true;
@@ -98,9 +108,13 @@ TEST_F(BackfillTest, ALockedRowIsComeBackToAndItsNeighboursStayFree) {
   must_on(*holder, "SELECT * FROM shop.orders WHERE id = 2500 FOR UPDATE");
   rollout::StepOutcome outcome;
   std::thread working([&] { outcome = run(backfill()); });
-  for (int i = 0; i < 1000 && row("SELECT count(*) FROM shop.orders WHERE new_status IS NOT NULL") != "4999"; ++i) clock_.sleep(Millis{10});
+  for (int i = 0; i < 1000 && row("SELECT count(*) FROM shop.orders WHERE new_status IS NOT NULL") != "4999";
+       ++i)
+    clock_.sleep(Millis{10});
   // A lock that lasts is no lack of progress: passes go on until it is gone.
-  for (int i = 0; i < 1000 && ports::to_int(must("SELECT pass FROM poundlock.backfill").rows.at(0)[0]) < 6; ++i) clock_.sleep(Millis{10});
+  for (int i = 0; i < 1000 && ports::to_int(must("SELECT pass FROM poundlock.backfill").rows.at(0)[0]) < 6;
+       ++i)
+    clock_.sleep(Millis{10});
   EXPECT_EQ(out_of_step(), "1");
   auto writer = open("writer");
   must_on(*writer, "SET lock_timeout = '1s'");
@@ -125,13 +139,17 @@ TEST_F(BackfillTest, AKilledBackendLosesNothingAndCountsNothingTwice) {
   auto super = open("postgres");
   int killed = 0;
   for (int i = 0; i < 400 && !finished && killed < 4; ++i) {
-    const auto hit = must_on(*super, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poundlock' AND "
-                                     "usename = 'app' AND query LIKE 'SELECT changed, took_ms%' AND pid <> $1::int",
-                             {std::to_string(session_->backend_pid())});
+    const auto hit = must_on(
+        *super,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poundlock' AND "
+        "usename = 'app' AND query LIKE 'SELECT changed, took_ms%' AND pid <> $1::int",
+        {std::to_string(session_->backend_pid())});
     killed += hit.rows.empty() ? 0 : 1;
     clock_.sleep(Millis{hit.rows.empty() ? 3 : 150});
     // Progress, cursor and rows agree at every moment: they commit together.
-    const auto agree = must("SELECT b.rows, (SELECT count(*) FROM shop.orders WHERE new_status IS NOT NULL) FROM poundlock.backfill b");
+    const auto agree = must(
+        "SELECT b.rows, (SELECT count(*) FROM shop.orders WHERE new_status IS NOT NULL) FROM "
+        "poundlock.backfill b");
     if (agree.rows.empty()) continue;
     EXPECT_EQ(agree.rows[0][0], agree.rows[0][1]);
   }
@@ -161,7 +179,8 @@ TEST_F(BackfillTest, ARewriteInTheMiddleStartsThePassAgain) {
   make_orders(40'000);
   int asked = 0;
   engine::StepRunner runner(*database_, clock_, options());
-  ASSERT_EQ(runner.run(backfill(), Direction::kForward, 1, {[&] { return ++asked > 12; }})->kind, OutcomeKind::kStopped);
+  ASSERT_EQ(runner.run(backfill(), Direction::kForward, 1, {[&] { return ++asked > 12; }})->kind,
+            OutcomeKind::kStopped);
   must("VACUUM FULL shop.orders");
   EXPECT_EQ(run(backfill()).kind, OutcomeKind::kDone);
   EXPECT_EQ(out_of_step(), "0");
@@ -174,7 +193,8 @@ TEST_F(BackfillTest, RowsOnWhichUpFailsAreNamed) {
   ASSERT_EQ(outcome.kind, OutcomeKind::kFailed);
   EXPECT_EQ(outcome.error->code, "backfill.up_fails");
   EXPECT_EQ(outcome.error->disposition, Disposition::kUser);
-  EXPECT_THAT(outcome.error->message, HasSubstr("(1700), (1701): value too long for type character varying(32)"));
+  EXPECT_THAT(outcome.error->message,
+              HasSubstr("(1700), (1701): value too long for type character varying(32)"));
   must("UPDATE shop.orders SET legacy_status = 'short' WHERE id IN (1700, 1701)");
   EXPECT_EQ(run(backfill()).kind, OutcomeKind::kDone);
   EXPECT_EQ(out_of_step(), "0");
@@ -182,7 +202,9 @@ TEST_F(BackfillTest, RowsOnWhichUpFailsAreNamed) {
 
 TEST_F(BackfillTest, ATriggerThatUndoesUsEndsInAReasonNotInALoop) {
   make_orders(300);
-  must("CREATE FUNCTION shop.undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.new_status := NULL; RETURN NEW; END'");
+  must(
+      "CREATE FUNCTION shop.undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.new_status := NULL; RETURN "
+      "NEW; END'");
   must("CREATE TRIGGER zzzz_undo BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.undo()");
   auto options = this->options();
   options.backfill.passes_max = 3;
@@ -212,10 +234,12 @@ TEST_F(BackfillTest, VerifyPassesOverAMismatchThatIsGoneAMomentLater) {
   make_orders(500);
   ASSERT_EQ(run(backfill()).kind, OutcomeKind::kDone);
   must("ALTER TABLE shop.orders DISABLE TRIGGER USER");
-  must("UPDATE shop.orders SET legacy_status = 'first' WHERE id = 9");  // an application with two transactions
+  must(
+      "UPDATE shop.orders SET legacy_status = 'first' WHERE id = 9");  // an application with two transactions
   class RepairingClock final : public Clock {
    public:
-    RepairingClock(Clock& inner, std::function<void()> at_sleep) : inner_(inner), at_sleep_(std::move(at_sleep)) {}
+    RepairingClock(Clock& inner, std::function<void()> at_sleep)
+        : inner_(inner), at_sleep_(std::move(at_sleep)) {}
     TimePoint now() const override { return inner_.now(); }
     TimePoint steady() const override { return inner_.steady(); }
     void sleep(Millis) override { at_sleep_(); }
@@ -225,7 +249,8 @@ TEST_F(BackfillTest, VerifyPassesOverAMismatchThatIsGoneAMomentLater) {
     std::function<void()> at_sleep_;
   };
   auto other = open();
-  RepairingClock clock(clock_, [&] { must_on(*other, "UPDATE shop.orders SET new_status = legacy_status WHERE id = 9"); });
+  RepairingClock clock(
+      clock_, [&] { must_on(*other, "UPDATE shop.orders SET new_status = legacy_status WHERE id = 9"); });
   const auto result = engine::verify(*session_, clock, *backfill().in_step, {}, {}, {});
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_EQ(result->mismatches, 0u);
@@ -234,15 +259,21 @@ TEST_F(BackfillTest, VerifyPassesOverAMismatchThatIsGoneAMomentLater) {
 
 TEST_F(BackfillTest, AnUnreadableReplicaHoldsTheWork) {
   make_orders(10);
-  class Broken final : public ports::Session {
+  class Replica final : public ports::Session {
    public:
-    Result<ports::Rows> run(const ports::Sql&) override { return fail(make_error(Disposition::kReconnect, "pg.connection", "gone")); }
-    Result<std::vector<ports::Rows>> pipeline(std::span<const ports::Sql>) override { return run(ports::Sql{}).map([](auto) { return std::vector<ports::Rows>{}; }); }
+    Result<ports::Rows> run(const ports::Sql&) override {
+      if (up) return ports::Rows{{"lsn"}, {{"1e15"}}, 1};
+      return fail(make_error(Disposition::kReconnect, "pg.connection", "gone"));
+    }
+    Result<std::vector<ports::Rows>> pipeline(std::span<const ports::Sql>) override {
+      return fail(internal_error("not asked for"));
+    }
     std::vector<std::string> take_notices() override { return {}; }
     int backend_pid() const override { return 0; }
     void cancel() override {}
-    bool broken() const override { return true; }
-  } broken;
+    bool broken() const override { return !up; }
+    bool up = false;
+  } replica;
   class FastClock final : public Clock {
    public:
     TimePoint now() const override { return time_; }
@@ -252,10 +283,15 @@ TEST_F(BackfillTest, AnUnreadableReplicaHoldsTheWork) {
    private:
     TimePoint time_{1};
   } fast;
-  const std::vector<ports::Session*> replicas{&broken};
+  const std::vector<ports::Session*> replicas{&replica};
   const engine::BackfillOptions options;
   engine::Throttle throttle(*session_, replicas, fast, options);
   const std::string oid = row("SELECT 'shop.orders'::regclass::oid");
+  EXPECT_THAT(*throttle.reason(oid),
+              HasSubstr("replay position of replica 1 cannot be read"));  // never known
+  replica.up = true;
+  EXPECT_EQ(*throttle.reason(oid), "");
+  replica.up = false;
   EXPECT_EQ(*throttle.reason(oid), "");  // one failed reading
   fast.sleep(Millis{2'001});
   EXPECT_THAT(*throttle.reason(oid), HasSubstr("replay position of replica 1 cannot be read"));

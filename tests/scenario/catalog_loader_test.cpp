@@ -41,13 +41,19 @@ PgCluster* CatalogLoaderTest::cluster_ = nullptr;
 TEST_F(CatalogLoaderTest, ReadsEveryPartOfATable) {
   must("CREATE TYPE shop.state AS ENUM ('new', 'it''s paid')");
   must("CREATE TABLE shop.customers (id bigint PRIMARY KEY)");
-  must("CREATE TABLE shop.\"Order Items\" (tenant int, \"Id\" bigint GENERATED ALWAYS AS IDENTITY, status text "
-       "COLLATE \"C\" DEFAULT 'pending' NOT NULL, code varchar(32), st shop.state, total numeric(10,2) CHECK (total "
-       "> 0), doubled numeric GENERATED ALWAYS AS (total * 2) STORED, customer bigint REFERENCES shop.customers, "
-       "PRIMARY KEY (\"Id\", tenant)) WITH (fillfactor = 90)");
+  must(
+      "CREATE TABLE shop.\"Order Items\" (tenant int, \"Id\" bigint GENERATED ALWAYS AS IDENTITY, status "
+      "text "
+      "COLLATE \"C\" DEFAULT 'pending' NOT NULL, code varchar(32), st shop.state, total numeric(10,2) CHECK "
+      "(total "
+      "> 0), doubled numeric GENERATED ALWAYS AS (total * 2) STORED, customer bigint REFERENCES "
+      "shop.customers, "
+      "PRIMARY KEY (\"Id\", tenant)) WITH (fillfactor = 90)");
   must("CREATE INDEX items_code ON shop.\"Order Items\" (code, lower(status)) WHERE code IS NOT NULL");
   must("CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
-  must("CREATE TRIGGER touch BEFORE UPDATE ON shop.\"Order Items\" FOR EACH ROW EXECUTE FUNCTION shop.touch()");
+  must(
+      "CREATE TRIGGER touch BEFORE UPDATE ON shop.\"Order Items\" FOR EACH ROW EXECUTE FUNCTION "
+      "shop.touch()");
   const auto catalog = load();
   EXPECT_EQ(catalog.database, "app");
   EXPECT_GE(catalog.server_version_num, 150000);
@@ -77,8 +83,10 @@ TEST_F(CatalogLoaderTest, ReadsEveryPartOfATable) {
 }
 
 TEST_F(CatalogLoaderTest, LeavesOutWhatExtensionsOwn) {
-  for (const auto& table : load().tables) EXPECT_THAT(table.name, testing::Not(testing::StartsWith("pg_stat")));
-  EXPECT_THAT(load().extensions, testing::Contains(testing::Field(&schema::Extension::name, "pg_stat_statements")));
+  for (const auto& table : load().tables)
+    EXPECT_THAT(table.name, testing::Not(testing::StartsWith("pg_stat")));
+  EXPECT_THAT(load().extensions,
+              testing::Contains(testing::Field(&schema::Extension::name, "pg_stat_statements")));
 }
 
 TEST_F(CatalogLoaderTest, SeesItsOwnOpenTransactionAndFilters) {

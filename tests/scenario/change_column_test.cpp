@@ -41,9 +41,11 @@ class ChangeColumnTest : public RolloutFixture {
     return row("SELECT legacy_status, new_status FROM shop.orders ORDER BY id DESC LIMIT 1");
   }
   std::int64_t conflicts() {
-    const auto name = must("SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) FROM pg_sequences WHERE "
-                           "schemaname = 'poundlock' AND sequencename LIKE '%conflicts'");
-    return ports::to_int(must("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM " + *name.rows.at(0)[0]).rows[0][0]);
+    const auto name = must(
+        "SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) FROM pg_sequences WHERE "
+        "schemaname = 'poundlock' AND sequencename LIKE '%conflicts'");
+    return ports::to_int(
+        must("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM " + *name.rows.at(0)[0]).rows[0][0]);
   }
 };
 
@@ -74,14 +76,18 @@ TEST_F(ChangeColumnTest, LegacyModeBringsOldRowsInStepOnUnrelatedUpdates) {
 TEST_F(ChangeColumnTest, BothModeDerivesWhicheverSideWasNotWritten) {
   make_orders();
   sync(kStatus, SyncMode::kBoth);
-  EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status, legacy_status) VALUES (1, 'paid', NULL)"), "PAID|paid");
-  EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (2, 'sent')"), "SENT|sent");  // legacy at its default
-  EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status, new_status) VALUES (3, 'SENT', 'pending')"), "SENT|sent");
+  EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status, legacy_status) VALUES (1, 'paid', NULL)"),
+            "PAID|paid");
+  EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (2, 'sent')"),
+            "SENT|sent");  // legacy at its default
+  EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status, new_status) VALUES (3, 'SENT', 'pending')"),
+            "SENT|sent");
   EXPECT_EQ(after("UPDATE shop.orders SET new_status = 'x' WHERE id = 3"), "X|x");
   EXPECT_EQ(after("UPDATE shop.orders SET legacy_status = 'Y' WHERE id = 3"), "Y|y");
   EXPECT_EQ(after("UPDATE shop.orders SET new_status = NULL WHERE id = 3"), "<null>|<null>");
   EXPECT_EQ(conflicts(), 0);
-  EXPECT_EQ(after("UPDATE shop.orders SET legacy_status = 'L', new_status = 'n' WHERE id = 3"), "L|l");  // (d)
+  EXPECT_EQ(after("UPDATE shop.orders SET legacy_status = 'L', new_status = 'n' WHERE id = 3"),
+            "L|l");  // (d)
   EXPECT_EQ(conflicts(), 1);
 }
 
@@ -89,7 +95,8 @@ TEST_F(ChangeColumnTest, BothModeLeavesRowsThatNobodyWrites) {
   make_orders();
   must("INSERT INTO shop.orders (id, legacy_status) VALUES (1, 'OLD')");
   sync(kStatus, SyncMode::kBoth);
-  EXPECT_EQ(after("UPDATE shop.orders SET note = 'moved'"), "OLD|<null>");  // (c) once the new side may be written
+  EXPECT_EQ(after("UPDATE shop.orders SET note = 'moved'"),
+            "OLD|<null>");  // (c) once the new side may be written
 }
 
 TEST_F(ChangeColumnTest, NewModeLetsTheNewSideWinUnlessThePathSaysOtherwise) {
@@ -122,7 +129,8 @@ TEST_F(ChangeColumnTest, InsertsWithoutEitherSideTakeTheAuthoritysDefault) {
   must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, legacy_status text)");
   sync(kStatus, SyncMode::kBoth);
   must("ALTER TABLE shop.orders ALTER new_status SET DEFAULT 'pending'");
-  EXPECT_EQ(after("INSERT INTO shop.orders (id) VALUES (1)"), "<null>|<null>");  // legacy readers see what they saw
+  EXPECT_EQ(after("INSERT INTO shop.orders (id) VALUES (1)"),
+            "<null>|<null>");  // legacy readers see what they saw
   must_run(step(plan(R"(
 change_column:
   table: shop.orders
@@ -130,13 +138,16 @@ change_column:
   to: {name: other, type: text}
   up: legacy_status
   down: other
-)").steps, "dual_write.add_column"));
+)")
+                    .steps,
+                "dual_write.add_column"));
 }
 
 TEST_F(ChangeColumnTest, AFailingUpNeverFailsAWriterOfTheOldSide) {
   make_orders();
   sync(kStatus, SyncMode::kLegacy);
-  EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status) VALUES (1, 'MUCH TOO LONG')"), "MUCH TOO LONG|<null>");
+  EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status) VALUES (1, 'MUCH TOO LONG')"),
+            "MUCH TOO LONG|<null>");
   EXPECT_EQ(after("UPDATE shop.orders SET legacy_status = 'FITS'"), "FITS|fits");
   EXPECT_EQ(after("UPDATE shop.orders SET legacy_status = 'TOO LONG AGAIN'"), "TOO LONG AGAIN|<null>");
   EXPECT_EQ(after("UPDATE shop.orders SET note = 'touch'"), "TOO LONG AGAIN|<null>");
@@ -153,24 +164,29 @@ change_column:
 )";
 
 TEST_F(ChangeColumnTest, AFailingExpressionLeavesTheDefaultWhereNullIsForbidden) {
-  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT '0')");
+  must(
+      "CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT '0')");
   const auto made = plan(kNumber);
   must_expand(made);
   must("INSERT INTO shop.orders (id, legacy_status) VALUES (1, 'seven')");
   EXPECT_EQ(row("SELECT legacy_status, number FROM shop.orders"), "seven|0");
   EXPECT_EQ(run(step(made.steps, "dual_write.verify")).error->code, "verify.up_fails");
-  EXPECT_THAT(run(step(made.steps, "dual_write.verify")).error->message, HasSubstr("(1): invalid input syntax"));
+  EXPECT_THAT(run(step(made.steps, "dual_write.verify")).error->message,
+              HasSubstr("(1): invalid input syntax"));
 }
 
 TEST_F(ChangeColumnTest, AFailingDownRaisesWithTheReason) {
-  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT '0')");
+  must(
+      "CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT '0')");
   sync(kNumber, SyncMode::kNew);
   must("INSERT INTO shop.orders (id, number) VALUES (1, 7)");
   EXPECT_EQ(row("SELECT legacy_status, number FROM shop.orders"), "7|7");
   auto refused = session_->run("UPDATE shop.orders SET number = 100");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().sqlstate, "22012");
-  EXPECT_THAT(refused.error().message, HasSubstr("poundlock: number of shop.orders cannot be kept in legacy_status: division by zero"));
+  EXPECT_THAT(
+      refused.error().message,
+      HasSubstr("poundlock: number of shop.orders cannot be kept in legacy_status: division by zero"));
   EXPECT_EQ(row("SELECT legacy_status, number FROM shop.orders"), "7|7");
 }
 
@@ -211,12 +227,15 @@ change_column:
   to: {name: body, type: jsonb}
   up: doc::jsonb
   down: body::json
-)", "test2"));
+)",
+                   "test2"));
   EXPECT_EQ(row("SELECT body FROM shop.prices"), "{}");
 }
 
 TEST_F(ChangeColumnTest, OddNamesAreQuotedEverywhere) {
-  must(R"(CREATE TABLE shop."Order Items" ("select" int, "Id""x" bigint, "from" text DEFAULT 'a', "camelCase" int,
+  must(
+      R"(CREATE TABLE shop."Order Items" ("select" int, "Id""x" bigint, "from" text DEFAULT 'a',
+          "camelCase" int,
           PRIMARY KEY ("select", "Id""x")))");
   must(R"(INSERT INTO shop."Order Items" SELECT g % 3, g, 'v' || g, g FROM generate_series(1, 500) g)");
   const auto before = schema::fingerprint(catalog());
@@ -259,8 +278,10 @@ TEST_F(ChangeColumnTest, RollbackLeavesTheSchemaAsItWasAndNothingOfOurs) {
 }
 
 TEST_F(ChangeColumnTest, ContractDropsAndRestoreBringsEverythingBack) {
-  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT 'PENDING' CHECK "
-       "(legacy_status <> ''))");
+  must(
+      "CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT "
+      "'PENDING' CHECK "
+      "(legacy_status <> ''))");
   must("CREATE INDEX idx_legacy ON shop.orders (legacy_status) WHERE note IS NOT NULL");
   must("INSERT INTO shop.orders SELECT g, 'n', 'S' || g % 7 FROM generate_series(1, 3000) g");
   const auto before = schema::fingerprint(catalog());
@@ -324,8 +345,11 @@ struct Refusal {
 class RefusalTest : public RolloutFixture, public testing::WithParamInterface<Refusal> {};
 
 TEST_P(RefusalTest, IsToldWithItsPlaceAndChangesNothing) {
-  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text DEFAULT 'PENDING', ident bigint "
-       "GENERATED BY DEFAULT AS IDENTITY, gen text GENERATED ALWAYS AS (note || 'x') STORED, stamp timestamptz DEFAULT now())");
+  must(
+      "CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text DEFAULT 'PENDING', "
+      "ident bigint "
+      "GENERATED BY DEFAULT AS IDENTITY, gen text GENERATED ALWAYS AS (note || 'x') STORED, stamp "
+      "timestamptz DEFAULT now())");
   must("CREATE VIEW shop.v AS SELECT * FROM shop.orders");
   must("CREATE INDEX taken ON shop.orders (note)");
   must("CREATE FUNCTION shop.clean(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'");
@@ -345,32 +369,70 @@ TEST_P(RefusalTest, IsToldWithItsPlaceAndChangesNothing) {
 INSTANTIATE_TEST_SUITE_P(
     All, RefusalTest,
     testing::Values(
-        Refusal{"table", PL_CHANGE("shop.order", "note", PL_TO, "note", "new_status"), "change.no_table", "did you mean 'shop.orders'?", 2},
-        Refusal{"view", PL_CHANGE("shop.v", "note", PL_TO, "note", "new_status"), "change.not_a_table", "is a view", 2},
-        Refusal{"column", PL_CHANGE("shop.orders", "legacy_statsu", PL_TO, "note", "new_status"), "change.no_column", "did you mean 'legacy_status'?", 3},
-        Refusal{"key", PL_CHANGE("shop.orders", "id", PL_TO, "id", "new_status"), "change.column_refused", "primary key", 3},
-        Refusal{"generated", PL_CHANGE("shop.orders", "gen", PL_TO, "gen", "new_status"), "change.column_refused", "generated", 3},
-        Refusal{"identity", PL_CHANGE("shop.orders", "ident", PL_TO, "ident", "new_status"), "change.column_refused", "identity", 3},
-        Refusal{"volatile_legacy", PL_CHANGE("shop.orders", "stamp", PL_TO, "stamp", "new_status"), "change.volatile_default", "constant", 3},
-        Refusal{"taken", PL_CHANGE("shop.orders", "note", "{name: gen, type: text}", "note", "gen"), "change.name_taken", "already has a column gen", 4},
-        Refusal{"system", PL_CHANGE("shop.orders", "note", "{name: xmin, type: text}", "note", "xmin"), "change.name_taken", "system column", 4},
-        Refusal{"long", PL_CHANGE("shop.orders", "note", "{name: a123456789b123456789c123456789d123456789e123456789f123456789g123, type: text}", "note", "note"), "schema.unquotable_name", "63", 4},
-        Refusal{"type", PL_CHANGE("shop.orders", "note", "{name: n, type: \"text) || (1\"}", "note", "n"), "change.bad_type", "not one SQL type", 4},
-        Refusal{"type_plus", PL_CHANGE("shop.orders", "note", "{name: n, type: \"text + 1\"}", "note", "n"), "change.bad_type", "not one SQL type", 4},
-        Refusal{"serial", PL_CHANGE("shop.orders", "note", "{name: n, type: bigserial}", "note", "n"), "change.serial_type", "volatile", 4},
-        Refusal{"up_syntax", PL_CHANGE("shop.orders", "note", PL_TO, "\"lower(note\"", "new_status"), "schema.syntax", "up:", 5},
-        Refusal{"up_two", PL_CHANGE("shop.orders", "note", PL_TO, "\"note, id\"", "new_status"), "schema.not_one_expression", "up:", 5},
-        Refusal{"up_column", PL_CHANGE("shop.orders", "note", PL_TO, "nota", "new_status"), "change.no_column", "did you mean 'note'?", 5},
-        Refusal{"up_new", PL_CHANGE("shop.orders", "note", PL_TO, "new_status", "new_status"), "change.no_column", "new_status", 5},
-        Refusal{"up_volatile", PL_CHANGE("shop.orders", "note", PL_TO, "\"note || random()\"", "new_status"), "schema.not_deterministic", "up:", 5},
-        Refusal{"up_function", PL_CHANGE("shop.orders", "note", PL_TO, "clean(note)", "new_status"), "change.unqualified_function", "write shop.clean(...)", 5},
-        Refusal{"volatile", PL_CHANGE("shop.orders", "note", "{name: n, type: text, default: \"now()::text\"}", "note", "n"), "change.volatile_default", "constant", 4},
-        Refusal{"bare_default", PL_CHANGE("shop.orders", "note", "{name: n, type: text, default: pending}", "note", "n"), "change.bad_default", "'pending'", 4},
-        Refusal{"default", PL_CHANGE("shop.orders", "legacy_status", "{name: n, type: text, default: \"'other'\"}", "legacy_status", "n"), "change.default_mismatch", "'PENDING'", 4},
-        Refusal{"not_null", PL_CHANGE("shop.orders", "note", PL_TO, "note", "new_status") "  not_null: true\n", "change.not_null_without_default", "not_null: false", 5},
-        Refusal{"index", PL_CHANGE("shop.orders", "note", PL_TO, "note", "new_status") "  indexes: [{name: taken, columns: [new_status]}]\n", "change.name_taken", "taken", 7},
-        Refusal{"key_typo", PL_CHANGE("shop.orders", "note", PL_TO, "note", "new_status") "  indexs: []\n", "yaml.unknown_key", "indexes", 7},
-        Refusal{"operation", "change_colum:\n  table: x\n", "change.unknown_operation", "did you mean 'change_column'?", 1}),
+        Refusal{"table", PL_CHANGE("shop.order", "note", PL_TO, "note", "new_status"), "change.no_table",
+                "did you mean 'shop.orders'?", 2},
+        Refusal{"view", PL_CHANGE("shop.v", "note", PL_TO, "note", "new_status"), "change.not_a_table",
+                "is a view", 2},
+        Refusal{"column", PL_CHANGE("shop.orders", "legacy_statsu", PL_TO, "note", "new_status"),
+                "change.no_column", "did you mean 'legacy_status'?", 3},
+        Refusal{"key", PL_CHANGE("shop.orders", "id", PL_TO, "id", "new_status"), "change.column_refused",
+                "primary key", 3},
+        Refusal{"generated", PL_CHANGE("shop.orders", "gen", PL_TO, "gen", "new_status"),
+                "change.column_refused", "generated", 3},
+        Refusal{"identity", PL_CHANGE("shop.orders", "ident", PL_TO, "ident", "new_status"),
+                "change.column_refused", "identity", 3},
+        Refusal{"volatile_legacy", PL_CHANGE("shop.orders", "stamp", PL_TO, "stamp", "new_status"),
+                "change.volatile_default", "constant", 3},
+        Refusal{"taken", PL_CHANGE("shop.orders", "note", "{name: gen, type: text}", "note", "gen"),
+                "change.name_taken", "already has a column gen", 4},
+        Refusal{"system", PL_CHANGE("shop.orders", "note", "{name: xmin, type: text}", "note", "xmin"),
+                "change.name_taken", "system column", 4},
+        Refusal{
+            "long",
+            PL_CHANGE("shop.orders", "note",
+                      "{name: a123456789b123456789c123456789d123456789e123456789f123456789g123, type: text}",
+                      "note", "note"),
+            "schema.unquotable_name", "63", 4},
+        Refusal{"type", PL_CHANGE("shop.orders", "note", "{name: n, type: \"text) || (1\"}", "note", "n"),
+                "change.bad_type", "not one SQL type", 4},
+        Refusal{"type_plus", PL_CHANGE("shop.orders", "note", "{name: n, type: \"text + 1\"}", "note", "n"),
+                "change.bad_type", "not one SQL type", 4},
+        Refusal{"serial", PL_CHANGE("shop.orders", "note", "{name: n, type: bigserial}", "note", "n"),
+                "change.serial_type", "volatile", 4},
+        Refusal{"up_syntax", PL_CHANGE("shop.orders", "note", PL_TO, "\"lower(note\"", "new_status"),
+                "schema.syntax", "up:", 5},
+        Refusal{"up_two", PL_CHANGE("shop.orders", "note", PL_TO, "\"note, id\"", "new_status"),
+                "schema.not_one_expression", "up:", 5},
+        Refusal{"up_column", PL_CHANGE("shop.orders", "note", PL_TO, "nota", "new_status"),
+                "change.no_column", "did you mean 'note'?", 5},
+        Refusal{"up_new", PL_CHANGE("shop.orders", "note", PL_TO, "new_status", "new_status"),
+                "change.no_column", "new_status", 5},
+        Refusal{"up_volatile", PL_CHANGE("shop.orders", "note", PL_TO, "\"note || random()\"", "new_status"),
+                "schema.not_deterministic", "up:", 5},
+        Refusal{"up_function", PL_CHANGE("shop.orders", "note", PL_TO, "clean(note)", "new_status"),
+                "change.unqualified_function", "write shop.clean(...)", 5},
+        Refusal{
+            "volatile",
+            PL_CHANGE("shop.orders", "note", "{name: n, type: text, default: \"now()::text\"}", "note", "n"),
+            "change.volatile_default", "constant", 4},
+        Refusal{"bare_default",
+                PL_CHANGE("shop.orders", "note", "{name: n, type: text, default: pending}", "note", "n"),
+                "change.bad_default", "'pending'", 4},
+        Refusal{"default",
+                PL_CHANGE("shop.orders", "legacy_status", "{name: n, type: text, default: \"'other'\"}",
+                          "legacy_status", "n"),
+                "change.default_mismatch", "'PENDING'", 4},
+        Refusal{"not_null",
+                PL_CHANGE("shop.orders", "note", PL_TO, "note", "new_status") "  not_null: true\n",
+                "change.not_null_without_default", "not_null: false", 5},
+        Refusal{"index",
+                PL_CHANGE("shop.orders", "note", PL_TO, "note",
+                          "new_status") "  indexes: [{name: taken, columns: [new_status]}]\n",
+                "change.name_taken", "taken", 7},
+        Refusal{"key_typo", PL_CHANGE("shop.orders", "note", PL_TO, "note", "new_status") "  indexs: []\n",
+                "yaml.unknown_key", "indexes", 7},
+        Refusal{"operation", "change_colum:\n  table: x\n", "change.unknown_operation",
+                "did you mean 'change_column'?", 1}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST_F(ChangeColumnTest, ADefaultThatUpDoesNotMapIsRefusedBeforeAnythingChanges) {
@@ -385,7 +447,8 @@ change_column:
 )");
   const auto outcome = run(step(made.steps, "dual_write.add_column"));
   EXPECT_EQ(outcome.kind, OutcomeKind::kFailed);
-  EXPECT_THAT(outcome.error->message, HasSubstr("`up` does not turn the default of legacy_status into the default of n"));
+  EXPECT_THAT(outcome.error->message,
+              HasSubstr("`up` does not turn the default of legacy_status into the default of n"));
   EXPECT_EQ(catalog().table({"shop", "orders"})->column("n"), nullptr);
 }
 
@@ -409,8 +472,11 @@ change_column:
 TEST_F(ChangeColumnTest, AdditiveOperationsExpandAndGoBack) {
   make_orders();
   const auto before = schema::fingerprint(catalog());
-  const auto column = plan("add_column:\n  table: shop.orders\n  column: {name: extra, type: 'numeric(10,2)', default: 0}\n");
-  const auto index = plan("create_index:\n  table: shop.orders\n  name: by_note\n  columns: [note]\n  unique: true\n  where: note <> ''\n");
+  const auto column =
+      plan("add_column:\n  table: shop.orders\n  column: {name: extra, type: 'numeric(10,2)', default: 0}\n");
+  const auto index = plan(
+      "create_index:\n  table: shop.orders\n  name: by_note\n  columns: [note]\n  unique: true\n  where: "
+      "note <> ''\n");
   must_expand(column);
   must_expand(index);
   EXPECT_TRUE(catalog().table({"shop", "orders"})->index("by_note")->unique);

@@ -45,8 +45,9 @@ TEST_F(SessionTest, BindsValuesAndKeepsNullApartFromEmpty) {
 }
 
 TEST_F(SessionTest, SessionsOpenWithPoundlocksSettings) {
-  auto rows = session_->run("SELECT current_setting('search_path'), current_setting('application_name'), "
-                            "current_setting('client_connection_check_interval')");
+  auto rows = session_->run(
+      "SELECT current_setting('search_path'), current_setting('application_name'), "
+      "current_setting('client_connection_check_interval')");
   ASSERT_TRUE(rows);
   EXPECT_EQ(rows->rows[0][0], "pg_catalog");
   EXPECT_EQ(rows->rows[0][1], "poundlock");
@@ -68,8 +69,8 @@ TEST_F(SessionTest, PipelineAnswersEachStatement) {
 
 TEST_F(SessionTest, NothingRunsBehindAFailedStatementOfAPipeline) {
   ASSERT_TRUE(session_->run("CREATE TEMP TABLE p (a int)"));
-  auto answers = session_->pipeline(std::vector<Sql>{
-      {"BEGIN", {}}, {"INSERT INTO p VALUES (1)", {}}, {"SELECT 1/0", {}}, {"COMMIT", {}}});
+  auto answers = session_->pipeline(
+      std::vector<Sql>{{"BEGIN", {}}, {"INSERT INTO p VALUES (1)", {}}, {"SELECT 1/0", {}}, {"COMMIT", {}}});
   ASSERT_FALSE(answers);
   EXPECT_EQ(answers.error().sqlstate, "22012");
   EXPECT_EQ(answers.error().disposition, Disposition::kUser);
@@ -114,7 +115,8 @@ TEST_F(SessionTest, NoticesOfDebugLevelAreKept) {
   session_->take_notices();
   ASSERT_TRUE(session_->run("SET client_min_messages = debug1"));
   ASSERT_TRUE(session_->run("ALTER TABLE n ALTER a TYPE text"));
-  EXPECT_THAT(session_->take_notices(), testing::Contains(testing::HasSubstr("DEBUG: rewriting table \"n\"")));
+  EXPECT_THAT(session_->take_notices(),
+              testing::Contains(testing::HasSubstr("DEBUG: rewriting table \"n\"")));
   EXPECT_TRUE(session_->take_notices().empty());
 }
 
@@ -123,7 +125,8 @@ TEST_F(SessionTest, CancelFromAnotherThreadEndsTheStatement) {
   const std::string pid = std::to_string(session_->backend_pid());
   std::thread other([&] {
     for (;;) {  // bounded by the statement under test: it ends at the latest after 20 s
-      auto seen = watcher->run("SELECT 1 FROM pg_stat_activity WHERE pid = $1::int AND wait_event = 'PgSleep'", {pid});
+      auto seen = watcher->run(
+          "SELECT 1 FROM pg_stat_activity WHERE pid = $1::int AND wait_event = 'PgSleep'", {pid});
       if (!seen || !seen->rows.empty()) break;
     }
     session_->cancel();
@@ -152,8 +155,8 @@ TEST_F(SessionTest, ConnectionLostUnderAnAutocommittedWriteIsInDoubt) {
 }
 
 TEST_F(SessionTest, ConnectionLostUnderAPipelinedCommitIsInDoubt) {
-  auto lost = session_->pipeline(std::vector<Sql>{
-      {"BEGIN", {}}, {"SELECT pg_terminate_backend(pg_backend_pid())", {}}, {"COMMIT", {}}});
+  auto lost = session_->pipeline(
+      std::vector<Sql>{{"BEGIN", {}}, {"SELECT pg_terminate_backend(pg_backend_pid())", {}}, {"COMMIT", {}}});
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().disposition, Disposition::kInDoubt);
   EXPECT_TRUE(session_->broken());

@@ -1,6 +1,5 @@
 // The shadow that pg_dump makes: what is in it, what it refuses, and that nothing of it stays.
 #include "postgres/pg_dump_shadow.h"
-
 #include "support/rollout_fixture.h"
 
 namespace poundlock::scenario {
@@ -14,11 +13,16 @@ class ShadowTest : public RolloutFixture {
     RolloutFixture::SetUp();
     must("DROP DATABASE IF EXISTS app_poundlock_shadow WITH (FORCE)");
     must("CREATE TABLE shop.customers (id bigint PRIMARY KEY)");
-    must("CREATE TABLE shop.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint NOT NULL REFERENCES "
-         "shop.customers, legacy_status text, twice text GENERATED ALWAYS AS (legacy_status || legacy_status) STORED)");
+    must(
+        "CREATE TABLE shop.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint NOT "
+        "NULL REFERENCES "
+        "shop.customers, legacy_status text, twice text GENERATED ALWAYS AS (legacy_status || legacy_status) "
+        "STORED)");
     must("CREATE FUNCTION shop.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'");
     must("INSERT INTO shop.customers SELECT generate_series(1, 10)");
-    must("INSERT INTO shop.orders (customer, legacy_status) SELECT 1 + g % 10, 'S' || g FROM generate_series(1, 5000) g");
+    must(
+        "INSERT INTO shop.orders (customer, legacy_status) SELECT 1 + g % 10, 'S' || g FROM "
+        "generate_series(1, 5000) g");
     must("CREATE TRIGGER no BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.no()");
     must("ANALYZE shop.orders");
     must("DROP TABLE IF EXISTS public.extra CASCADE");
@@ -42,11 +46,13 @@ TEST_F(ShadowTest, HoldsTheSchemaAndASampleAndGoesAway) {
   EXPECT_NEAR(info->scale, 10, 4);
   EXPECT_THAT(info->description, HasSubstr("app_poundlock_shadow at 127.0.0.1"));
   auto session = std::move(*made->connect());
-  const auto count = must_on(*session, "SELECT count(*) FROM shop.orders WHERE twice = legacy_status || legacy_status");
+  const auto count =
+      must_on(*session, "SELECT count(*) FROM shop.orders WHERE twice = legacy_status || legacy_status");
   EXPECT_GT(ports::to_int(count.rows[0][0]), 100);
   EXPECT_LE(ports::to_int(count.rows[0][0]), 500);
   must_on(*session, "ALTER TABLE shop.orders DISABLE TRIGGER no");
-  EXPECT_EQ(session->run("INSERT INTO shop.orders (customer) VALUES (1)").error().sqlstate, "23503");  // the key is back
+  EXPECT_EQ(session->run("INSERT INTO shop.orders (customer) VALUES (1)").error().sqlstate,
+            "23503");  // the key is back
   must_on(*session, "INSERT INTO shop.customers VALUES (1)");
   must_on(*session, "INSERT INTO shop.orders (customer) VALUES (1)");  // with an identity that is free
   session.reset();
@@ -103,7 +109,9 @@ TEST_F(ShadowTest, FillsAGivenEmptyDatabaseAndEmptiesItAgain) {
   ASSERT_TRUE(made->create(tables_));  // a second time over its own content
   ASSERT_TRUE(made->drop());
   auto inside = std::move(*database_->sibling("given")->connect());
-  EXPECT_EQ(must_on(*inside, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('shop', 'public')").rows[0][0], "0");
+  EXPECT_EQ(
+      must_on(*inside, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('shop', 'public')").rows[0][0],
+      "0");
   inside.reset();
   must("DROP DATABASE given");
 }

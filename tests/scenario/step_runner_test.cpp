@@ -25,8 +25,11 @@ change_column:
 class StepRunnerTest : public RolloutFixture {
  protected:
   void make_orders(int rows) {
-    must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT 'pending')");
-    must("INSERT INTO shop.orders SELECT g, 'n', 'S' || g % 7 FROM generate_series(1, $1::int) g", {std::to_string(rows)});
+    must(
+        "CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL DEFAULT "
+        "'pending')");
+    must("INSERT INTO shop.orders SELECT g, 'n', 'S' || g % 7 FROM generate_series(1, $1::int) g",
+         {std::to_string(rows)});
     must("ANALYZE shop.orders");
   }
   // Runs the step on a thread of its own, so that the test can stand in its way.
@@ -126,7 +129,8 @@ TEST_F(StepRunnerTest, AHalfBuiltIndexIsClearedAwayAndBuiltAnew) {
 TEST_F(StepRunnerTest, AUniqueIndexThatCannotBeBuiltLeavesNoInvalidOne) {
   make_orders(500);
   must("ALTER TABLE shop.orders ADD COLUMN c int DEFAULT 1");
-  const auto made = plan("create_index:\n  table: shop.orders\n  name: uniq\n  columns: [c]\n  unique: true\n");
+  const auto made =
+      plan("create_index:\n  table: shop.orders\n  name: uniq\n  columns: [c]\n  unique: true\n");
   const auto outcome = run(made.steps[0]);
   EXPECT_EQ(outcome.kind, OutcomeKind::kFailed);
   EXPECT_EQ(outcome.error->sqlstate, "23505");
@@ -142,9 +146,13 @@ TEST_F(StepRunnerTest, ALostConnectionInAnIndexBuildIsFoundOutAndFinished) {
   must_on(*holder, "UPDATE shop.orders SET note = 'x' WHERE id = 1");
   rollout::StepOutcome outcome;
   auto thread = start(step(made.steps, "dual_write.index_idx_new"), outcome, options());
-  const std::string building = "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active')";
+  const std::string building =
+      "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = "
+      "'active')";
   wait_until(building);
-  must("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active'");
+  must(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' "
+      "AND state = 'active'");
   must_on(*holder, "COMMIT");
   thread.join();
   EXPECT_EQ(outcome.kind, OutcomeKind::kDone) << (outcome.error ? outcome.error->to_string() : "");
@@ -156,14 +164,15 @@ class LosingDatabase final : public ports::Database {
  public:
   class Session final : public ports::Session {
    public:
-    Session(std::unique_ptr<ports::Session> inner, LosingDatabase& owner) : inner_(std::move(inner)), owner_(owner) {}
+    Session(std::unique_ptr<ports::Session> inner, LosingDatabase& owner)
+        : inner_(std::move(inner)), owner_(owner) {}
     Result<ports::Rows> run(const ports::Sql& sql) override { return inner_->run(sql); }
     Result<std::vector<ports::Rows>> pipeline(std::span<const ports::Sql> statements) override {
-      const bool ddl = std::any_of(statements.begin(), statements.end(), [](const ports::Sql& sql) {
-        return sql.text.starts_with("ALTER TABLE");
-      });
+      const bool ddl = std::any_of(statements.begin(), statements.end(),
+                                   [](const ports::Sql& sql) { return sql.text.starts_with("ALTER TABLE"); });
       if (!ddl || owner_.lost++ > 0) return inner_->pipeline(statements);
-      auto done = owner_.commits ? inner_->pipeline(statements) : inner_->pipeline(statements.first(statements.size() - 1));
+      auto done = owner_.commits ? inner_->pipeline(statements)
+                                 : inner_->pipeline(statements.first(statements.size() - 1));
       broken_ = true;
       return fail(make_error(Disposition::kInDoubt, "pg.in_doubt", "lost"));
     }
@@ -177,7 +186,8 @@ class LosingDatabase final : public ports::Database {
     LosingDatabase& owner_;
     bool broken_ = false;
   };
-  explicit LosingDatabase(ports::Database& inner, bool commit_goes_through) : commits(commit_goes_through), inner_(inner) {}
+  explicit LosingDatabase(ports::Database& inner, bool commit_goes_through)
+      : commits(commit_goes_through), inner_(inner) {}
   Result<std::unique_ptr<ports::Session>> connect() override {
     PL_TRY(auto session, inner_.connect());
     return std::unique_ptr<ports::Session>(std::make_unique<Session>(std::move(session), *this));
@@ -200,7 +210,8 @@ TEST_F(StepRunnerTest, ALostCommitIsLookedUpAndNeverRepeated) {
     ASSERT_TRUE(outcome);
     EXPECT_EQ(outcome->kind, OutcomeKind::kDone) << (outcome->error ? outcome->error->to_string() : "");
     EXPECT_EQ(losing.lost, went_through ? 1 : 2);
-    EXPECT_EQ(row("SELECT count(*) FROM poundlock.ledger WHERE direction = 'forward'"), went_through ? "1" : "2");
+    EXPECT_EQ(row("SELECT count(*) FROM poundlock.ledger WHERE direction = 'forward'"),
+              went_through ? "1" : "2");
     must_run(step(made.steps, "dual_write.add_column"), Direction::kUndo);
   }
 }
@@ -213,7 +224,8 @@ TEST_F(StepRunnerTest, StopsWhenAskedAndSaysSo) {
   must_on(*reader, "SELECT * FROM shop.orders");
   std::atomic<int> asked{0};
   engine::StepRunner runner(*database_, clock_, options());
-  const auto outcome = runner.run(step(made.steps, "dual_write.add_column"), Direction::kForward, 1, {[&] { return ++asked > 4; }});
+  const auto outcome = runner.run(step(made.steps, "dual_write.add_column"), Direction::kForward, 1,
+                                  {[&] { return ++asked > 4; }});
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->kind, OutcomeKind::kStopped);
 }
@@ -227,8 +239,10 @@ TEST_F(StepRunnerTest, AWriterSeesNoErrorBetweenAllStepsThereAndBack) {
   std::thread application([&] {
     auto writer = open("writer");
     const std::vector<std::string> writes{
-        "INSERT INTO shop.orders (id, legacy_status) SELECT coalesce(max(id), 0) + 1, 'fresh' FROM shop.orders",
-        "UPDATE shop.orders SET legacy_status = 'changed' || id % 5 WHERE id = (SELECT min(id) FROM shop.orders)",
+        "INSERT INTO shop.orders (id, legacy_status) SELECT coalesce(max(id), 0) + 1, 'fresh' FROM "
+        "shop.orders",
+        "UPDATE shop.orders SET legacy_status = 'changed' || id % 5 WHERE id = (SELECT min(id) FROM "
+        "shop.orders)",
         "UPDATE shop.orders SET note = 'touched' WHERE id % 97 = 3",
         "SELECT id, legacy_status FROM shop.orders WHERE legacy_status = 'fresh' LIMIT 3",
         "DELETE FROM shop.orders WHERE id = (SELECT min(id) FROM shop.orders)"};
@@ -245,7 +259,8 @@ TEST_F(StepRunnerTest, AWriterSeesNoErrorBetweenAllStepsThereAndBack) {
   for (int round = 0; round < 3; ++round) {
     must_expand(made);
     for (const auto& one : made.open_sync) must_run(one);
-    for (auto it = made.open_sync.rbegin(); it != made.open_sync.rend(); ++it) must_run(*it, Direction::kUndo);
+    for (auto it = made.open_sync.rbegin(); it != made.open_sync.rend(); ++it)
+      must_run(*it, Direction::kUndo);
     for (const auto& one : made.close_sync) must_run(one);
     for (auto it = made.steps.rbegin(); it != made.steps.rend(); ++it) {
       if (it->phase == change::Phase::kDualWrite) must_run(*it, Direction::kUndo);
@@ -263,11 +278,11 @@ TEST_F(StepRunnerTest, AWriterSeesNoErrorBetweenAllStepsThereAndBack) {
 TEST(LockModesTest, ConflictAsInPostgresqlsTable) {
   EXPECT_THAT(engine::conflicting_modes("AccessShareLock"), testing::ElementsAre("AccessExclusiveLock"));
   EXPECT_THAT(engine::conflicting_modes("ShareUpdateExclusiveLock"),
-              testing::ElementsAre("ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock",
-                                   "AccessExclusiveLock"));
+              testing::ElementsAre("ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
+                                   "ExclusiveLock", "AccessExclusiveLock"));
   EXPECT_THAT(engine::conflicting_modes("ShareLock"),
-              testing::ElementsAre("RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock",
-                                   "AccessExclusiveLock"));
+              testing::ElementsAre("RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareRowExclusiveLock",
+                                   "ExclusiveLock", "AccessExclusiveLock"));
   EXPECT_THAT(engine::conflicting_modes("AccessExclusiveLock"), testing::SizeIs(8));
   EXPECT_THAT(engine::conflicting_modes("what"), testing::SizeIs(8));
 }

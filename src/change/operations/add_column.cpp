@@ -15,7 +15,9 @@ class AddColumn final : public Operation {
   std::optional<yaml::Node> default_expr;
 
   Profile profile() const override { return Profile::kAdditive; }
-  std::string title() const override { return fmt::format("{}: new column {} {}", table.scalar, name.scalar, type.scalar); }
+  std::string title() const override {
+    return fmt::format("{}: new column {} {}", table.scalar, name.scalar, type.scalar);
+  }
 
   Result<OperationPlan> plan(const schema::Catalog& catalog, std::string_view) const override {
     PL_TRY(const schema::Table* found, find_table(catalog, table.scalar, table));
@@ -33,10 +35,11 @@ class AddColumn final : public Operation {
     step.phase = Phase::kDualWrite;
     step.kind = StepKind::kTransaction;
     step.title = fmt::format("add column {} {} to {}", column, sql_type, qualified.to_sql());
-    step.sql = {fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", quoted_table(qualified), force_quote_identifier(column),
-                            sql_type, suffix)};
+    step.sql = {fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", quoted_table(qualified),
+                            force_quote_identifier(column), sql_type, suffix)};
     step.probe = column_probe(qualified, column, sql_type);
-    step.undo = {fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", quoted_table(qualified), force_quote_identifier(column))};
+    step.undo = {fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", quoted_table(qualified),
+                             force_quote_identifier(column))};
     step.relation = quoted_table(qualified);
     step.lock_mode = "AccessExclusiveLock";
     step.statement_timeout = Millis{10'000};
@@ -63,7 +66,8 @@ Result<std::unique_ptr<Operation>> parse(const yaml::Node& node) {
   PL_TRY(operation->name, text_node(parts, "name"));
   PL_TRY(operation->type, text_node(parts, "type"));
   if (const yaml::Node* value = parts.optional("default")) {
-    if (value->kind != yaml::Kind::kScalar) return fail(value->error("change.bad_default", "default: expected SQL"));
+    if (value->kind != yaml::Kind::kScalar)
+      return fail(value->error("change.bad_default", "default: expected SQL"));
     operation->default_expr = *value;
   }
   PL_CHECK(parts.finish());

@@ -60,7 +60,8 @@ Status read_target(const yaml::Node& node, Settings& settings) {
   PL_TRY(settings.to_name, written(fields, "name"));
   PL_TRY(settings.to_type, written(fields, "type"));
   if (const yaml::Node* value = fields.optional("default")) {
-    if (value->kind != yaml::Kind::kScalar) return fail(value->error("change.bad_default", "default: expected SQL"));
+    if (value->kind != yaml::Kind::kScalar)
+      return fail(value->error("change.bad_default", "default: expected SQL"));
     settings.default_expr = Written{value->scalar, *value};  // 0 and true are SQL as well as YAML
   }
   return fields.finish();
@@ -92,14 +93,16 @@ Result<Settings> read_settings(const yaml::Node& node) {
 }
 
 // An expression's columns must be there, and its functions found without a search_path.
-Result<schema::Expression> read_expression(const Written& setting, std::string_view what, const schema::Table& table,
-                                           std::string_view fresh, const schema::Catalog& catalog) {
+Result<schema::Expression> read_expression(const Written& setting, std::string_view what,
+                                           const schema::Table& table, std::string_view fresh,
+                                           const schema::Catalog& catalog) {
   auto parsed = schema::parse_expression(setting.text);
   if (!parsed) return fail(in_file(std::move(parsed).error(), setting.where, what));
   for (const auto& column : parsed->columns) {
     if (!column.qualifier.empty() && column.qualifier != table.name) {
-      return fail(setting.where.error("change.foreign_column",
-                                      fmt::format("{}: {}.{} is not a column of the row", what, column.qualifier, column.name)));
+      return fail(setting.where.error(
+          "change.foreign_column",
+          fmt::format("{}: {}.{} is not a column of the row", what, column.qualifier, column.name)));
     }
     if (column.name == fresh) continue;
     auto known = find_column(table, column.name, setting.where);
@@ -110,9 +113,12 @@ Result<schema::Expression> read_expression(const Written& setting, std::string_v
     for (const auto& known : catalog.functions) {
       if (known.name != function.name) continue;
       // The trigger runs under the application's search_path, the backfill under ours.
-      return fail(setting.where.error("change.unqualified_function",
-                                      fmt::format("{}: the function {} is found through search_path only", what, function.name))
-                      .with_hint(fmt::format("write {}(...)", schema::QualifiedName{known.schema, known.name}.to_sql())));
+      return fail(setting.where
+                      .error("change.unqualified_function",
+                             fmt::format("{}: the function {} is found through search_path only", what,
+                                         function.name))
+                      .with_hint(fmt::format("write {}(...)",
+                                             schema::QualifiedName{known.schema, known.name}.to_sql())));
     }
   }
   return std::move(*parsed);
@@ -128,15 +134,18 @@ Status check_legacy(const schema::Table& table, const schema::Column& legacy, co
     return refuse("is part of the primary key: other tables and replication refer to rows by it",
                   "add the new key column by add_column and move the references first");
   }
-  if (!legacy.generated.empty()) return refuse("is generated: nobody writes it", "change the columns that it is made from");
+  if (!legacy.generated.empty())
+    return refuse("is generated: nobody writes it", "change the columns that it is made from");
   if (!legacy.identity.empty()) {
-    return refuse("is an identity column: its default is volatile", "drop the identity first, or keep the column");
+    return refuse("is an identity column: its default is volatile",
+                  "drop the identity first, or keep the column");
   }
   if (!table.partition_key.empty()) {
     const auto open = table.partition_key.find('(');
-    auto parsed = schema::parse_expression("ROW" + table.partition_key.substr(open == std::string::npos ? 0 : open));
-    const bool inside = !parsed || std::find(parsed->column_names.begin(), parsed->column_names.end(), legacy.name) !=
-                                       parsed->column_names.end();
+    auto parsed =
+        schema::parse_expression("ROW" + table.partition_key.substr(open == std::string::npos ? 0 : open));
+    const bool inside = !parsed || std::find(parsed->column_names.begin(), parsed->column_names.end(),
+                                             legacy.name) != parsed->column_names.end();
     if (inside) return refuse("is part of the partition key", "such a column can only change with its table");
   }
   return {};
@@ -169,10 +178,12 @@ Status check_defaults(const SyncSpec& sync, const Settings& settings) {
   const std::string a = literal_of(*sync.legacy.default_expr), b = literal_of(*sync.fresh.default_expr);
   const bool texts = is_textual(sync.legacy.type) && is_textual(sync.fresh.type);
   if (!same || !texts || a.empty() || b.empty() || a == b) return {};
-  return fail(settings.default_expr->where
-                  .error("change.default_mismatch",
-                         fmt::format("the default {} is not what `up` makes of the default {} of {}", b, a, sync.legacy.column))
-                  .with_hint("a row that leaves both columns out would be out of step; give both the same default"));
+  return fail(
+      settings.default_expr->where
+          .error("change.default_mismatch",
+                 fmt::format("the default {} is not what `up` makes of the default {} of {}", b, a,
+                             sync.legacy.column))
+          .with_hint("a row that leaves both columns out would be out of step; give both the same default"));
 }
 
 // Whether a NOT NULL new column could fail a writer of the old one.
@@ -182,7 +193,8 @@ Status check_not_null(const SyncSpec& sync, const Settings& settings) {
   if (!sync.fresh.not_null || sync.fresh.default_expr || certain) return {};
   return fail(settings.up.where
                   .error("change.not_null_without_default",
-                         fmt::format("`up` may fail or give NULL, and {} is to be NOT NULL without a default", sync.fresh.column))
+                         fmt::format("`up` may fail or give NULL, and {} is to be NOT NULL without a default",
+                                     sync.fresh.column))
                   .with_hint("give `to` a default for such rows, or write `not_null: false`"));
 }
 
@@ -210,8 +222,10 @@ Result<IndexSpec> ChangeColumn::resolve_index(const WrittenIndex& index, const s
   PL_TRY(spec.name, new_name(index.name.text, index.name.where));
   PL_CHECK(check_relation_free(catalog, table.schema, spec.name, index.name.where));
   if (table.kind == 'p') {
-    return fail(index.name.where.error("change.partitioned_index", "no index can be built concurrently on a partitioned table")
-                    .with_hint("create it on each partition first, then attach them to an index ON ONLY the parent"));
+    return fail(
+        index.name.where
+            .error("change.partitioned_index", "no index can be built concurrently on a partitioned table")
+            .with_hint("create it on each partition first, then attach them to an index ON ONLY the parent"));
   }
   for (const auto& column : index.columns) {
     if (column.text == fresh || column.text == settings_.to_name.text) {
@@ -222,7 +236,9 @@ Result<IndexSpec> ChangeColumn::resolve_index(const WrittenIndex& index, const s
     spec.columns.push_back(known->name);
   }
   if (std::find(spec.columns.begin(), spec.columns.end(), fresh) == spec.columns.end()) {
-    return fail(index.name.where.error("change.bad_index", fmt::format("index {} does not hold the new column {}", spec.name, fresh))
+    return fail(index.name.where
+                    .error("change.bad_index",
+                           fmt::format("index {} does not hold the new column {}", spec.name, fresh))
                     .with_hint("an index of other columns is an operation of its own: create_index"));
   }
   spec.unique = index.unique;
@@ -244,8 +260,9 @@ Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::st
   if (sync.legacy.default_expr) {
     auto constant = check_constant(*sync.legacy.default_expr, settings_.from.where);
     if (!constant) {
-      return fail(std::move(constant).error().with_hint("the old column's default must be a constant while both columns "
-                                                        "are written: drop it or let the application send the value"));
+      return fail(std::move(constant).error().with_hint(
+          "the old column's default must be a constant while both columns "
+          "are written: drop it or let the application send the value"));
     }
   }
   PL_TRY(sync.fresh.column, new_name(settings_.to_name.text, settings_.to_name.where));
@@ -253,7 +270,8 @@ Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::st
   sync.name = sync.fresh.column;
   PL_TRY(sync.fresh.type, check_type(catalog, settings_.to_type.text, settings_.to_type.where));
   if (settings_.default_expr) {
-    PL_TRY(sync.fresh.default_expr, check_constant(settings_.default_expr->text, settings_.default_expr->where));
+    PL_TRY(sync.fresh.default_expr,
+           check_constant(settings_.default_expr->text, settings_.default_expr->where));
   }
   sync.fresh.not_null = settings_.not_null.value_or(plan.legacy->not_null);
   for (const auto& column : table.columns) {
@@ -280,22 +298,28 @@ std::vector<std::string> ChangeColumn::notes(const ColumnPlan& plan) const {
     return std::find(columns.begin(), columns.end(), legacy) != columns.end();
   };
   for (const auto& index : plan.table->indexes) {
-    if (has(index.columns)) notes.push_back(fmt::format("the drop of {} takes the index {} with it", legacy, index.name));
+    if (has(index.columns))
+      notes.push_back(fmt::format("the drop of {} takes the index {} with it", legacy, index.name));
   }
   for (const auto& constraint : plan.table->constraints) {
     if (has(constraint.columns)) {
-      notes.push_back(fmt::format("the drop of {} takes the constraint {} with it: {}", legacy, constraint.name, constraint.definition));
+      notes.push_back(fmt::format("the drop of {} takes the constraint {} with it: {}", legacy,
+                                  constraint.name, constraint.definition));
     }
   }
   if (plan.legacy->default_expr && !plan.sync.fresh.default_expr) {
-    notes.push_back(fmt::format("{} has the default {}, {} has none: after the contract a row without a value holds NULL",
-                                legacy, *plan.legacy->default_expr, plan.sync.fresh.column));
+    notes.push_back(
+        fmt::format("{} has the default {}, {} has none: after the contract a row without a value holds NULL",
+                    legacy, *plan.legacy->default_expr, plan.sync.fresh.column));
   }
   if (plan.sync.key.empty()) {
-    notes.push_back(fmt::format("{} has no primary key: rows out of step can be counted but not named", plan.sync.table.to_sql()));
+    notes.push_back(fmt::format("{} has no primary key: rows out of step can be counted but not named",
+                                plan.sync.table.to_sql()));
   }
-  if (plan.table->row_security) notes.push_back("row security is on: policies must let the owner see every row");
-  if (!up_is_safe(plan.sync)) notes.push_back("where `up` fails on a row, the new column stays empty and verify names the row");
+  if (plan.table->row_security)
+    notes.push_back("row security is on: policies must let the owner see every row");
+  if (!up_is_safe(plan.sync))
+    notes.push_back("where `up` fails on a row, the new column stays empty and verify names the row");
   return notes;
 }
 
@@ -324,13 +348,15 @@ Result<std::unique_ptr<Operation>> parse(const yaml::Node& node) {
 const OperationKind& change_column() {
   static const OperationKind kind{
       .name = "change_column",
-      .summary = "replaces a column by another one of a new name, type or meaning, with both in use meanwhile",
-      .example = "table: orders\n"
-                 "from: legacy_status\n"
-                 "to: {name: new_status, type: varchar(32), default: \"'pending'\"}\n"
-                 "up: legacy_status\n"
-                 "down: new_status\n"
-                 "indexes: [{name: idx_orders_new_status, columns: [new_status]}]\n",
+      .summary =
+          "replaces a column by another one of a new name, type or meaning, with both in use meanwhile",
+      .example =
+          "table: orders\n"
+          "from: legacy_status\n"
+          "to: {name: new_status, type: varchar(32), default: \"'pending'\"}\n"
+          "up: legacy_status\n"
+          "down: new_status\n"
+          "indexes: [{name: idx_orders_new_status, columns: [new_status]}]\n",
       .parse = &parse};
   return kind;
 }

@@ -25,10 +25,14 @@ class CreateIndex final : public Operation {
     PL_TRY(const std::string index, new_name(name.scalar, name));
     PL_CHECK(check_relation_free(catalog, found->schema, index, name));
     if (found->kind == 'p') {
-      return fail(table.error("change.partitioned_index", fmt::format("{} is partitioned: no index can be built "
-                                                                      "concurrently on it", found->qualified().to_sql()))
-                      .with_hint("create it on each partition by a rollout of its own, then attach them to an index ON "
-                                 "ONLY the parent"));
+      return fail(
+          table
+              .error("change.partitioned_index", fmt::format("{} is partitioned: no index can be built "
+                                                             "concurrently on it",
+                                                             found->qualified().to_sql()))
+              .with_hint(
+                  "create it on each partition by a rollout of its own, then attach them to an index ON "
+                  "ONLY the parent"));
     }
     std::vector<std::string> names;
     for (const auto& column : columns) {
@@ -43,12 +47,13 @@ class CreateIndex final : public Operation {
       suffix = " WHERE " + condition->text;
     }
     const auto qualified = found->qualified();
-    Step step = index_step("dual_write.index_" + index, Phase::kDualWrite, qualified, index,
-                           fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} {}{}", unique ? "UNIQUE " : "",
-                                       force_quote_identifier(index), quoted_table(qualified), column_list(names), suffix));
+    Step step = index_step(
+        "dual_write.index_" + index, Phase::kDualWrite, qualified, index,
+        fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} {}{}", unique ? "UNIQUE " : "",
+                    force_quote_identifier(index), quoted_table(qualified), column_list(names), suffix));
     // Unlike an index on a new column, this one does not go with anything else.
-    step.undo = {fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", force_quote_identifier(qualified.schema),
-                             force_quote_identifier(index))};
+    step.undo = {fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}",
+                             force_quote_identifier(qualified.schema), force_quote_identifier(index))};
     step.undo_standalone = true;
     OperationPlan plan;
     plan.steps = {std::move(step)};
@@ -89,10 +94,11 @@ Result<std::unique_ptr<Operation>> parse(const yaml::Node& node) {
 }  // namespace
 
 const OperationKind& create_index() {
-  static const OperationKind kind{.name = "create_index",
-                                  .summary = "builds an index while writers go on",
-                                  .example = "table: orders\nname: idx_orders_customer\ncolumns: [customer_id]\n",
-                                  .parse = &parse};
+  static const OperationKind kind{
+      .name = "create_index",
+      .summary = "builds an index while writers go on",
+      .example = "table: orders\nname: idx_orders_customer\ncolumns: [customer_id]\n",
+      .parse = &parse};
   return kind;
 }
 

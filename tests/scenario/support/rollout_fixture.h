@@ -61,7 +61,8 @@ class RolloutFixture : public testing::Test {
   ports::Rows must(const std::string& sql, std::vector<ports::Cell> params = {}) {
     return must_on(*session_, sql, std::move(params));
   }
-  static ports::Rows must_on(ports::Session& session, const std::string& sql, std::vector<ports::Cell> params = {}) {
+  static ports::Rows must_on(ports::Session& session, const std::string& sql,
+                             std::vector<ports::Cell> params = {}) {
     auto done = session.run(sql, std::move(params));
     EXPECT_TRUE(done) << sql << ": " << done.error().to_string();
     return done ? std::move(*done) : ports::Rows{{}, {{std::nullopt, std::nullopt, std::nullopt}}, 0};
@@ -108,7 +109,8 @@ class RolloutFixture : public testing::Test {
     options.lock_wait.limit = Millis{20'000};
     return options;
   }
-  rollout::StepOutcome run(const change::Step& step, engine::Direction direction = engine::Direction::kForward,
+  rollout::StepOutcome run(const change::Step& step,
+                           engine::Direction direction = engine::Direction::kForward,
                            std::uint64_t generation = 1) {
     engine::StepRunner runner(*database_, clock_, options());
     auto outcome = runner.run(step, direction, generation, {});
@@ -117,8 +119,10 @@ class RolloutFixture : public testing::Test {
   }
   void must_run(const change::Step& step, engine::Direction direction = engine::Direction::kForward) {
     const auto outcome = run(step, direction);
-    const auto wanted = direction == engine::Direction::kForward ? rollout::OutcomeKind::kDone : rollout::OutcomeKind::kUndone;
-    EXPECT_EQ(outcome.kind, wanted) << step.id << ": " << (outcome.error ? outcome.error->to_string() : outcome.detail);
+    const auto wanted = direction == engine::Direction::kForward ? rollout::OutcomeKind::kDone
+                                                                 : rollout::OutcomeKind::kUndone;
+    EXPECT_EQ(outcome.kind, wanted) << step.id << ": "
+                                    << (outcome.error ? outcome.error->to_string() : outcome.detail);
   }
   void must_expand(const change::OperationPlan& plan) {
     for (const auto& one : plan.steps) {
