@@ -60,6 +60,11 @@ void Breaker::trip(const char* cause, Time now) {
   cause_ = cause;
 }
 
+void Breaker::reset() {
+  close();
+  probing_ = false;
+}
+
 void Breaker::close() {
   open_ = false;
   timeouts_in_row_ = 0;

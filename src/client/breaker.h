@@ -23,6 +23,9 @@ class Breaker {
   Answer ask(Time now);
   void record(const Failure* failure, bool probe, Time now);  // nullptr: it succeeded
 
+  // The flags have changed since: it begins anew, and trips again within a few tries if it must.
+  void reset();
+
   bool open() const { return open_; }
   std::uint64_t trips() const { return trips_; }
   const std::string& cause() const {

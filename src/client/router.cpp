@@ -33,8 +33,16 @@ Breaker& RouterCore::breaker(std::string_view path) {
   return breakers_.try_emplace(name, options_.breaker).first->second;
 }
 
+void RouterCore::reset_after_change() {
+  const flag::Revision now = core_->applied();
+  if (now == revision_) return;
+  revision_ = now;
+  for (auto& [path, breaker] : breakers_) breaker.reset();
+}
+
 Breaker::Answer RouterCore::ask_breaker(std::string_view path) {
   std::lock_guard lock(mutex_);
+  reset_after_change();
   return breaker(path).ask(Attempt::Clock::now());
 }
 
@@ -68,6 +76,7 @@ void RouterCore::post_shadow(std::string_view path, ShadowTask task) {
 
 void RouterCore::breakers(std::vector<flag::BreakerReport>& reports) {
   std::lock_guard lock(mutex_);
+  reset_after_change();
   for (const auto& [path, breaker] : breakers_) {
     reports.push_back({key_, path, breaker.open(), breaker.trips(), breaker.cause()});
   }

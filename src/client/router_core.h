@@ -40,6 +40,9 @@ class RouterCore {
 
  private:
   Breaker& breaker(std::string_view path);  // mutex_ held
+  // mutex_ held. A new revision is a new order from those who steer: a breaker that stayed open over a
+  // rollback would roll the next try back at once, and with so little traffic nothing would ever close it.
+  void reset_after_change();
   Recorder::PathKey key(std::string_view path, Side side, bool write, const std::string& label) const;
 
   std::shared_ptr<Core> core_;
@@ -48,6 +51,7 @@ class RouterCore {
   const RouterOptions options_;
   std::mutex mutex_;
   std::map<std::string, Breaker, std::less<>> breakers_;
+  flag::Revision revision_;  // when the breakers began
   ShadowWorker shadow_;
 };
 

@@ -139,8 +139,27 @@ Status Teller::rolled_back(Api& api, const bj::object& view) {
   story_.faults.push_back(record);
   PL_CHECK(world_.set_fault("none"));
   fault_.clear();
+  PL_CHECK(wait_without_faults());
   say_("the fault is removed; resumed");
   return order(api, "resume", "", "the injected fault is removed");
+}
+
+// The application looks at the fault file ten times a second; what is under way still meets the fault.
+Status Teller::wait_without_faults() {
+  const TimePoint until = context_.clock.steady() + Millis{15'000};
+  std::uint64_t before = world_.figures().faults;
+  std::uint64_t statements = world_.figures().statements;
+  int quiet = 0;  // stats files in a row, a second apart, without a further faulty statement
+  while (quiet < 2) {
+    if (context_.clock.steady() > until) return fail(internal_error("the injected fault does not go away"));
+    context_.clock.sleep(kPoll);
+    const AppFigures now = world_.figures();
+    if (now.statements == statements) continue;
+    statements = now.statements;
+    quiet = now.faults == before ? quiet + 1 : 0;
+    before = now.faults;
+  }
+  return {};
 }
 
 // Every row once more, with both sides as writers, before the legacy one goes.

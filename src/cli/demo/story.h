@@ -57,6 +57,7 @@ class Teller {
   Status rolled_back(Api& api, const boost::json::object& view);
   Status approve(Api& api, const std::string& what);
   Status order(Api& api, const std::string& verb, const std::string& subject, const std::string& why);
+  Status wait_without_faults();
   Status final_verify();
   Status finish();
   void keep_figures(const boost::json::object& view);

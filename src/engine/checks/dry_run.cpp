@@ -105,7 +105,8 @@ Result<CheckResult> check_dry_run(const CheckContext& context) {
   const auto statements = traffic_of(paths);
   const bool replay = context.ports.traffic && !statements.empty();
   if (replay)
-    PL_CHECK(context.ports.traffic->start(shadow.database(), statements, search_path, kTrafficSessions, kWaitLimit));
+    PL_CHECK(context.ports.traffic->start(shadow.database(), statements, search_path, kTrafficSessions,
+                                          kWaitLimit));
   Totals totals;
   Status status;
   for (const auto phase : {change::Phase::kDualWrite, change::Phase::kExpose}) {

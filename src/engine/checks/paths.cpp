@@ -33,8 +33,8 @@ Status prepares(ports::Session& session, const std::string& sql, const std::stri
   return {};
 }
 
-Result<std::string> explain(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
-                            const std::string& search_path) {
+Result<std::string> explain(ports::Session& session, const std::string& sql,
+                            const std::vector<ports::Cell>& params, const std::string& search_path) {
   PL_TRY(const auto rows, read_only(session, "EXPLAIN " + sql, params, search_path));
   std::string out;
   for (const auto& row : rows.rows) out += row.empty() ? "" : row[0].value_or("") + "\n";

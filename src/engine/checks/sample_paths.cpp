@@ -79,8 +79,8 @@ std::string sample_query(const rollout::Plan& plan, const schema::Statement& sta
 
 }  // namespace
 
-Result<ports::Rows> read_only(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
-                              const std::string& search_path) {
+Result<ports::Rows> read_only(ports::Session& session, const std::string& sql,
+                              const std::vector<ports::Cell>& params, const std::string& search_path) {
   PL_CHECK(session.run("BEGIN READ ONLY"));
   PL_CHECK(session.run("SET LOCAL search_path = " + search_path));
   PL_CHECK(session.run("SET LOCAL statement_timeout = '10s'"));
@@ -90,9 +90,11 @@ Result<ports::Rows> read_only(ports::Session& session, const std::string& sql, c
 }
 
 Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan) {
-  PL_TRY(const auto set, session.run("SELECT substr(c, 13) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c"
-                                     " WHERE s.setrole = 0 AND c LIKE 'search_path=%' AND s.setdatabase ="
-                                     " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"));
+  PL_TRY(
+      const auto set,
+      session.run("SELECT substr(c, 13) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c"
+                  " WHERE s.setrole = 0 AND c LIKE 'search_path=%' AND s.setdatabase ="
+                  " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"));
   std::string out = set.rows.empty() ? "\"$user\", public" : set.rows[0].at(0).value_or("public");
   for (const auto& table : tables_of(plan)) out += ", " + schema::force_quote_identifier(table.schema);
   return out;
