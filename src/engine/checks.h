@@ -54,12 +54,21 @@ Status perform_on_shadow(const CheckContext& context, ports::Database& shadow, c
 Status forward_on_shadow(const CheckContext& context, ports::Database& shadow, change::Phase phase);
 Status back_on_shadow(const CheckContext& context, ports::Database& shadow);  // close_sync, then every undo
 
+// The search_path under which the application's statements name their tables, as SQL: the database's own
+// setting, else "$user" and public; the change's schemas come last. Our own sessions have pg_catalog only.
+Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan);
+
+// One statement of the application, in a transaction that may only read and is rolled back.
+Result<ports::Rows> read_only(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
+                              const std::string& search_path);
+
 // A path's statements with rows of parameters sampled from the shadow. `problem` is not empty where no
 // parameters can be found.
 struct SampledPath {
   std::string name, legacy, fresh, problem;
   std::vector<std::vector<ports::Cell>> samples;
 };
-Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows);
+Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows,
+                                              const std::string& search_path);
 
 }  // namespace poundlock::engine

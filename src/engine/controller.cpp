@@ -120,6 +120,7 @@ Result<Controller> Controller::start(ports::StateStore& store, ports::FlagPublis
     }
     return fail(std::move(error));
   }
+  out.report_ = rollout::decide(out.state_, out.plan_, {}, now).report;  // for whoever asks before the first tick
   return out;
 }
 

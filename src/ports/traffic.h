@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -30,8 +31,9 @@ struct TrafficReport {
 class Traffic {
  public:
   virtual ~Traffic() = default;
-  virtual Status start(Database& database, std::vector<TrafficStatement> statements, int sessions,
-                       Millis wait_limit) = 0;
+  // `search_path`: the application's, as SQL.
+  virtual Status start(Database& database, std::vector<TrafficStatement> statements, std::string_view search_path,
+                       int sessions, Millis wait_limit) = 0;
   virtual TrafficReport stop() = 0;
 };
 

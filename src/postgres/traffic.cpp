@@ -32,8 +32,8 @@ class ThreadedTraffic final : public ports::Traffic {
   explicit ThreadedTraffic(Clock& clock) : clock_(clock) {}
   ~ThreadedTraffic() override { join(); }
 
-  Status start(ports::Database& database, std::vector<TrafficStatement> statements, int sessions,
-               Millis wait_limit) override {
+  Status start(ports::Database& database, std::vector<TrafficStatement> statements, std::string_view search_path,
+               int sessions, Millis wait_limit) override {
     join();
     report_ = {};
     stop_ = false;
@@ -45,6 +45,7 @@ class ThreadedTraffic final : public ports::Traffic {
       PL_TRY(auto session, database.connect());
       PL_CHECK(session->run("SET application_name = 'poundlock replay'"));
       PL_CHECK(session->run("SET statement_timeout = '10s'"));
+      PL_CHECK(session->run("SET search_path = " + std::string(search_path)));
       sessions_.push_back(std::move(session));
     }
     for (std::size_t i = 0; i < sessions_.size(); ++i)

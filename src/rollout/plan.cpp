@@ -37,7 +37,8 @@ bool wants(const RolloutSpec& spec, std::string_view approval) {
 
 // An additive change has no other side: what these gates ask for is never measured, and a gate without
 // data holds for ever. Waived in the plan, where a person reads the reason.
-constexpr std::array<std::string_view, 3> kNotInAdditive{"parity", "paths_equal", "rehearsal"};
+constexpr std::array<std::string_view, 4> kNotInAdditive{"parity", "paths_equal", "rehearsal",
+                                                         "lock_contention"};
 
 class Builder {
  public:
@@ -181,7 +182,8 @@ void Builder::add_steps(const std::vector<Step>& steps, Phase phase) {
 void Builder::additive() {
   for (const std::string_view gate : kNotInAdditive) {
     auto& waived = plan_.gates[std::string(gate)].waived;
-    if (!waived) waived = "an additive change has no second side to compare or to go back to";
+    if (!waived)
+      waived = "an additive change has no second side to compare, and declares no statements to replay";
   }
   add_check("lint", "check every statement against the lint rules");
   add_check("dry_run", "try the change on the shadow and trace its locks");
@@ -317,44 +319,28 @@ Status Builder::check() const {
 
 const char* to_string(Moment moment) {
   switch (moment) {
-    case Moment::kBaseline:
-      return "baseline";
-    case Moment::kPrepare:
-      return "prepare";
-    case Moment::kDualWrite:
-      return "dual_write";
-    case Moment::kExpose:
-      return "expose";
-    case Moment::kObserve:
-      return "observe";
-    case Moment::kRelease:
-      return "release";
-    case Moment::kBeforeDrop:
-      return "before_drop";
-    case Moment::kUndoExpand:
-      return "undo_expand";
-    case Moment::kExpand:
-      return "expand";
+    case Moment::kBaseline: return "baseline";
+    case Moment::kPrepare: return "prepare";
+    case Moment::kDualWrite: return "dual_write";
+    case Moment::kExpose: return "expose";
+    case Moment::kObserve: return "observe";
+    case Moment::kRelease: return "release";
+    case Moment::kBeforeDrop: return "before_drop";
+    case Moment::kUndoExpand: return "undo_expand";
+    case Moment::kExpand: return "expand";
   }
   return "";
 }
 
 const char* to_string(ItemKind kind) {
   switch (kind) {
-    case ItemKind::kStep:
-      return "step";
-    case ItemKind::kBaseline:
-      return "baseline";
-    case ItemKind::kGates:
-      return "gates";
-    case ItemKind::kFlag:
-      return "flag";
-    case ItemKind::kExposure:
-      return "exposure";
-    case ItemKind::kWindow:
-      return "window";
-    case ItemKind::kApproval:
-      return "approval";
+    case ItemKind::kStep: return "step";
+    case ItemKind::kBaseline: return "baseline";
+    case ItemKind::kGates: return "gates";
+    case ItemKind::kFlag: return "flag";
+    case ItemKind::kExposure: return "exposure";
+    case ItemKind::kWindow: return "window";
+    case ItemKind::kApproval: return "approval";
   }
   return "";
 }

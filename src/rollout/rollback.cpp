@@ -37,7 +37,8 @@ std::optional<Error> Decider::begin_rollback(const Request& request, const std::
 bool Decider::drop_under_way() const {
   const Item* item = present();
   const bool active = s_.mode == Mode::kRunning || s_.mode == Mode::kPaused;
-  return active && item && item->step && item->step->destructive && s_.steps.contains(item->id) && !done(*item);
+  return active && item && item->step && item->step->destructive && s_.steps.contains(item->id) &&
+         !done(*item);
 }
 
 void Decider::begin_restore(const Request& request) {
@@ -75,6 +76,10 @@ std::optional<Error> Decider::roll_back(const Request& request, const std::strin
   s_.retry_at = {};
   const bool installed = in_sync_installed();
   if (plan_.flag) set_flag({installed ? "dualwrite" : "off", 0, 0, true});
+  if (s_.flag_revision != flag::Revision{} && !s_.rollbacks.empty() && s_.rollbacks.back().flag_off.ms == 0) {
+    s_.rollbacks.back().flag_off = now_;  // nobody was let in yet: there is nothing to publish
+    s_.rollbacks.back().revision = s_.flag_revision;
+  }
   for (const char* window : {"observe", "observe_again", "closing"}) s_.windows.erase(window);
   s_.approvals.erase("release");
   s_.approvals.erase("drop");
@@ -118,7 +123,13 @@ bool Decider::undo_one() {
     return item && item->phase == Phase::kDualWrite;
   });
   if (touched) {
-    // Writers stop being derived for first: replacing the function takes no lock on the table.
+    // Whoever still reads the new side would read what nobody keeps in step any more, and then a column that
+    // is gone. What was read before everybody was back is counted, too, and must not hold this up for ever.
+    // Before exposure nobody was ever sent there, and a trigger that hurts writers stops at once.
+    const Item* at = present();
+    const bool exposed = !at || at->phase >= Phase::kExpose;
+    if (exposed && (count_anew() || !gates_pass())) return true;
+    // Replacing the function takes no lock on the table.
     while (s_.undo_close < plan_.close_sync.size()) {
       const change::Step& step = plan_.close_sync[s_.undo_close];
       if (!s_.steps[step.id].done) {
@@ -127,8 +138,6 @@ bool Decider::undo_one() {
       }
       s_.undo_close += 1;
     }
-    // Something still reads the new side: dropping it would break it. What was read before everybody was
-    // back is counted, too, and must not hold this up for ever.
     if (count_anew() || !gates_pass()) return true;
   }
   if (s_.undo.empty()) return false;

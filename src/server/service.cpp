@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +45,31 @@ std::string read_file(const std::string& path) {
 std::string text_of(const bj::object& body, std::string_view key) {
   const auto* value = body.if_contains(key);
   return value && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+// A gate that has no possible source would hold for ever: that is settled before anything begins.
+Status settle_gates(const rollout::Plan& plan, const Connections& connections) {
+  std::vector<std::string> missing;
+  const auto need = [&](const char* gate, bool has_source) {
+    const auto set = plan.gates.find(gate);
+    const bool waived = set != plan.gates.end() && set->second.waived;
+    if (!has_source && !waived) missing.emplace_back(gate);
+  };
+  const bool shadow = connections.shadow != nullptr;
+  for (const char* gate : {"dry_run_time", "lock_contention", "paths_equal", "rehearsal"}) need(gate, shadow);
+  need("parity", connections.staging != nullptr);
+  if (missing.empty()) return {};
+  std::string waivers;
+  for (const auto& gate : missing)
+    waivers += fmt::format("{}{}: {{waive: \"why\"}}", waivers.empty() ? "" : ", ", gate);
+  return fail(
+      user_error("rollout.gate_without_source",
+                 fmt::format("no {} is configured for database {}, so that these gates can never pass: {}",
+                             shadow ? "staging (parity:)" : "shadow",
+                             plan.database.empty() ? "app" : plan.database, fmt::join(missing, ", ")))
+          .with_hint(fmt::format("configure it in poundlock.yaml, or waive them by name in the rollout file: "
+                                 "gates: {{{}}}",
+                                 waivers)));
 }
 
 }  // namespace
@@ -157,6 +183,7 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
   if (const auto* speed = body.if_contains("speed"); speed && speed->is_number())
     options.speed = speed->to_number<double>();
   PL_TRY(auto plan, rollout::make_plan(spec, catalog, options));
+  PL_CHECK(settle_gates(plan, connections));
   const std::string who = text_of(body, "who").empty() ? "operator" : text_of(body, "who");
   PL_TRY(auto controller,
          engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));

@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <map>
+
 #include "engine/checks.h"
 
 namespace poundlock::engine {
@@ -28,19 +32,30 @@ std::string script_of(const change::Step& step) {
 
 }  // namespace
 
+// All steps as one script, since a later step is safe because of an earlier one: SET NOT NULL after a
+// validated CHECK.
 Result<CheckResult> check_lint(const CheckContext& context) {
   CheckResult out;
   double findings = 0, statements = 0;
+  std::string script;
+  std::map<int, const rollout::Item*> first_lines;
+  int line = 1;
   for (const auto& item : context.plan.items) {
     if (!item.step || item.step->sql.empty()) continue;
-    const lint::Report report = lint::lint(script_of(*item.step), item.id);
+    first_lines[line] = &item;
+    const std::string text = script_of(*item.step);
+    line += static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+    script += text;
     statements += static_cast<double>(item.step->sql.size());
-    for (const auto& finding : report.findings) {
-      if (finding.severity != lint::Severity::kError || meant(item, finding)) continue;
-      findings += 1;
-      if (out.detail.size() < 500)
-        out.detail += fmt::format("{}: {} ({}); ", item.id, finding.title, finding.fix);
-    }
+  }
+  const lint::Report report = lint::lint(script, "the plan");
+  for (const auto& finding : report.findings) {
+    const auto after = first_lines.upper_bound(finding.line);
+    const rollout::Item* item = after == first_lines.begin() ? nullptr : std::prev(after)->second;
+    if (finding.severity != lint::Severity::kError || (item && meant(*item, finding))) continue;
+    findings += 1;
+    if (out.detail.size() < 500)
+      out.detail += fmt::format("{}: {} ({}); ", item ? item->id : "plan", finding.title, finding.fix);
   }
   out.figures = {{"findings", findings}, {"statements", statements}};
   if (out.detail.empty()) out.detail = fmt::format("{:.0f} statements, nothing objected to", statements);
