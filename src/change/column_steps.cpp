@@ -133,8 +133,9 @@ std::vector<std::string> trigger_sql(const ColumnPlan& plan, const SyncSpec& syn
     sql.push_back(
         fmt::format("DROP TRIGGER IF EXISTS {} ON {}", sync_trigger(sync), quoted_table(sync.table)));
   sql.push_back(
-      fmt::format("CREATE {}TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()",
-                  replace ? "OR REPLACE " : "", sync_trigger(sync), quoted_table(sync.table), function));
+      fmt::format("CREATE {}TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW{} EXECUTE FUNCTION {}()",
+                  replace ? "OR REPLACE " : "", sync_trigger(sync), quoted_table(sync.table),
+                  trigger_condition(sync), function));
   return sql;
 }
 

@@ -278,6 +278,10 @@ std::string sync_mode_probe(const SyncSpec& spec, SyncMode mode) {
       quote_literal(kHelperSchema), quote_literal(helper(spec, "sync")), quote_literal(marker(spec, mode)));
 }
 
+std::string trigger_condition(const SyncSpec& spec) {
+  return up_is_safe(spec) ? fmt::format(" WHEN ({})", fresh_differs(spec, "NEW")) : "";
+}
+
 std::string sync_installed_probe(const SyncSpec& spec) {
   return fmt::format(
       "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN "

@@ -59,6 +59,10 @@ InStep in_step(const SyncSpec& spec);
 // Out of step once either side may be written: `new` is not up(legacy) and `legacy` is not down(new).
 std::string out_of_step_open(const SyncSpec& spec);
 
+// " WHEN (...)" of the trigger, rule (a) where the executor decides it without calling the function: a row
+// that is in step, as a backfill or an application that writes both leaves it, costs almost nothing. ""
+// where the comparison could raise, which would fail a writer.
+std::string trigger_condition(const SyncSpec& spec);
 // CREATE OR REPLACE FUNCTION: no lock on the table.
 std::string create_sync_function(const SyncSpec& spec, SyncMode mode);
 // One SELECT: true when exactly this function of this mode is installed.
