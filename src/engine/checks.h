@@ -59,8 +59,8 @@ Status back_on_shadow(const CheckContext& context, ports::Database& shadow);  //
 Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan);
 
 // One statement of the application, in a transaction that may only read and is rolled back.
-Result<ports::Rows> read_only(ports::Session& session, const std::string& sql, const std::vector<ports::Cell>& params,
-                              const std::string& search_path);
+Result<ports::Rows> read_only(ports::Session& session, const std::string& sql,
+                              const std::vector<ports::Cell>& params, const std::string& search_path);
 
 // A path's statements with rows of parameters sampled from the shadow. `problem` is not empty where no
 // parameters can be found.

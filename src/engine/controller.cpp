@@ -120,7 +120,8 @@ Result<Controller> Controller::start(ports::StateStore& store, ports::FlagPublis
     }
     return fail(std::move(error));
   }
-  out.report_ = rollout::decide(out.state_, out.plan_, {}, now).report;  // for whoever asks before the first tick
+  out.report_ =
+      rollout::decide(out.state_, out.plan_, {}, now).report;  // for whoever asks before the first tick
   return out;
 }
 
@@ -184,8 +185,7 @@ Result<TickOutput> Controller::tick(const TickInput& input, TimePoint now) {
     // A controller that somebody has overtaken learns it from the commit: so none publishes without one.
     const bool publishes = std::any_of(decision.commands.begin(), decision.commands.end(),
                                        [](const auto& one) { return one.kind == CommandKind::kPublish; });
-    const bool material =
-        publishes || !decision.events.empty() || core_of(decision.state) != committed_core_;
+    const bool material = publishes || !decision.events.empty() || core_of(decision.state) != committed_core_;
     if (material || now - committed_at_ >= kCommitEvery || now < committed_at_)
       PL_CHECK(commit(decision.state, decision.events, now));
     state_ = std::move(decision.state);

@@ -76,7 +76,7 @@ class Controller {
   TimePoint committed_at_;
   std::optional<TimePoint> steady_;      // of the last tick
   std::optional<TimePoint> taken_over_;  // until the instances have had time to report
-  std::string committed_core_;  // what was committed, without the fields that every tick changes
+  std::string committed_core_;           // what was committed, without the fields that every tick changes
   std::optional<rollout::Published> published_;
 };
 

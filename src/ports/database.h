@@ -62,7 +62,7 @@ class Database {
 // What a rollout may reach. Pointers are borrowed and may be null where nothing is configured.
 struct Databases {
   Database* primary = nullptr;
-  Database* shadow = nullptr;   // marked with poundlock.shadow = on; created by the dry run where absent
+  Database* shadow = nullptr;  // marked with poundlock.shadow = on; created by the dry run where absent
   Database* staging = nullptr;
   std::vector<Database*> replicas;
 };

@@ -32,8 +32,8 @@ class Traffic {
  public:
   virtual ~Traffic() = default;
   // `search_path`: the application's, as SQL.
-  virtual Status start(Database& database, std::vector<TrafficStatement> statements, std::string_view search_path,
-                       int sessions, Millis wait_limit) = 0;
+  virtual Status start(Database& database, std::vector<TrafficStatement> statements,
+                       std::string_view search_path, int sessions, Millis wait_limit) = 0;
   virtual TrafficReport stop() = 0;
 };
 

@@ -32,8 +32,8 @@ class ThreadedTraffic final : public ports::Traffic {
   explicit ThreadedTraffic(Clock& clock) : clock_(clock) {}
   ~ThreadedTraffic() override { join(); }
 
-  Status start(ports::Database& database, std::vector<TrafficStatement> statements, std::string_view search_path,
-               int sessions, Millis wait_limit) override {
+  Status start(ports::Database& database, std::vector<TrafficStatement> statements,
+               std::string_view search_path, int sessions, Millis wait_limit) override {
     join();
     report_ = {};
     stop_ = false;
@@ -80,14 +80,16 @@ class ThreadedTraffic final : public ports::Traffic {
     for (std::size_t round = offset; !stop_; ++round) {
       const TrafficStatement& statement = statements_[round % statements_.size()];
       const auto& samples = statement.samples;
-      const std::vector<Cell> params = samples.empty() ? std::vector<Cell>{} : samples[round % samples.size()];
+      const std::vector<Cell> params =
+          samples.empty() ? std::vector<Cell>{} : samples[round % samples.size()];
       auto rows = session.run(ports::Sql{statement.sql, params});
       {
         std::lock_guard lock(mutex_);
         report_.statements += 1;
         if (!rows) {
           report_.errors += 1;
-          if (report_.first_error.empty()) report_.first_error = statement.name + ": " + rows.error().to_string();
+          if (report_.first_error.empty())
+            report_.first_error = statement.name + ": " + rows.error().to_string();
         }
       }
       if (!rows && session.broken()) return;
@@ -124,6 +126,8 @@ class ThreadedTraffic final : public ports::Traffic {
 
 }  // namespace
 
-std::unique_ptr<ports::Traffic> make_traffic(Clock& clock) { return std::make_unique<ThreadedTraffic>(clock); }
+std::unique_ptr<ports::Traffic> make_traffic(Clock& clock) {
+  return std::make_unique<ThreadedTraffic>(clock);
+}
 
 }  // namespace poundlock::postgres

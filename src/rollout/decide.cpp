@@ -109,11 +109,8 @@ void Decider::absorb_outcomes() {
           say("controller", "step_undone", outcome.step);
         }
         break;
-      case OutcomeKind::kFailed:
-        absorb_failure(outcome, record);
-        break;
-      case OutcomeKind::kStopped:
-        break;
+      case OutcomeKind::kFailed: absorb_failure(outcome, record); break;
+      case OutcomeKind::kStopped: break;
     }
     settle_pending_rollback(outcome);
   }
@@ -260,8 +257,7 @@ std::optional<Moment> Decider::moment() const {
     case Phase::kDualWrite:
       return item->kind == ItemKind::kStep ? std::optional(Moment::kExpand)
                                            : std::optional(Moment::kDualWrite);
-    case Phase::kExpose:
-      return s_.flag.stage == "live" ? Moment::kExpose : Moment::kDualWrite;
+    case Phase::kExpose: return s_.flag.stage == "live" ? Moment::kExpose : Moment::kDualWrite;
     case Phase::kContract:
       // From closing on references count: also while a drop waits for its approval, and between two drops.
       return s_.flag.stage == "complete" && item->kind != ItemKind::kFlag ? Moment::kBeforeDrop

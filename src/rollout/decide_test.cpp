@@ -171,6 +171,20 @@ TEST(Decide, ASecondRollbackTakesTheExpandBackInReverse) {
   EXPECT_EQ(world.state_.flag.stage, "off");
 }
 
+TEST(Decide, TheSyncGoesOnWhileAnybodyStillReadsTheNewSide) {
+  World world(make_test_plan({"references_new"}));
+  world.plan_.fresh = {{"public", "orders", "new_status"}};
+  world.app_.instances.resize(1);
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.trace_.clear();
+  // A build that knows only the new side does not come back with the flag.
+  world.app_.contexts = {{"", 0, 100}};
+  world.tick({ask(RequestKind::kRollback, "prepare")});
+  for (int i = 0; i < 60; ++i) world.tick();
+  EXPECT_THAT(world.trace_, ::testing::IsEmpty()) << "it would read what nobody keeps in step";
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+}
+
 TEST(Decide, AbortEndsWithNothingLeft) {
   World world(make_test_plan());
   ASSERT_TRUE(world.reach("expose.all_25"));
@@ -284,10 +298,11 @@ Plan plan_of_two(const std::set<std::string>& armed = {}) {
     for (auto& step : steps) at = plan.items.insert(at, testing::step_item(std::move(step))) + 1;
   };
   using change::StepKind;
-  insert("dual_write.index", {testing::make_step("dual_write.add_column_2", Phase::kDualWrite, StepKind::kTransaction),
-                              testing::make_step("dual_write.sync_trigger_2", Phase::kDualWrite, StepKind::kTransaction),
-                              testing::make_step("dual_write.backfill_2", Phase::kDualWrite, StepKind::kBackfill),
-                              testing::make_step("dual_write.verify_2", Phase::kDualWrite, StepKind::kVerify)});
+  insert("dual_write.index",
+         {testing::make_step("dual_write.add_column_2", Phase::kDualWrite, StepKind::kTransaction),
+          testing::make_step("dual_write.sync_trigger_2", Phase::kDualWrite, StepKind::kTransaction),
+          testing::make_step("dual_write.backfill_2", Phase::kDualWrite, StepKind::kBackfill),
+          testing::make_step("dual_write.verify_2", Phase::kDualWrite, StepKind::kVerify)});
   auto drop = testing::make_step("contract.drop_2", Phase::kContract, StepKind::kTransaction);
   drop.destructive = true;
   drop.undo.clear();
@@ -351,8 +366,8 @@ TEST(Decide, ReferencesCountThroughTheWaitForTheApprovalOfTheDrop) {
 TEST(Decide, AReferenceThatIsGoneAgainBeginsTheClosingWindowAnew) {
   Plan plan = make_test_plan({"instances_attested"});
   auto at = plan.items.begin() + static_cast<std::ptrdiff_t>(*plan.index_of("contract.close") + 1);
-  plan.items.insert(at, testing::window_item("contract.closing", "closing", Phase::kContract, Moment::kBeforeDrop,
-                                             Millis{60'000}));
+  plan.items.insert(at, testing::window_item("contract.closing", "closing", Phase::kContract,
+                                             Moment::kBeforeDrop, Millis{60'000}));
   World world(std::move(plan));
   world.app_.instances.resize(1);
   world.app_.instances[0].connected = true;
@@ -436,7 +451,8 @@ TEST(Decide, AClockThatIsSetOpensNoWindowAndDelaysNoRetry) {
   for (int i = 0; i < 5; ++i) back.tick();
   back.clock_jump_ = Millis{-3'600'000};
   back.fail_.clear();
-  EXPECT_TRUE(back.run_until([&] { return back.at() == "dual_write.window"; }, 60)) << "it waited for the hour to come round";
+  EXPECT_TRUE(back.run_until([&] { return back.at() == "dual_write.window"; }, 60))
+      << "it waited for the hour to come round";
 }
 
 TEST(Decide, AnOperatorsPauseOutlastsAGates) {

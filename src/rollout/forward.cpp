@@ -30,21 +30,15 @@ void Decider::forward() {
 
 bool Decider::item_finished(const Item& item) {
   switch (item.kind) {
-    case ItemKind::kStep:
-      return step_finished(item);
-    case ItemKind::kBaseline:
-      return baseline_finished(item);
+    case ItemKind::kStep: return step_finished(item);
+    case ItemKind::kBaseline: return baseline_finished(item);
     case ItemKind::kGates:
       if (item.moment != Moment::kBeforeDrop) return gates_pass();
       return !count_anew() && quiet();
-    case ItemKind::kFlag:
-      return flag_finished(item);
-    case ItemKind::kExposure:
-      return exposure_finished(item);
-    case ItemKind::kWindow:
-      return window_finished(item);
-    case ItemKind::kApproval:
-      return s_.approvals.contains(item.approval);
+    case ItemKind::kFlag: return flag_finished(item);
+    case ItemKind::kExposure: return exposure_finished(item);
+    case ItemKind::kWindow: return window_finished(item);
+    case ItemKind::kApproval: return s_.approvals.contains(item.approval);
   }
   return false;
 }
@@ -95,7 +89,8 @@ bool Decider::exposure_finished(const Item& item) {
   const bool finished = s_.dwelt >= item.duration && gates_pass();
   if (finished && s_.baseline && seen_.app) {
     for (const PathStats& path : seen_.app->paths)
-      if (path.legacy.latency.count() >= kControlSamplesMin) s_.baseline->controls[path.path] = path.legacy.latency;
+      if (path.legacy.latency.count() >= kControlSamplesMin)
+        s_.baseline->controls[path.path] = path.legacy.latency;
   }
   return finished;
 }

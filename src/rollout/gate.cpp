@@ -25,12 +25,9 @@ GateReading reading(const GateInput& in, Verdict verdict, std::optional<double> 
 
 const char* to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kPass:
-      return "pass";
-    case Verdict::kHold:
-      return "hold";
-    case Verdict::kFail:
-      return "fail";
+    case Verdict::kPass: return "pass";
+    case Verdict::kHold: return "hold";
+    case Verdict::kFail: return "fail";
   }
   return "unknown";
 }

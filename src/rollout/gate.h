@@ -72,7 +72,7 @@ struct PathBaseline {
 // Recorded before the expand, while only legacy exists.
 struct Baseline {
   TimePoint at;
-  double seconds = 0;                         // length of the recording
+  double seconds = 0;  // length of the recording
   std::map<std::string, PathBaseline> paths;
   std::map<std::string, double> values;       // observations at its end
   std::map<std::string, double> differences;  // observations: end minus beginning
@@ -88,8 +88,8 @@ struct GateInput {
   const Plan& plan;
   GateSettings settings;
   Moment moment = Moment::kPrepare;
-  double exposure = 0;     // share of users on the new side, 0..1
-  unsigned active = 1;     // gates judged together: each spends 1/active of the error budget
+  double exposure = 0;  // share of users on the new side, 0..1
+  unsigned active = 1;  // gates judged together: each spends 1/active of the error budget
   TimePoint now;
 
   // nullopt: not observed, or older than 15 s. A number that nobody measured is never a pass.

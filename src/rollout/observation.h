@@ -70,7 +70,7 @@ struct BreakerState {
 struct AppWindow {
   std::uint64_t mark = 0;
   TimePoint since;
-  TimePoint newest;  // when the last report came
+  TimePoint newest;                    // when the last report came
   std::vector<PathStats> paths;        // all contexts that are not excluded
   std::vector<ContextStats> contexts;  // every context
   std::vector<InstanceInfo> instances;
@@ -85,8 +85,8 @@ struct StepOutcome {
   std::string step;
   std::uint64_t generation = 0;
   OutcomeKind kind = OutcomeKind::kFailed;
-  std::optional<Error> error;                // kFailed
-  std::map<std::string, double> figures;     // "rows", "seconds", "wal_bytes"
+  std::optional<Error> error;             // kFailed
+  std::map<std::string, double> figures;  // "rows", "seconds", "wal_bytes"
   std::string detail;
 };
 

@@ -22,27 +22,31 @@ using change::Phase;
 
 // When a gate is judged; a gate names several.
 enum class Moment : std::uint32_t {
-  kBaseline = 1,        // before the expand: a gate that would already fail is said then
-  kPrepare = 2,         // after dry run and rehearsal
-  kDualWrite = 4,       // from the trigger to the end of the window
-  kExpose = 8,          // at each exposure step
-  kObserve = 16,        // at 100 %
-  kRelease = 32,        // after the excluded contexts are released
-  kBeforeDrop = 64,     // before the legacy side goes
-  kUndoExpand = 128,    // before the new side is dropped again by a rollback
-  kExpand = 256,        // while the expand's steps and the backfill run
+  kBaseline = 1,      // before the expand: a gate that would already fail is said then
+  kPrepare = 2,       // after dry run and rehearsal
+  kDualWrite = 4,     // from the trigger to the end of the window
+  kExpose = 8,        // at each exposure step
+  kObserve = 16,      // at 100 %
+  kRelease = 32,      // after the excluded contexts are released
+  kBeforeDrop = 64,   // before the legacy side goes
+  kUndoExpand = 128,  // before the new side is dropped again by a rollback
+  kExpand = 256,      // while the expand's steps and the backfill run
 };
 using Moments = std::uint32_t;
 constexpr Moments operator|(Moment a, Moment b) {
   return static_cast<Moments>(a) | static_cast<Moments>(b);
 }
-constexpr Moments operator|(Moments a, Moment b) { return a | static_cast<Moments>(b); }
-constexpr bool has(Moments set, Moment one) { return (set & static_cast<Moments>(one)) != 0; }
+constexpr Moments operator|(Moments a, Moment b) {
+  return a | static_cast<Moments>(b);
+}
+constexpr bool has(Moments set, Moment one) {
+  return (set & static_cast<Moments>(one)) != 0;
+}
 const char* to_string(Moment moment);
 
 // What the rollout's flag says. Compiled to KEY and KEY.stage by flag_document().
 struct FlagSetting {
-  std::string stage = "off";  // of those who are in: off, dualwrite, shadow, live, rampdown, complete
+  std::string stage = "off";       // of those who are in: off, dualwrite, shadow, live, rampdown, complete
   double internal_percentage = 0;  // of the context "internal"
   double percentage = 0;           // of everybody else
   bool exclusions = true;          // excluded contexts stay on legacy
@@ -101,7 +105,8 @@ struct PlanOptions {
 };
 
 // `catalog`: the production schema before the change. Errors are kUser with the place in the file.
-Result<Plan> make_plan(const RolloutSpec& spec, const schema::Catalog& catalog, const PlanOptions& options = {});
+Result<Plan> make_plan(const RolloutSpec& spec, const schema::Catalog& catalog,
+                       const PlanOptions& options = {});
 
 boost::json::value to_json(const Plan& plan);
 Result<Plan> plan_from_json(const boost::json::value& json);

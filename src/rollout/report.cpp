@@ -29,16 +29,13 @@ std::string Decider::headline() const {
     case Mode::kDone:
       return destroyed() ? "done: the new side is the only side"
                          : "done: the change is expanded and verified";
-    case Mode::kAborted:
-      return "aborted: nothing of the change is left in production";
+    case Mode::kAborted: return "aborted: nothing of the change is left in production";
     case Mode::kRolledBack:
       return s_.position == 0 ? "rolled back: nothing of the change is in production"
                               : "rolled back: everybody reads legacy, dual writing goes on";
-    case Mode::kRollingBack:
-      return s_.restoring ? "restoring the legacy side" : "rolling back";
+    case Mode::kRollingBack: return s_.restoring ? "restoring the legacy side" : "rolling back";
     case Mode::kPaused:
-    case Mode::kRunning:
-      break;
+    case Mode::kRunning: break;
   }
   if (!item) return "done";
   std::string text = fmt::format("{}: {}", change::to_string(item->phase), item->title);
@@ -53,10 +50,8 @@ std::string Decider::next() const {
   const Item* item = present();
   switch (s_.mode) {
     case Mode::kDone:
-    case Mode::kAborted:
-      return "nothing: this rollout is closed";
-    case Mode::kPaused:
-      return fmt::format("nothing before it is resumed: {}", s_.pause_reason);
+    case Mode::kAborted: return "nothing: this rollout is closed";
+    case Mode::kPaused: return fmt::format("nothing before it is resumed: {}", s_.pause_reason);
     case Mode::kRolledBack: {
       const std::string cause = s_.rollbacks.empty()
                                     ? ""
@@ -67,8 +62,7 @@ std::string Decider::next() const {
     case Mode::kRollingBack:
       return s_.undo.empty() ? "everybody is brought back to legacy"
                              : fmt::format("taking back {}", s_.undo.front());
-    case Mode::kRunning:
-      break;
+    case Mode::kRunning: break;
   }
   if (!item) return "nothing";
   const std::size_t after = s_.position + 1;
@@ -106,8 +100,8 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
     }
   }
   if (s_.pending_rollback && item) {
-    out.push_back(fmt::format("the outcome of {}: unless it has committed, everybody is brought back to legacy",
-                              item->id));
+    out.push_back(fmt::format(
+        "the outcome of {}: unless it has committed, everybody is brought back to legacy", item->id));
   }
   if (s_.mode == Mode::kRollingBack && !s_.undo.empty()) {
     const auto record = s_.steps.find(s_.undo.front());

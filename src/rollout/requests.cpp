@@ -37,14 +37,10 @@ std::optional<Error> Decider::answer(const Request& request) {
       pause(fmt::format("paused by {}: {}", request.who, request.why), false);
       events_.back().who = request.who;
       return std::nullopt;
-    case RequestKind::kResume:
-      return resume(request);
-    case RequestKind::kPromote:
-      return promote(request);
-    case RequestKind::kApprove:
-      return approve(request);
-    case RequestKind::kRollback:
-      return begin_rollback(request, "operator:" + request.who);
+    case RequestKind::kResume: return resume(request);
+    case RequestKind::kPromote: return promote(request);
+    case RequestKind::kApprove: return approve(request);
+    case RequestKind::kRollback: return begin_rollback(request, "operator:" + request.who);
     case RequestKind::kAbort: {
       Request all = request;
       all.subject = "prepare";

@@ -28,7 +28,7 @@ struct PathSpec {
 
 struct TargetingRule {
   std::string context;
-  bool enabled = true;             // false: the context is kept on legacy until it is released
+  bool enabled = true;  // false: the context is kept on legacy until it is released
   std::optional<double> percentage;
 };
 
@@ -69,9 +69,9 @@ struct RolloutSpec {
   std::optional<FlagSpec> flag;  // none for an additive change
   Windows windows;
   double holdback = 0;  // per cent of users that stay on legacy until the contract releases them
-  std::vector<std::string> approvals;  // of "expose", "release", "drop"
+  std::vector<std::string> approvals;         // of "expose", "release", "drop"
   std::map<std::string, GateOverride> gates;  // by gate id
-  std::string source;  // the file's text
+  std::string source;                         // the file's text
 };
 
 // Refuses unknown keys, wrong types, percentages outside 0..100, steps that do not grow, unknown gates,

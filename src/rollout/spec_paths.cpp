@@ -64,10 +64,8 @@ Status check_kind(const Node& node, std::string_view what, StatementKind kind) {
     case StatementKind::kInsert:
     case StatementKind::kUpdate:
     case StatementKind::kDelete:
-    case StatementKind::kMerge:
-      return {};
-    default:
-      break;
+    case StatementKind::kMerge: return {};
+    default: break;
   }
   return fail(
       node.error("spec.sql", fmt::format("{}: expected SELECT, INSERT, UPDATE, DELETE or MERGE, found {}",

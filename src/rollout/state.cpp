@@ -100,19 +100,16 @@ Histogram read_buckets(const bj::value& json) {
 }
 
 Baseline read_baseline(const bj::value& json) {
-  Baseline out{read_time(json.at("at")),
-               json.at("seconds").to_number<double>(),
-               {},
-               read_numbers(json.at("values")),
-               read_numbers(json.at("differences")),
-               {}};
+  Baseline out{read_time(json.at("at")),        json.at("seconds").to_number<double>(), {},
+               read_numbers(json.at("values")), read_numbers(json.at("differences")),   {}};
   for (const auto& [name, path] : json.at("paths").as_object()) {
     PathBaseline& into = out.paths[name];
     into.attempts = path.at("attempts").to_number<std::uint64_t>();
     into.errors = path.at("errors").to_number<std::uint64_t>();
     into.latency = read_buckets(path.at("latency"));
   }
-  for (const auto& [name, latency] : json.at("controls").as_object()) out.controls[name] = read_buckets(latency);
+  for (const auto& [name, latency] : json.at("controls").as_object())
+    out.controls[name] = read_buckets(latency);
   return out;
 }
 

@@ -155,8 +155,12 @@ std::vector<Line> lines_of(const Catalog& catalog, const FingerprintOptions& opt
 
 }  // namespace
 
-const Column* Table::column(std::string_view column_name) const { return find_named(columns, column_name); }
-const Index* Table::index(std::string_view index_name) const { return find_named(indexes, index_name); }
+const Column* Table::column(std::string_view column_name) const {
+  return find_named(columns, column_name);
+}
+const Index* Table::index(std::string_view index_name) const {
+  return find_named(indexes, index_name);
+}
 const Constraint* Table::constraint(std::string_view constraint_name) const {
   return find_named(constraints, constraint_name);
 }

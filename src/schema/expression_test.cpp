@@ -32,9 +32,9 @@ TEST(ParseExpression, RefusesWhatIsNotOneExpression) {
 }
 
 TEST(ParseExpression, RefusesWhatOneRowCannotGive) {
-  for (const char* text : {"(SELECT 1)", "a IN (SELECT b FROM t)", "EXISTS (SELECT 1)", "max(a)", "count(*)",
-                           "f(DISTINCT a)", "f(a) FILTER (WHERE b)", "rank() OVER ()", "unnest(a)", "$1", "*",
-                           "t.*", "pg_catalog.sum(a)"}) {
+  for (const char* text :
+       {"(SELECT 1)", "a IN (SELECT b FROM t)", "EXISTS (SELECT 1)", "max(a)", "count(*)", "f(DISTINCT a)",
+        "f(a) FILTER (WHERE b)", "rank() OVER ()", "unnest(a)", "$1", "*", "t.*", "pg_catalog.sum(a)"}) {
     const auto parsed = parse_expression(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, "schema.not_row_expression") << text;

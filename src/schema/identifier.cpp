@@ -10,8 +10,12 @@
 namespace poundlock::schema {
 namespace {
 
-bool starts_bare(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
-bool continues_bare(char c) { return starts_bare(c) || (c >= '0' && c <= '9'); }
+bool starts_bare(char c) {
+  return (c >= 'a' && c <= 'z') || c == '_';
+}
+bool continues_bare(char c) {
+  return starts_bare(c) || (c >= '0' && c <= '9');
+}
 
 bool is_plain(std::string_view name) {
   return !name.empty() && starts_bare(name.front()) && std::ranges::all_of(name, continues_bare) &&

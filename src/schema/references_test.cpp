@@ -76,8 +76,8 @@ TEST(Touches, ReadsAndWrites) {
 
 TEST(References, RelationsAndWriting) {
   const References update = of("UPDATE a SET x = 1 FROM app.b AS bb WHERE a.id = bb.id");
-  EXPECT_THAT(update.relations, ElementsAre(RelationUse{{"", "a"}, "", true},
-                                            RelationUse{{"app", "b"}, "bb", false}));
+  EXPECT_THAT(update.relations,
+              ElementsAre(RelationUse{{"", "a"}, "", true}, RelationUse{{"app", "b"}, "bb", false}));
   EXPECT_TRUE(update.writes);
   EXPECT_FALSE(of("SELECT 1 FROM a").writes);
   EXPECT_TRUE(of("WITH d AS (DELETE FROM a RETURNING 1) SELECT * FROM d").writes);

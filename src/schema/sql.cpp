@@ -55,10 +55,10 @@ ParsedTree parse_tree(const std::string& text, LineColumn start) {
   if (tree == nullptr) return parsed;
   if (depth(&tree->base) > kTreeDepthMax) {
     pg_query__parse_result__free_unpacked(tree, nullptr);
-    parsed.error = user_error("schema.too_deep", fmt::format("the statement nests deeper than {} levels",
-                                                             kTreeDepthMax))
-                       .with_hint("use IN (...) or = ANY (...) for long chains of terms")
-                       .at({"", start.line, start.column});
+    parsed.error =
+        user_error("schema.too_deep", fmt::format("the statement nests deeper than {} levels", kTreeDepthMax))
+            .with_hint("use IN (...) or = ANY (...) for long chains of terms")
+            .at({"", start.line, start.column});
     return parsed;
   }
   parsed.tree = std::shared_ptr<const PgQuery__ParseResult>(tree, [](const PgQuery__ParseResult* owned) {
@@ -67,8 +67,12 @@ ParsedTree parse_tree(const std::string& text, LineColumn start) {
   return parsed;
 }
 
-bool opens(int token) { return token == '(' || token == '['; }
-bool closes(int token) { return token == ')' || token == ']'; }
+bool opens(int token) {
+  return token == '(' || token == '[';
+}
+bool closes(int token) {
+  return token == ')' || token == ']';
+}
 
 }  // namespace
 
@@ -127,8 +131,8 @@ class ScriptParser {
     if (script_.statements.size() + script_.errors.size() >= kStatementsMax)
       return fail(user_error("schema.too_large", fmt::format("more than {} statements", kStatementsMax)));
     if (range.size() > kStatementBytesMax) {
-      script_.errors.push_back(too_large("a statement", range.size(), kStatementBytesMax)
-                                   .at({"", start.line, start.column}));
+      script_.errors.push_back(
+          too_large("a statement", range.size(), kStatementBytesMax).at({"", start.line, start.column}));
       tokens.clear();
       return {};
     }
@@ -148,8 +152,8 @@ class ScriptParser {
       statement.kind_ = kind_of(statement.node_);
       script_.statements.push_back(std::move(statement));
     } else {
-      script_.errors.push_back(internal_error("a statement was read as several")
-                                   .at({"", start.line, start.column}));
+      script_.errors.push_back(
+          internal_error("a statement was read as several").at({"", start.line, start.column}));
     }
     return {};
   }

@@ -8,18 +8,14 @@ namespace {
 StatementKind transaction_kind(const PgQuery__TransactionStmt& statement) {
   switch (statement.kind) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
-    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START:
-      return StatementKind::kBegin;
-    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT:
-      return StatementKind::kCommit;
-    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
-      return StatementKind::kRollback;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START: return StatementKind::kBegin;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: return StatementKind::kCommit;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK: return StatementKind::kRollback;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_PREPARE:
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED:
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED:
       return StatementKind::kPreparedTransaction;
-    default:
-      return StatementKind::kSavepoint;
+    default: return StatementKind::kSavepoint;
   }
 }
 

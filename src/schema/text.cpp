@@ -11,7 +11,9 @@
 namespace poundlock::schema {
 namespace {
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
 
 // Bytes of the character at `at`, or 0 where no valid character begins.
 std::size_t character_length(std::string_view text, std::size_t at) {

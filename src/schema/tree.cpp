@@ -5,7 +5,9 @@
 namespace poundlock::schema {
 namespace {
 
-bool is_node(const Message* message) { return message->descriptor == &pg_query__node__descriptor; }
+bool is_node(const Message* message) {
+  return message->descriptor == &pg_query__node__descriptor;
+}
 
 template <typename T>
 const T& member(const Message* message, unsigned offset) {

@@ -46,7 +46,7 @@ Result<std::unique_ptr<World>> World::start(Context& context, const DemoOptions&
   PL_CHECK(out->start_server());
   PL_TRY(auto watcher, out->cluster_->database("postgres", "app")->connect());
   out->stalls_ = std::make_unique<StallWatch>(std::move(watcher), context.clock, "orders_app");
-  PL_CHECK(out->start_app("v1", true));
+  if (options.application) PL_CHECK(out->start_app("v1", true));
   return out;
 }
 
@@ -112,15 +112,23 @@ std::map<std::string, std::string> World::variables() const {
   return {{"DEMO_PASSWORD", password_}, {"PGPASSWORD", password_}};
 }
 
-Status World::start_server() {
+Status World::restart_server() {
+  server_.kill_now();
+  // Readers know this address; port 0 of the file would give another one.
+  return start_server(url_.substr(url_.find("//") + 2));
+}
+
+Status World::start_server(const std::string& listen) {
   ProcessOptions options;
   options.command = {program("poundlockd"), "--config", directory_ + "/poundlock.yaml"};
+  if (!listen.empty()) options.command.insert(options.command.end(), {"--listen", listen});
   options.variables = variables();
   options.log = directory_ + "/poundlockd.log";
   options.keep = options_.keep;
+  const std::string file = directory_ + "/state/server.json";
+  fs::remove(file);  // of a server before this one
   PL_TRY(server_, Process::spawn(options));
   const TimePoint until = context_.clock.steady() + kStartLimit;
-  const std::string file = directory_ + "/state/server.json";
   while (context_.clock.steady() < until && server_.running()) {
     if (fs::exists(file)) {
       std::ifstream in(file);

@@ -24,6 +24,7 @@ struct DemoOptions {
   int writers = 2;
   bool keep = false;
   bool faults = true;
+  bool application = true;  // start orders_app at once
 };
 
 struct AppFigures {
@@ -43,6 +44,8 @@ class World {
   postgres::PrivateCluster& cluster() { return *cluster_; }
   StallWatch& stalls() { return *stalls_; }
   Process& server() { return server_; }
+  // After poundlockd was killed: anew at the same address, with the same store.
+  Status restart_server();
 
   Status start_app(const std::string& build, bool legacy_path);
   void stop_app();
@@ -50,6 +53,8 @@ class World {
   AppFigures figures() const;                             // of every application process so far
   Result<std::unique_ptr<ports::Session>> owner() const;  // as the table's owner
   Result<bool> column_exists(const std::string& column) const;
+  // What poundlock.yaml takes from the environment.
+  std::map<std::string, std::string> variables() const;
 
  private:
   World(Context& context, DemoOptions options) : context_(context), options_(options) {}
@@ -57,9 +62,8 @@ class World {
   Status start_cluster();
   Status make_tables();
   Status write_files();
-  Status start_server();
+  Status start_server(const std::string& listen = "");
   std::string program(const char* name) const;
-  std::map<std::string, std::string> variables() const;
 
   Context& context_;
   const DemoOptions options_;
