@@ -25,11 +25,9 @@ std::string_view context_of(int user) { return user < 8 ? "internal" : user < 11
 
 Result<flag::Revision> Flags::publish(std::string_view flags_json) {
   if (flags_json == current_) return revision_;
-  const bool away = current_.find("\"live\"") != std::string::npos && flags_json.find("\"live\"") == std::string::npos &&
-                    flags_json.find("\"complete\"") == std::string::npos;
   current_ = flags_json;
   revision_.number += 1;
-  if (sticks_to_live && away) return revision_;
+  if (stuck) return revision_;
   PL_TRY(const auto parsed, json::parse(flags_json, "flags"));
   const boost::json::object part = parsed.as_object();
   PL_TRY(const std::string document, flag::snapshot_document(std::span(&part, 1), revision_));
@@ -96,10 +94,11 @@ void Application::metrics_began_anew() {
   for (Instance& one : instances_) one.reported = false;
 }
 
-void Application::deploy_without_legacy() {
-  const auto old = std::find_if(instances_.begin(), instances_.end(), [](const Instance& one) { return one.legacy_path; });
-  if (old == instances_.end()) return;
-  *old = {fmt::format("app-{}", next_instance_++), "new", false, true, {}, nullptr, {}, {}};
+void Application::deploy(bool legacy_path) {
+  const auto other = std::find_if(instances_.begin(), instances_.end(),
+                                  [&](const Instance& one) { return one.legacy_path != legacy_path; });
+  if (other == instances_.end()) return;
+  *other = {fmt::format("app-{}", next_instance_++), legacy_path ? "old" : "new", legacy_path, true, {}, nullptr, {}, {}};
 }
 
 void Application::silence(Millis by) {

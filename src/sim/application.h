@@ -29,7 +29,7 @@ class Flags {
   flag::Revision revision() const { return revision_; }
   std::shared_ptr<const flag::Snapshot> snapshot() const { return snapshot_; }
 
-  bool sticks_to_live = false;  // a deliberate fault: what is live stays published
+  bool stuck = false;  // a deliberate fault: what is published does not arrive
 
  private:
   std::string current_;
@@ -62,7 +62,8 @@ class Application {
 
   void passed(Millis by);       // works on while time goes by
   void metrics_began_anew();    // the server that collected them was restarted
-  void deploy_without_legacy(); // one more instance of a build that only knows the new side
+  // Replaces one instance by a build that only knows the new side, or by one that knows both.
+  void deploy(bool legacy_path);
   void silence(Millis by);      // one instance's stream is cut
   void restart_one();
 

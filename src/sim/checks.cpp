@@ -76,6 +76,7 @@ void World::check_effect(const Effect& effect) {
 void World::check_drop(const Effect& effect, const rollout::RolloutState& committed) {
   const bool there = server_.schema.legacy.exists;
   if (std::exchange(legacy_there_, there) == there || there) return;
+  if (options_.mutation == Mutation::kDropsReaders) return;  // what its readers meet is to be noticed
   const std::string closed = rollout::flag_document(plan_, {"complete", 100, 100, false});
   if (!committed.approvals.contains("drop")) return violated("drop_is_guarded", "dropped without approval");
   if (flags_.current() != closed) return violated("drop_is_guarded", "dropped before the flag was closed");
@@ -121,6 +122,7 @@ void World::check_tick(Process& p) {
     promoted_ = false;
   }
   if (state.mode == Mode::kRolledBack && mode_ != Mode::kRolledBack && state.position > 0) {
+    if (options_.mutation == Mutation::kStopsSync) server_.schema.triggers.clear();
     const std::string mode = server_.schema.sync_mode();
     if (!server_.schema.fresh.exists || mode.empty() || mode == "off")
       violated("rollback_keeps_schema", "rolled back in exposure, and the sides are not kept in step: " + server_.schema.text());

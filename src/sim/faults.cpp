@@ -125,20 +125,23 @@ std::vector<Request> World::orders() {
     random_order(out);
     if (random_.one_in(3)) random_order(out);  // two at once
   }
-  if (state.flag.stage == "complete" && random_.one_in(3)) application_.deploy_without_legacy();
+  // The build without a legacy path comes with closing, and goes again where that is taken back.
+  if (random_.one_in(3) && !state.restoring) application_.deploy(state.flag.stage != "complete");
   const bool exposed = state.flag.stage == "live" && state.flag.percentage > 40;
   if ((options_.abort || options_.mutation == Mutation::kLeavesRemains) && exposed && !abort_ordered_) {
     abort_ordered_ = true;
     out.push_back({RequestKind::kAbort, "bob", "it is not wanted any more", ""});
   }
-  if (options_.mutation == Mutation::kStickyFlag && exposed && !abort_ordered_) {
+  if ((options_.mutation == Mutation::kStickyFlag || options_.mutation == Mutation::kStopsSync) && exposed && !abort_ordered_) {
     abort_ordered_ = true;
     out.push_back({RequestKind::kRollback, "bob", "a drill", ""});
+    flags_.stuck = options_.mutation == Mutation::kStickyFlag;
   }
   return out;
 }
 
 void World::willing(const rollout::RolloutState& state, std::vector<Request>& out) {
+  if (options_.mutation == Mutation::kStickyFlag && abort_ordered_) return;
   if (state.mode == Mode::kRolledBack || (state.mode == Mode::kPaused && !state.paused_by_gate))
     out.push_back({RequestKind::kResume, "alice", "go on", ""});
   if (state.mode == Mode::kDone && !restored_ && options_.faults.operators && options_.seed % 3 == 0) {

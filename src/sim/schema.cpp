@@ -37,12 +37,18 @@ void drop_column(SimSchema& schema, const std::string& name) {
   }
 }
 
-std::string mode_in(std::string_view sql) {
+std::string mode_in(std::string_view sql, const std::string& legacy) {
   constexpr std::string_view kMark = "-- poundlock sync, mode ";
   const auto at = sql.find(kMark);
   if (at == std::string_view::npos) return {};
   const auto begin = at + kMark.size();
-  return std::string(sql.substr(begin, sql.find(',', begin) - begin));
+  std::string mode(sql.substr(begin, sql.find(',', begin) - begin));
+  // A restore exchanges the sides: then the one authority is the new side. The last assignment tells.
+  const auto last = sql.rfind("\" := ");
+  const auto quote = last == std::string_view::npos ? last : sql.rfind('"', last - 1);
+  if (mode == "legacy" && quote != std::string_view::npos && sql.substr(quote + 1, last - quote - 1) == legacy)
+    mode = "fresh";
+  return mode;
 }
 
 DdlResult add_column(SimSchema& schema, std::string_view sql, DdlResult out) {
@@ -147,7 +153,7 @@ DdlResult apply_ddl(SimSchema& schema, std::string_view sql) {
   if (sql.starts_with("CREATE SEQUENCE IF NOT EXISTS ")) {
     schema.sequences.insert(name_after(sql, "IF NOT EXISTS "));
   } else if (sql.starts_with("CREATE OR REPLACE FUNCTION ")) {
-    schema.functions[name_after(sql, "FUNCTION ")] = mode_in(sql);
+    schema.functions[name_after(sql, "FUNCTION ")] = mode_in(sql, schema.legacy_name);
   } else if (sql.starts_with("CREATE OR REPLACE TRIGGER ")) {
     schema.triggers.insert(name_after(sql, "TRIGGER "));
   } else if (sql.starts_with("DROP TRIGGER IF EXISTS ")) {
@@ -165,7 +171,7 @@ DdlResult apply_ddl(SimSchema& schema, std::string_view sql) {
     if (!out.already_exists) schema.indexes[name] = true;
   } else if (sql.starts_with("DO ") && has(sql, "EXECUTE") && has(sql, "CREATE OR REPLACE FUNCTION ")) {
     // Only where the function exists.
-    if (!schema.functions.empty()) schema.functions.begin()->second = mode_in(sql);
+    if (!schema.functions.empty()) schema.functions.begin()->second = mode_in(sql, schema.legacy_name);
   }
   return out;
 }

@@ -23,7 +23,8 @@ struct SimSchema {
   SimColumn legacy, fresh;
   std::map<std::string, bool> indexes;           // name -> valid
   std::map<std::string, bool> constraints;       // name -> validated
-  std::map<std::string, std::string> functions;  // qualified name -> mode ("off", "legacy", "both", "new")
+  std::map<std::string, std::string> functions;  // qualified name -> mode: "off", "legacy" or "fresh" (the one
+                                                 // authority), "both", "new"
   std::set<std::string> triggers;
   std::set<std::string> sequences;
   bool operator==(const SimSchema&) const = default;

@@ -242,9 +242,10 @@ SimRow* Server::row_of(int id) {
 
 // What the trigger does with a row of which one side was written.
 void Server::derive(SimRow& row, bool fresh_side) {
-  const std::string mode = mutations.no_sync ? "off" : schema.sync_mode();
+  const std::string mode = schema.sync_mode();
   if (mode.empty() || mode == "off" || !schema.legacy.exists || !schema.fresh.exists) return;
-  if (fresh_side && mode != "legacy")
+  const bool authority = fresh_side && mode != "legacy" && !mutations.loses_writes;
+  if (mode == "fresh" || authority)
     row.legacy = row.fresh ? std::optional(down(*row.fresh)) : std::nullopt;
   else
     row.fresh = row.legacy ? std::optional(up(*row.legacy)) : std::nullopt;

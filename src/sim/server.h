@@ -109,9 +109,9 @@ struct ServerHooks {
 // Deliberate faults of the simulated product, to show that each invariant can fail.
 struct ServerMutations {
   bool no_fence = false;       // a stale generation passes
-  bool no_sync = false;        // the trigger derives nothing
+  bool loses_writes = false;   // the trigger overwrites what is written to the new side
   bool keeps_sequence = false; // DROP SEQUENCE does nothing
-  bool no_probe = false;       // probes answer false: a step that is done runs again
+  bool no_probe = false;       // probes answer false, and what is there is made again without an error
 };
 
 class Server {

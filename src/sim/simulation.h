@@ -41,12 +41,14 @@ enum class Mutation {
   kLostCommits,     // the store says done before it is durable
   kNoProbe,         // steps that are done run again
   kDropsUnapproved, // the drop stands before closing and its approval
+  kDropsReaders,    // the legacy column goes while readers are on it, and nobody looks at the drop
   kExposesEarly,    // exposure begins before backfill and verify
   kLeaksExclusion,  // the first exposure forgets who is excluded
   kShortWindow,     // windows last a tenth of what is asked for
   kStickyFlag,      // a rollback is published and does not arrive
+  kStopsSync,       // the trigger is turned off by the rollback of exposure
   kLeavesRemains,   // an abort leaves an object behind
-  kNoSync,          // the trigger keeps nothing in step
+  kLosesWrites,     // the trigger overwrites what is written to the new side
   kDeaf,            // nobody approves
 };
 

@@ -47,7 +47,7 @@ void move_item(rollout::Plan& plan, const std::string& id, const std::string& be
 }
 
 rollout::Plan mutated(rollout::Plan plan, Mutation mutation) {
-  if (mutation == Mutation::kDropsUnapproved) {
+  if (mutation == Mutation::kDropsUnapproved || mutation == Mutation::kDropsReaders) {
     for (const char* gate : {"instances_attested", "references_legacy", "readers_applied"})
       plan.gates[gate].waived = "a mutation";
     move_item(plan, "contract.drop", "contract.approve_release");
@@ -94,11 +94,10 @@ World::World(const SimulationOptions& options, rollout::Plan plan)
   server_.hooks.committed = [this](const Effect& effect) { check_effect(effect); };
   server_.hooks.tell = [this](const std::string& line) { say(line); };
   server_.mutations.no_fence = options.mutation == Mutation::kNoFence;
-  server_.mutations.no_sync = options.mutation == Mutation::kNoSync;
+  server_.mutations.loses_writes = options.mutation == Mutation::kLosesWrites;
   server_.mutations.keeps_sequence = options.mutation == Mutation::kLeavesRemains;
   server_.mutations.no_probe = options.mutation == Mutation::kNoProbe;
   store_.loses_commits = options.mutation == Mutation::kLostCommits;
-  flags_.sticks_to_live = options.mutation == Mutation::kStickyFlag;
   schema_at_start_ = server_.schema;
   entered_ = clock_.steady();
 }
