@@ -93,6 +93,7 @@ struct Arguments {
   FlagSetArguments set;
   FlagEvalArguments eval;
   AuditArguments audit;
+  SimulateArguments simulate;
   std::string shell;
 };
 
@@ -209,6 +210,15 @@ void add_server_verbs(CLI::App& app, Context& context, Arguments& a) {
   audit->add_option("--subject", a.audit.subject, "a rollout or a flag (default: all)");
   audit->add_option("--limit", a.audit.limit, "newest entries (default: 50)")->check(CLI::Range(1, 1000));
   audit->add_flag("--verify", a.audit.verify, "recompute the chain of hashes");
+
+  auto* simulate = add_verb(app, context, "simulate", "play rollouts with faults from a seed",
+                            [&] { return simulate_command(context, a.simulate); });
+  simulate->add_option("--seed", a.simulate.seed, "the first seed (default: 1)");
+  simulate->add_option("--runs", a.simulate.runs, "how many seeds, one after another (default: 1)")
+      ->check(CLI::Range(1, 1'000'000));
+  simulate->add_option("--faults", a.simulate.faults,
+                       "all, none, or some of crashes,database,store,application,operators,clock");
+  simulate->add_flag("--trace", a.simulate.trace, "print everything that happened");
 
   auto* serve = app.add_subcommand("serve", "run poundlockd with these arguments");
   serve->prefix_command();

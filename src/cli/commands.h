@@ -2,6 +2,7 @@
 // check said no, 2 usage, 3 cannot reach something, 4 conflict, 70 a fault of ours). None throws. One thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -97,6 +98,15 @@ int audit_command(Context& context, const AuditArguments& arguments);
 
 // Becomes poundlockd, which lies beside this program; comes back only when that fails.
 int serve_command(Context& context, const std::vector<std::string>& arguments);
+
+struct SimulateArguments {
+  std::uint64_t seed = 1;
+  std::uint64_t runs = 1;
+  std::string faults = "all";  // none, or names with commas between; the program beside this one knows them
+  bool trace = false;
+};
+// Becomes poundlock-sim, which lies beside this program; comes back only when that fails.
+int simulate_command(Context& context, const SimulateArguments& arguments);
 
 // Registers `demo`; defined in src/cli/demo. As every verb does, its callback sets context.verb.
 void add_demo(CLI::App& app, Context& context);

@@ -13,13 +13,15 @@ namespace poundlock::sim {
 namespace {
 
 constexpr Millis kOperationEvery{200};
-constexpr int kOperationsMax = 40;   // in one stretch of time: a long wait does not need more
+constexpr int kOperationsMax = 40;  // in one stretch of time: a long wait does not need more
 constexpr int kUsers = 32;
 constexpr std::size_t kRowsMax = 80;
 constexpr std::uint64_t kWeight = 100;  // each simulated operation stands for so many
 constexpr std::string_view kExcluded = "batch";
 
-std::string_view context_of(int user) { return user < 8 ? "internal" : user < 11 ? kExcluded : ""; }
+std::string_view context_of(int user) {
+  return user < 8 ? "internal" : user < 11 ? kExcluded : "";
+}
 
 }  // namespace
 
@@ -35,9 +37,14 @@ Result<flag::Revision> Flags::publish(std::string_view flags_json) {
   return revision_;
 }
 
-Application::Application(WorldClock& clock, Server& server, Flags& flags, const rollout::Plan& plan, Random random,
-                         std::function<void(const std::string&, const std::string&)> broken)
-    : clock_(clock), server_(server), flags_(flags), plan_(plan), random_(random), broken_(std::move(broken)) {
+Application::Application(WorldClock& clock, Server& server, Flags& flags, const rollout::Plan& plan,
+                         Random random, std::function<void(const std::string&, const std::string&)> broken)
+    : clock_(clock),
+      server_(server),
+      flags_(flags),
+      plan_(plan),
+      random_(random),
+      broken_(std::move(broken)) {
   for (const SimRow& row : server.rows) journal_[row.id] = row.legacy.value_or("");
   next_row_ = static_cast<int>(server.rows.size());
   for (; next_instance_ < 3; ++next_instance_)
@@ -98,7 +105,14 @@ void Application::deploy(bool legacy_path) {
   const auto other = std::find_if(instances_.begin(), instances_.end(),
                                   [&](const Instance& one) { return one.legacy_path != legacy_path; });
   if (other == instances_.end()) return;
-  *other = {fmt::format("app-{}", next_instance_++), legacy_path ? "old" : "new", legacy_path, true, {}, nullptr, {}, {}};
+  *other = {fmt::format("app-{}", next_instance_++),
+            legacy_path ? "old" : "new",
+            legacy_path,
+            true,
+            {},
+            nullptr,
+            {},
+            {}};
 }
 
 void Application::silence(Millis by) {
@@ -145,7 +159,8 @@ void Application::read(int user, bool fresh) {
   ++(fresh ? server_.fresh_reads : server_.legacy_reads);
   const auto value = server_.read(id, fresh);
   if (!value)
-    broken_("readers_can_read", fmt::format("a read of row {} on {}: {}", id, fresh ? "new" : "legacy", value.error().message));
+    broken_("readers_can_read",
+            fmt::format("a read of row {} on {}: {}", id, fresh ? "new" : "legacy", value.error().message));
   else if (*value != journal_[id])
     broken_("writes_survive", fmt::format("row {} reads {} on {} and {} was acknowledged", id, *value,
                                           fresh ? "new" : "legacy", journal_[id]));
@@ -166,7 +181,8 @@ void Application::write(int user, bool fresh) {
   }
   const auto done = inserts ? server_.insert(id, fresh, value) : server_.write(id, fresh, value);
   if (!done)
-    broken_("readers_can_read", fmt::format("a write of row {} on {}: {}", id, fresh ? "new" : "legacy", done.error().message));
+    broken_("readers_can_read",
+            fmt::format("a write of row {} on {}: {}", id, fresh ? "new" : "legacy", done.error().message));
   else if (*done)
     journal_[id] = value;
 }
@@ -228,7 +244,8 @@ rollout::AppWindow Application::window(std::uint64_t mark) {
     info.last_seen = clock_.wall();
     out.instances.push_back(std::move(info));
   }
-  if (trips_ > 0) out.breakers.push_back({"by_status", "app-0", "error burst", clock_.steady() < fault.until, trips_});
+  if (trips_ > 0)
+    out.breakers.push_back({"by_status", "app-0", "error burst", clock_.steady() < fault.until, trips_});
   return out;
 }
 

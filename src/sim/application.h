@@ -60,15 +60,15 @@ class Application {
   Application(WorldClock& clock, Server& server, Flags& flags, const rollout::Plan& plan, Random random,
               std::function<void(const std::string& invariant, const std::string& what)> broken);
 
-  void passed(Millis by);       // works on while time goes by
-  void metrics_began_anew();    // the server that collected them was restarted
+  void passed(Millis by);     // works on while time goes by
+  void metrics_began_anew();  // the server that collected them was restarted
   // Replaces one instance by a build that only knows the new side, or by one that knows both.
   void deploy(bool legacy_path);
-  void silence(Millis by);      // one instance's stream is cut
+  void silence(Millis by);  // one instance's stream is cut
   void restart_one();
 
   rollout::AppWindow window(std::uint64_t mark);
-  double share_on_new() const;  // of users, as instances see it now
+  double share_on_new() const;   // of users, as instances see it now
   bool exclusion_leaks() const;  // an excluded user is given the new side by the published flags
   bool everybody_applied() const;
   const std::map<int, std::string>& journal() const { return journal_; }

@@ -14,17 +14,20 @@ namespace {
 using rollout::ItemKind;
 using rollout::Mode;
 
-constexpr int kTicksBackMax = 8;      // from a rollback's state to its flag, with a store that fails now and then
-constexpr int kTicksQuietMax = 700;   // from the last fault to the end
+constexpr int kTicksBackMax = 8;  // from a rollback's state to its flag, with a store that fails now and then
+constexpr int kTicksQuietMax = 700;  // from the last fault to the end
 
 }  // namespace
 
 std::vector<InvariantInfo> invariants() {
-  return {{"committed_before_effects", "nothing happens in the database or to a flag that the committed state does not say"},
-          {"stale_generations", "an executor that is out of date changes nothing, and each transaction is fenced"},
+  return {{"committed_before_effects",
+           "nothing happens in the database or to a flag that the committed state does not say"},
+          {"stale_generations",
+           "an executor that is out of date changes nothing, and each transaction is fenced"},
           {"step_once", "no step takes effect twice"},
           {"readers_can_read", "no statement of an application fails because of the change"},
-          {"drop_is_guarded", "the legacy side goes only after approval, with the flag closed and applied by everybody"},
+          {"drop_is_guarded",
+           "the legacy side goes only after approval, with the flag closed and applied by everybody"},
           {"new_is_verified", "nobody is sent to the new side before every row is in step and verified"},
           {"exclusions_hold", "excluded contexts stay on legacy until they are released"},
           {"windows_last", "no window or dwell is shorter than asked for"},
@@ -55,20 +58,22 @@ std::optional<rollout::RolloutState> World::committed_state() {
 void World::check_effect(const Effect& effect) {
   if (violation_) return;
   std::string what = effect.step.empty() ? effect.effects.front() : effect.step;
-  say(fmt::format("database: {} {} by process {} generation {}", what, effect.direction, effect.process, effect.generation));
-  if (effect.generation == 0)
-    return violated("stale_generations", fmt::format("{} without a fence", what));
+  say(fmt::format("database: {} {} by process {} generation {}", what, effect.direction, effect.process,
+                  effect.generation));
+  if (effect.generation == 0) return violated("stale_generations", fmt::format("{} without a fence", what));
   if (effect.generation < effect.held && effect.in_transaction)
-    return violated("stale_generations",
-                    fmt::format("{} by generation {} while {} holds the rollout", what, effect.generation, effect.held));
+    return violated("stale_generations", fmt::format("{} by generation {} while {} holds the rollout", what,
+                                                     effect.generation, effect.held));
   if (effect.repeated) return violated("step_once", fmt::format("{} ran while its effect was there", what));
   const auto committed = committed_state();
   if (!committed || committed->generation < effect.generation)
-    return violated("committed_before_effects", fmt::format("{} by generation {}, which is not committed", what, effect.generation));
+    return violated("committed_before_effects",
+                    fmt::format("{} by generation {}, which is not committed", what, effect.generation));
   const bool stale = committed->generation > effect.generation;
-  const bool known = effect.step.empty() || stale || committed->steps.contains(effect.step) ||
-                     std::find(committed->undo.begin(), committed->undo.end(), effect.step) != committed->undo.end() ||
-                     committed->restoring || committed->undo_all;
+  const bool known =
+      effect.step.empty() || stale || committed->steps.contains(effect.step) ||
+      std::find(committed->undo.begin(), committed->undo.end(), effect.step) != committed->undo.end() ||
+      committed->restoring || committed->undo_all;
   if (!known) return violated("committed_before_effects", fmt::format("{} is in no committed state", what));
   check_drop(effect, *committed);
 }
@@ -125,9 +130,11 @@ void World::check_tick(Process& p) {
     if (options_.mutation == Mutation::kStopsSync) server_.schema.triggers.clear();
     const std::string mode = server_.schema.sync_mode();
     if (!server_.schema.fresh.exists || mode.empty() || mode == "off")
-      violated("rollback_keeps_schema", "rolled back in exposure, and the sides are not kept in step: " + server_.schema.text());
+      violated("rollback_keeps_schema",
+               "rolled back in exposure, and the sides are not kept in step: " + server_.schema.text());
   }
-  const bool at_start = (state.mode == Mode::kRolledBack && state.position == 0) || state.mode == Mode::kAborted;
+  const bool at_start =
+      (state.mode == Mode::kRolledBack && state.position == 0) || state.mode == Mode::kAborted;
   if (at_start && state.mode != mode_ && server_.schema != schema_at_start_)
     violated("nothing_left", "left behind: " + server_.schema.text());
   position_ = state.position;
@@ -142,24 +149,28 @@ void World::check_windows(std::size_t from, std::size_t to, const rollout::Rollo
     const bool lasts = item && (item->kind == ItemKind::kWindow || item->kind == ItemKind::kExposure);
     if (!lasts || (item->kind == ItemKind::kExposure && promoted_)) continue;
     TimePoint since = i == from ? entered_ : clock_.steady();
-    if (item->window == "dual_write") since = server_.synced_since.ms ? server_.synced_since : clock_.steady();
+    if (item->window == "dual_write")
+      since = server_.synced_since.ms ? server_.synced_since : clock_.steady();
     if (item->window == "overlap") since = server_.verified_at;
     if (clock_.steady() - since < item->duration)
-      violated("windows_last", fmt::format("{} lasted {} ms of {}", item->id, (clock_.steady() - since).count(),
-                                           item->duration.count()));
+      violated("windows_last", fmt::format("{} lasted {} ms of {}", item->id,
+                                           (clock_.steady() - since).count(), item->duration.count()));
   }
 }
 
 void World::check_rollback(const rollout::RolloutState& state) {
-  const bool back = state.mode == Mode::kRollingBack || state.mode == Mode::kRolledBack || state.mode == Mode::kAborted;
-  const bool said = flags_.snapshot() && flags_.current() == rollout::flag_document(plan_, state.flag) &&
-                    flags_.snapshot()->revision() == flags_.revision();
-  if (!back || state.restoring || said) {
+  const bool back =
+      state.mode == Mode::kRollingBack || state.mode == Mode::kRolledBack || state.mode == Mode::kAborted;
+  if (!back || state.restoring) {
     ticks_back_ = 0;
     return;
   }
-  if (++ticks_back_ > kTicksBackMax)
-    violated("rollback_is_quick", fmt::format("{} ticks after the rollback its flag is not out", ticks_back_));
+  const bool said = flags_.snapshot() && flags_.current() == rollout::flag_document(plan_, state.flag) &&
+                    flags_.snapshot()->revision() == flags_.revision();
+  ticks_back_ = said ? 0 : ticks_back_ + 1;
+  if (ticks_back_ > kTicksBackMax)
+    violated("rollback_is_quick",
+             fmt::format("{} ticks after the rollback its flag is not out", ticks_back_));
 }
 
 void World::check_progress(Process& p) {
@@ -185,7 +196,8 @@ void World::check_end(const rollout::RolloutState& state) {
                                                     read ? *read : read.error().message, value));
     }
   }
-  if (server_.rows.size() != application_.journal().size()) violated("writes_survive", "rows that nobody wrote");
+  if (server_.rows.size() != application_.journal().size())
+    violated("writes_survive", "rows that nobody wrote");
 }
 
 std::string World::end_state() const {

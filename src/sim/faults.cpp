@@ -26,16 +26,17 @@ void World::before_round_trip(Process& p) {
   if (p.dead || violation_) return;
   clock_.advance(Millis{random_.between(1, 4)});
   const int index = statements_++;
-  if (at_crash_point({Where::kBeforeStatement}, index) || (faulty(options_.faults.crashes) && random_.one_in(700))) {
+  if (at_crash_point({Where::kBeforeStatement}, index) ||
+      (faulty(options_.faults.crashes) && random_.one_in(700))) {
     say(fmt::format("process {} is killed before round trip {}", p.id, index));
     p.dead = true;
     return;
   }
   if (at_crash_point({Where::kAfterStatement}, index)) p.dies = true;
   const bool is_current = &p == &current();
-  const bool overtaken = is_current && depth_ < kOvertakenMax &&
-                         (at_crash_point({Where::kTakeover}, index) ||
-                          (faulty(options_.faults.crashes) && random_.one_in(700)));
+  const bool overtaken =
+      is_current && depth_ < kOvertakenMax &&
+      (at_crash_point({Where::kTakeover}, index) || (faulty(options_.faults.crashes) && random_.one_in(700)));
   if (overtaken) {
     ++depth_;
     take_over(fmt::format("process {} hangs before round trip {}", p.id, index));
@@ -72,7 +73,8 @@ CommitFate World::commit_fate(Process& p) {
   if (at_crash_point({Where::kBeforeCommit}, index)) return dies(CommitFate::kCrashBefore, "before");
   if (at_crash_point({Where::kAfterCommit}, index)) return dies(CommitFate::kCrashAfter, "after");
   if (faulty(options_.faults.crashes) && random_.one_in(120))
-    return random_.one_in(2) ? dies(CommitFate::kCrashBefore, "before") : dies(CommitFate::kCrashAfter, "after");
+    return random_.one_in(2) ? dies(CommitFate::kCrashBefore, "before")
+                             : dies(CommitFate::kCrashAfter, "after");
   if (faulty(options_.faults.store) && random_.one_in(50)) return CommitFate::kBusy;
   if (faulty(options_.faults.store) && random_.one_in(150)) return CommitFate::kLostAnswer;
   return CommitFate::kDone;
@@ -132,7 +134,8 @@ std::vector<Request> World::orders() {
     abort_ordered_ = true;
     out.push_back({RequestKind::kAbort, "bob", "it is not wanted any more", ""});
   }
-  if ((options_.mutation == Mutation::kStickyFlag || options_.mutation == Mutation::kStopsSync) && exposed && !abort_ordered_) {
+  if ((options_.mutation == Mutation::kStickyFlag || options_.mutation == Mutation::kStopsSync) && exposed &&
+      !abort_ordered_) {
     abort_ordered_ = true;
     out.push_back({RequestKind::kRollback, "bob", "a drill", ""});
     flags_.stuck = options_.mutation == Mutation::kStickyFlag;

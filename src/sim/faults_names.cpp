@@ -20,8 +20,9 @@ Result<Faults> faults_from(std::string_view text) {
                   : name == "clock"       ? &out.clock
                                           : nullptr;
     if (!which) {
-      return fail(user_error("sim.faults", fmt::format("there are no faults '{}'", name))
-                      .with_hint("all, none, or some of crashes, database, store, application, operators, clock"));
+      return fail(
+          user_error("sim.faults", fmt::format("there are no faults '{}'", name))
+              .with_hint("all, none, or some of crashes, database, store, application, operators, clock"));
     }
     *which = true;
   }

@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::string_view kExclusive = "AccessExclusiveLock";
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 // From the first double quote behind `after` to the next space, bracket or the end: "poundlock"."x".
 std::string name_after(std::string_view sql, std::string_view after) {
@@ -46,7 +48,8 @@ std::string mode_in(std::string_view sql, const std::string& legacy) {
   // A restore exchanges the sides: then the one authority is the new side. The last assignment tells.
   const auto last = sql.rfind("\" := ");
   const auto quote = last == std::string_view::npos ? last : sql.rfind('"', last - 1);
-  if (mode == "legacy" && quote != std::string_view::npos && sql.substr(quote + 1, last - quote - 1) == legacy)
+  if (mode == "legacy" && quote != std::string_view::npos &&
+      sql.substr(quote + 1, last - quote - 1) == legacy)
     mode = "fresh";
   return mode;
 }
@@ -108,7 +111,8 @@ std::string SimSchema::text() const {
   };
   std::string out = fmt::format("legacy {}, new {}", show(legacy), show(fresh));
   for (const auto& [name, valid] : indexes) out += fmt::format(", index {}{}", name, valid ? "" : " INVALID");
-  for (const auto& [name, valid] : constraints) out += fmt::format(", check {}{}", name, valid ? "" : " NOT VALID");
+  for (const auto& [name, valid] : constraints)
+    out += fmt::format(", check {}{}", name, valid ? "" : " NOT VALID");
   for (const auto& [name, mode] : functions) out += fmt::format(", function {} mode {}", name, mode);
   for (const auto& name : triggers) out += ", trigger " + name;
   for (const auto& name : sequences) out += ", sequence " + name;
@@ -127,9 +131,16 @@ std::string quoted_after(std::string_view sql, std::string_view after) {
 DdlResult classify_ddl(std::string_view sql) {
   DdlResult out;
   out.understood = true;
-  static constexpr std::array<std::string_view, 10> kNoLock{
-      "DO ", "EXPLAIN ", "CREATE SEQUENCE IF NOT EXISTS ", "COMMENT ON ", "GRANT ", "CREATE OR REPLACE FUNCTION ",
-      "DROP FUNCTION IF EXISTS ", "DROP SEQUENCE IF EXISTS ", "VACUUM ", "DROP INDEX CONCURRENTLY IF EXISTS "};
+  static constexpr std::array<std::string_view, 10> kNoLock{"DO ",
+                                                            "EXPLAIN ",
+                                                            "CREATE SEQUENCE IF NOT EXISTS ",
+                                                            "COMMENT ON ",
+                                                            "GRANT ",
+                                                            "CREATE OR REPLACE FUNCTION ",
+                                                            "DROP FUNCTION IF EXISTS ",
+                                                            "DROP SEQUENCE IF EXISTS ",
+                                                            "VACUUM ",
+                                                            "DROP INDEX CONCURRENTLY IF EXISTS "};
   for (const auto& word : kNoLock)
     if (sql.starts_with(word)) return out;
   if (sql.starts_with("CREATE INDEX CONCURRENTLY ") || sql.starts_with("CREATE UNIQUE INDEX CONCURRENTLY "))

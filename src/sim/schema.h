@@ -23,8 +23,8 @@ struct SimSchema {
   SimColumn legacy, fresh;
   std::map<std::string, bool> indexes;           // name -> valid
   std::map<std::string, bool> constraints;       // name -> validated
-  std::map<std::string, std::string> functions;  // qualified name -> mode: "off", "legacy" or "fresh" (the one
-                                                 // authority), "both", "new"
+  std::map<std::string, std::string> functions;  // qualified name -> mode: "off", "legacy" or "fresh" (the
+                                                 // one authority), "both", "new"
   std::set<std::string> triggers;
   std::set<std::string> sequences;
   bool operator==(const SimSchema&) const = default;
@@ -36,8 +36,8 @@ struct SimSchema {
 
 struct DdlResult {
   bool understood = false;
-  bool already_exists = false;     // 42P07 or 42701: a plain CREATE or ADD of what is there
-  std::string lock;                // table lock that the statement takes; "" for none
+  bool already_exists = false;  // 42P07 or 42701: a plain CREATE or ADD of what is there
+  std::string lock;             // table lock that the statement takes; "" for none
 };
 
 // Table lock that the statement needs, found without running it.

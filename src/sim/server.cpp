@@ -11,7 +11,7 @@ namespace {
 
 constexpr Millis kIdleInTransactionMax{5'000};  // as every transaction of the engine sets it
 constexpr Millis kLockWaitStep{10};
-constexpr Millis kLockWaitMax{3'600'000};       // of a session without lock_timeout
+constexpr Millis kLockWaitMax{3'600'000};  // of a session without lock_timeout
 
 Error error(Disposition disposition, std::string code, std::string state, std::string message) {
   Error out = make_error(disposition, std::move(code), std::move(message));
@@ -20,8 +20,10 @@ Error error(Disposition disposition, std::string code, std::string state, std::s
 }
 
 Error connection_error(bool in_doubt) {
-  return in_doubt ? error(Disposition::kInDoubt, "pg.in_doubt", "", "the connection broke while a commit was in flight")
-                  : error(Disposition::kReconnect, "pg.connection", "", "the connection to the server is broken");
+  return in_doubt
+             ? error(Disposition::kInDoubt, "pg.in_doubt", "",
+                     "the connection broke while a commit was in flight")
+             : error(Disposition::kReconnect, "pg.connection", "", "the connection to the server is broken");
 }
 
 Error application_error(const std::string& state, const std::string& message) {
@@ -30,16 +32,22 @@ Error application_error(const std::string& state, const std::string& message) {
 
 }  // namespace
 
-std::string up(const std::string& legacy) { return legacy + "!"; }
+std::string up(const std::string& legacy) {
+  return legacy + "!";
+}
 std::string down(const std::string& fresh) {
   return fresh.empty() ? fresh : fresh.substr(0, fresh.size() - 1);
 }
 
 // --- sessions --------------------------------------------------------------------------------------
 
-SimSession::~SimSession() { server_.disconnect(*this); }
+SimSession::~SimSession() {
+  server_.disconnect(*this);
+}
 
-bool SimSession::broken() const { return broken_ || server_.gone(*this); }
+bool SimSession::broken() const {
+  return broken_ || server_.gone(*this);
+}
 
 Result<ports::Rows> SimSession::run(const ports::Sql& sql) {
   PL_TRY(auto all, server_.round_trip(*this, std::span(&sql, 1)));
@@ -67,7 +75,9 @@ Result<std::unique_ptr<ports::Session>> Server::connect(int process) {
   return std::unique_ptr<ports::Session>(std::move(session));
 }
 
-bool Server::gone(const SimSession& session) const { return hooks.dead && hooks.dead(session.process_); }
+bool Server::gone(const SimSession& session) const {
+  return hooks.dead && hooks.dead(session.process_);
+}
 
 void Server::disconnect(SimSession& session) {
   roll_back(session);
@@ -91,14 +101,16 @@ void Server::expire() {
   }
 }
 
-Result<std::vector<ports::Rows>> Server::round_trip(SimSession& session, std::span<const ports::Sql> statements) {
+Result<std::vector<ports::Rows>> Server::round_trip(SimSession& session,
+                                                    std::span<const ports::Sql> statements) {
   if (hooks.before) hooks.before(session.process_);
   expire();
   if (session.broken()) return fail(connection_error(false));
   const Break fate = hooks.fate ? hooks.fate(session.process_) : Break::kNone;
   const bool committing = std::any_of(statements.begin(), statements.end(),
                                       [](const ports::Sql& sql) { return sql.text == "COMMIT"; });
-  const bool autocommit = !session.transaction_ && statements.size() == 1 && changes_something(statements[0].text);
+  const bool autocommit =
+      !session.transaction_ && statements.size() == 1 && changes_something(statements[0].text);
   if (fate == Break::kBefore) {
     disconnect(session);
     return fail(connection_error(false));
@@ -112,7 +124,8 @@ Result<std::vector<ports::Rows>> Server::round_trip(SimSession& session, std::sp
     if (session.cancel_ && !controls) {
       session.cancel_ = false;
       if (session.transaction_) session.transaction_->failed = true;
-      return fail(error(Disposition::kRetry, "pg.canceled", "57014", "canceling statement due to user request"));
+      return fail(
+          error(Disposition::kRetry, "pg.canceled", "57014", "canceling statement due to user request"));
     }
     if (fate == Break::kDeadlock && session.transaction_ && !controls) {
       session.transaction_->failed = true;
@@ -165,7 +178,8 @@ Status Server::commit(SimSession& session) {
     verified_at = clock_.steady();
   note_sync();
   if ((!done.effects.empty() || done.rows_changed) && hooks.committed) {
-    Effect effect{session.process_, done.generation, held_generation(), "", "", done.effects, done.repeated, true};
+    Effect effect{
+        session.process_, done.generation, held_generation(), "", "", done.effects, done.repeated, true};
     if (done.recorded) {
       effect.step = done.recorded->step;
       effect.direction = done.recorded->direction;
@@ -223,10 +237,12 @@ Status Server::wait_for(SimSession& session, const std::function<bool()>& free, 
     if (free()) return {};
     if (session.cancel_) {
       session.cancel_ = false;
-      return fail(error(Disposition::kRetry, "pg.canceled", "57014", "canceling statement due to user request"));
+      return fail(
+          error(Disposition::kRetry, "pg.canceled", "57014", "canceling statement due to user request"));
     }
     if (waited >= limit)
-      return fail(error(Disposition::kRetry, "pg.lock_timeout", "55P03", "canceling statement due to lock timeout: " + what));
+      return fail(error(Disposition::kRetry, "pg.lock_timeout", "55P03",
+                        "canceling statement due to lock timeout: " + what));
     session.active_ = clock_.steady();
     clock_.advance(std::min(kLockWaitStep, limit - waited));
     session.active_ = clock_.steady();
@@ -261,7 +277,8 @@ Result<bool> Server::write(int id, bool fresh_side, const std::string& legacy_va
   });
   if (table || row->locked_by != 0) return false;
   ++(fresh_side ? fresh_reads : legacy_reads);
-  if (!column.exists) return fail(application_error("42703", "the column that the application writes is not there"));
+  if (!column.exists)
+    return fail(application_error("42703", "the column that the application writes is not there"));
   (fresh_side ? row->fresh : row->legacy) = fresh_side ? up(legacy_value) : legacy_value;
   derive(*row, fresh_side);
   return true;
@@ -275,16 +292,20 @@ Result<bool> Server::insert(int id, bool fresh_side, const std::string& legacy_v
   });
   if (table) return false;
   ++(fresh_side ? fresh_reads : legacy_reads);
-  if (!column.exists) return fail(application_error("42703", "the column that the application writes is not there"));
+  if (!column.exists)
+    return fail(application_error("42703", "the column that the application writes is not there"));
   SimRow row{id, std::nullopt, std::nullopt, 0};
   (fresh_side ? row.fresh : row.legacy) = fresh_side ? up(legacy_value) : legacy_value;
-  if (other.exists && other.has_default) (fresh_side ? row.legacy : row.fresh) = fresh_side ? "pending" : up("pending");
+  if (other.exists && other.has_default)
+    (fresh_side ? row.legacy : row.fresh) = fresh_side ? "pending" : up("pending");
   derive(row, fresh_side);
-  // Where both sides are there and the default was taken, derive() has replaced it, or nobody keeps the sides.
+  // Where both sides are there and the default was taken, derive() has replaced it, or nobody keeps the
+  // sides.
   const auto& value = fresh_side ? row.legacy : row.fresh;
   if (other.exists && other.not_null && !value)
     return fail(application_error("23502", "null value in a column that the application does not write"));
-  const bool checked = std::any_of(schema.constraints.begin(), schema.constraints.end(), [](const auto&) { return true; });
+  const bool checked =
+      std::any_of(schema.constraints.begin(), schema.constraints.end(), [](const auto&) { return true; });
   if (checked && schema.fresh.exists && !row.fresh)
     return fail(application_error("23514", "a check of the change refuses the application's row"));
   rows.push_back(std::move(row));
@@ -293,7 +314,8 @@ Result<bool> Server::insert(int id, bool fresh_side, const std::string& legacy_v
 
 Result<std::string> Server::read(int id, bool fresh_side) const {
   const SimColumn& column = fresh_side ? schema.fresh : schema.legacy;
-  if (!column.exists) return fail(application_error("42703", "the column that the application reads is not there"));
+  if (!column.exists)
+    return fail(application_error("42703", "the column that the application reads is not there"));
   for (const SimRow& row : rows) {
     if (row.id != id) continue;
     const auto& value = fresh_side ? row.fresh : row.legacy;

@@ -46,7 +46,7 @@ enum class Break {
 
 struct Transaction {
   bool failed = false;
-  std::uint64_t generation = 0;      // that passed the fence; 0: no fence yet
+  std::uint64_t generation = 0;  // that passed the fence; 0: no fence yet
   std::optional<LedgerRow> recorded;
   std::vector<std::string> effects;  // what of the change it did, in words
   bool repeated = false;             // it ran a step whose effect was there when it began
@@ -60,8 +60,8 @@ struct Transaction {
 struct Effect {
   int process = 0;
   std::uint64_t generation = 0;
-  std::uint64_t held = 0;            // generation that the database holds at that moment
-  std::string step, direction;       // of the ledger row; of a standalone step by its text
+  std::uint64_t held = 0;       // generation that the database holds at that moment
+  std::string step, direction;  // of the ledger row; of a standalone step by its text
   std::vector<std::string> effects;
   bool repeated = false;
   bool in_transaction = true;
@@ -91,8 +91,8 @@ class SimSession final : public ports::Session {
   bool cancel_ = false;
   std::optional<Transaction> transaction_;
   Millis lock_timeout_{0};
-  TimePoint active_;            // steady; when it last did something
-  std::uint64_t fenced_ = 0;    // newest generation that passed the fence in this session
+  TimePoint active_;          // steady; when it last did something
+  std::uint64_t fenced_ = 0;  // newest generation that passed the fence in this session
   bool advisory_ = false;
 };
 
@@ -108,10 +108,10 @@ struct ServerHooks {
 
 // Deliberate faults of the simulated product, to show that each invariant can fail.
 struct ServerMutations {
-  bool no_fence = false;       // a stale generation passes
-  bool loses_writes = false;   // the trigger overwrites what is written to the new side
-  bool keeps_sequence = false; // DROP SEQUENCE does nothing
-  bool no_probe = false;       // probes answer false, and what is there is made again without an error
+  bool no_fence = false;        // a stale generation passes
+  bool loses_writes = false;    // the trigger overwrites what is written to the new side
+  bool keeps_sequence = false;  // DROP SEQUENCE does nothing
+  bool no_probe = false;        // probes answer false, and what is there is made again without an error
 };
 
 class Server {
@@ -134,10 +134,10 @@ class Server {
   std::vector<SimRow> rows;
   ServerHooks hooks;
   ServerMutations mutations;
-  TimePoint reader_until;      // somebody's long transaction holds the table's weakest lock until then
-  TimePoint row_lock_until;    // and somebody's a row lock on the first block
-  TimePoint synced_since;      // steady; when the trigger last began to keep the sides in step; 0: it does not
-  TimePoint verified_at;       // when the newest verify was recorded
+  TimePoint reader_until;    // somebody's long transaction holds the table's weakest lock until then
+  TimePoint row_lock_until;  // and somebody's a row lock on the first block
+  TimePoint synced_since;    // steady; when the trigger last began to keep the sides in step; 0: it does not
+  TimePoint verified_at;     // when the newest verify was recorded
   std::uint64_t legacy_reads = 0, fresh_reads = 0;  // calls of the application, as statistics count them
 
  private:

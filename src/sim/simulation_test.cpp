@@ -32,7 +32,7 @@ TEST(Simulation, WithoutFaultsTheRolloutIsDone) {
 }
 
 TEST(Simulation, HoldsItsInvariantsUnderEveryFault) {
-  const int seeds = setting("POUNDLOCK_SIM_SEEDS", 40);
+  const int seeds = setting("POUNDLOCK_SIM_SEEDS", 30);
   std::set<std::string> endings;
   int processes = 0;
   int rollbacks = 0;
@@ -79,21 +79,21 @@ void dies_everywhere(CrashPoint::Where where, int count, int stride) {
 
 TEST(Simulation, ADeathAtAnyCommitChangesNothingAboutTheEnd) {
   const int commits = simulate({.seed = 1}).commits;
-  const int stride = setting("POUNDLOCK_SIM_STRIDE", 17);
+  const int stride = setting("POUNDLOCK_SIM_STRIDE", 23);
   dies_everywhere(CrashPoint::Where::kBeforeCommit, commits, stride);
   dies_everywhere(CrashPoint::Where::kAfterCommit, commits, stride);
 }
 
 TEST(Simulation, ADeathAtAnyRoundTripChangesNothingAboutTheEnd) {
   const int statements = simulate({.seed = 1}).statements;
-  const int stride = setting("POUNDLOCK_SIM_STRIDE", 17);
+  const int stride = setting("POUNDLOCK_SIM_STRIDE", 23);
   dies_everywhere(CrashPoint::Where::kBeforeStatement, statements, stride);
   dies_everywhere(CrashPoint::Where::kAfterStatement, statements, stride);
 }
 
 TEST(Simulation, AnExecutorThatIsOvertakenAtAnyRoundTripDoesNoHarm) {
   const int statements = simulate({.seed = 1}).statements;
-  dies_everywhere(CrashPoint::Where::kTakeover, statements, setting("POUNDLOCK_SIM_STRIDE", 17));
+  dies_everywhere(CrashPoint::Where::kTakeover, statements, setting("POUNDLOCK_SIM_STRIDE", 23));
 }
 
 struct MutationCase {
@@ -119,22 +119,21 @@ TEST_P(EachInvariant, NoticesItsFault) {
   FAIL() << "not noticed; others were: " << seen;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Mutations, EachInvariant,
-    ::testing::Values(MutationCase{Mutation::kNoFence, "stale_generations"},
-                      MutationCase{Mutation::kLostCommits, "committed_before_effects"},
-                      MutationCase{Mutation::kNoProbe, "step_once"},
-                      MutationCase{Mutation::kDropsUnapproved, "drop_is_guarded"},
-                      MutationCase{Mutation::kDropsReaders, "readers_can_read"},
-                      MutationCase{Mutation::kExposesEarly, "new_is_verified"},
-                      MutationCase{Mutation::kLeaksExclusion, "exclusions_hold"},
-                      MutationCase{Mutation::kShortWindow, "windows_last"},
-                      MutationCase{Mutation::kStickyFlag, "rollback_is_quick"},
-                      MutationCase{Mutation::kStopsSync, "rollback_keeps_schema"},
-                      MutationCase{Mutation::kLeavesRemains, "nothing_left"},
-                      MutationCase{Mutation::kLosesWrites, "writes_survive"},
-                      MutationCase{Mutation::kDeaf, "progress"}),
-    [](const auto& info) { return std::string(info.param.invariant); });
+INSTANTIATE_TEST_SUITE_P(Mutations, EachInvariant,
+                         ::testing::Values(MutationCase{Mutation::kNoFence, "stale_generations"},
+                                           MutationCase{Mutation::kLostCommits, "committed_before_effects"},
+                                           MutationCase{Mutation::kNoProbe, "step_once"},
+                                           MutationCase{Mutation::kDropsUnapproved, "drop_is_guarded"},
+                                           MutationCase{Mutation::kDropsReaders, "readers_can_read"},
+                                           MutationCase{Mutation::kExposesEarly, "new_is_verified"},
+                                           MutationCase{Mutation::kLeaksExclusion, "exclusions_hold"},
+                                           MutationCase{Mutation::kShortWindow, "windows_last"},
+                                           MutationCase{Mutation::kStickyFlag, "rollback_is_quick"},
+                                           MutationCase{Mutation::kStopsSync, "rollback_keeps_schema"},
+                                           MutationCase{Mutation::kLeavesRemains, "nothing_left"},
+                                           MutationCase{Mutation::kLosesWrites, "writes_survive"},
+                                           MutationCase{Mutation::kDeaf, "progress"}),
+                         [](const auto& info) { return std::string(info.param.invariant); });
 
 TEST(Simulation, EveryInvariantHasAFaultThatItNotices) {
   EXPECT_EQ(invariants().size(), 13U) << "add a mutation for the new invariant above";

@@ -17,11 +17,19 @@ using ports::Rows;
 constexpr const char* kTableOid = "16400";
 constexpr const char* kFilenode = "16400";
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
-Rows table(std::vector<std::vector<Cell>> rows) { return Rows{{}, std::move(rows), 0}; }
-Rows one(Cell cell) { return table({{std::move(cell)}}); }
-Rows truth(bool value) { return one(value ? "t" : "f"); }
+Rows table(std::vector<std::vector<Cell>> rows) {
+  return Rows{{}, std::move(rows), 0};
+}
+Rows one(Cell cell) {
+  return table({{std::move(cell)}});
+}
+Rows truth(bool value) {
+  return one(value ? "t" : "f");
+}
 
 Error refuse(std::string code, std::string state, Disposition disposition, std::string message) {
   Error out = make_error(disposition, std::move(code), std::move(message));
@@ -54,7 +62,7 @@ std::vector<int> ids_in(const std::string& array) {
   return out;
 }
 
-struct Scope {  // which rows a WHERE means
+struct Scope {                   // which rows a WHERE means
   int from = 0, to = 1'000'000;  // blocks
   int stripe = 0, stripes = 1;
   std::vector<int> ids;
@@ -83,7 +91,9 @@ Scope scope_of(const ports::Sql& sql) {
 }
 
 bool ends_in_step(const rollout::Plan& plan, const std::string& text, bool& to_fresh) {
-  const auto matches = [&](const change::Step& step) { return step.in_step && has(text, step.in_step->out_of_step); };
+  const auto matches = [&](const change::Step& step) {
+    return step.in_step && has(text, step.in_step->out_of_step);
+  };
   for (const auto& item : plan.items) {
     if (!item.step || !matches(*item.step)) continue;
     to_fresh = true;
@@ -117,8 +127,9 @@ void break_halfway(Server& server, std::string_view sql) {
 
 Result<Rows> Statements::run(const ports::Sql& sql) {
   using Part = Answer (Statements::*)(const ports::Sql&);
-  for (const Part part : {&Statements::settings, &Statements::ledger, &Statements::probe, &Statements::step,
-                          &Statements::locks, &Statements::shape, &Statements::backfill, &Statements::select_rows}) {
+  for (const Part part :
+       {&Statements::settings, &Statements::ledger, &Statements::probe, &Statements::step, &Statements::locks,
+        &Statements::shape, &Statements::backfill, &Statements::select_rows}) {
     if (auto answer = (this->*part)(sql)) return std::move(*answer);
   }
   return fail(make_error(Disposition::kInternal, "sim.statement",
@@ -134,11 +145,12 @@ Statements::Answer Statements::settings(const ports::Sql& sql) {
     return Rows{};
   }
   if (has(sql.text, "has_parameter_privilege")) return truth(false);
-  if (sql.text.starts_with("SELECT pg_catalog.current_setting('server_version_num')")) return table({{"150006", "8192"}});
+  if (sql.text.starts_with("SELECT pg_catalog.current_setting('server_version_num')"))
+    return table({{"150006", "8192"}});
   if (has(sql.text, "pg_try_advisory_lock")) {
-    const bool free = std::none_of(server_.sessions_.begin(), server_.sessions_.end(), [&](const SimSession* other) {
-      return other != &session_ && other->advisory_;
-    });
+    const bool free =
+        std::none_of(server_.sessions_.begin(), server_.sessions_.end(),
+                     [&](const SimSession* other) { return other != &session_ && other->advisory_; });
     session_.advisory_ = session_.advisory_ || free;
     return truth(free);
   }
@@ -155,15 +167,17 @@ Statements::Answer Statements::ledger(const ports::Sql& sql) {
     server_.ledger_ = true;
     return Rows{};
   }
-  for (const char* install : {"CREATE SCHEMA IF NOT EXISTS poundlock", "GRANT USAGE ON SCHEMA poundlock TO PUBLIC",
-                              "CREATE TABLE IF NOT EXISTS poundlock.", "CREATE INDEX IF NOT EXISTS ledger_",
-                              "CREATE OR REPLACE FUNCTION poundlock.", "REVOKE EXECUTE ON FUNCTION poundlock.",
-                              "DELETE FROM poundlock.meta"})
+  for (const char* install :
+       {"CREATE SCHEMA IF NOT EXISTS poundlock", "GRANT USAGE ON SCHEMA poundlock TO PUBLIC",
+        "CREATE TABLE IF NOT EXISTS poundlock.", "CREATE INDEX IF NOT EXISTS ledger_",
+        "CREATE OR REPLACE FUNCTION poundlock.", "REVOKE EXECUTE ON FUNCTION poundlock.",
+        "DELETE FROM poundlock.meta"})
     if (text.starts_with(install)) return Rows{};
   if (text == "SELECT poundlock.fence($1, $2)") return fence(sql);
   if (text.starts_with("INSERT INTO poundlock.ledger")) {
-    LedgerRow row{ports::to_text(sql.params.at(0)), ports::to_text(sql.params.at(1)), ports::to_text(sql.params.at(2)),
-                  ports::to_text(sql.params.at(4)), static_cast<std::uint64_t>(ports::to_int(sql.params.at(3)))};
+    LedgerRow row{ports::to_text(sql.params.at(0)), ports::to_text(sql.params.at(1)),
+                  ports::to_text(sql.params.at(2)), ports::to_text(sql.params.at(4)),
+                  static_cast<std::uint64_t>(ports::to_int(sql.params.at(3)))};
     if (transaction) {
       transaction->recorded = row;
       transaction->undo.push_back([this_server = &server_] { this_server->ledger_rows_.pop_back(); });
@@ -191,12 +205,16 @@ Statements::Answer Statements::ledger(const ports::Sql& sql) {
 Result<Rows> Statements::fence(const ports::Sql& sql) {
   const std::string name = ports::to_text(sql.params.at(0));
   const auto generation = static_cast<std::uint64_t>(ports::to_int(sql.params.at(1)));
-  if (!server_.ledger_) return fail(refuse("pg.42883", "42883", Disposition::kUser, "poundlock.fence is not there"));
-  PL_CHECK(server_.wait_for(session_, [&] {
-    return std::none_of(server_.sessions_.begin(), server_.sessions_.end(), [&](const SimSession* other) {
-      return other != &session_ && other->transaction_ && other->transaction_->holds_fence;
-    });
-  }, "the rollout's row"));
+  if (!server_.ledger_)
+    return fail(refuse("pg.42883", "42883", Disposition::kUser, "poundlock.fence is not there"));
+  PL_CHECK(server_.wait_for(
+      session_,
+      [&] {
+        return std::none_of(server_.sessions_.begin(), server_.sessions_.end(), [&](const SimSession* other) {
+          return other != &session_ && other->transaction_ && other->transaction_->holds_fence;
+        });
+      },
+      "the rollout's row"));
   const std::uint64_t held = server_.generations_[name];
   if (held > generation && !server_.mutations.no_fence)
     return fail(refuse("generation.stale", "PLGEN", Disposition::kConflict,
@@ -204,7 +222,8 @@ Result<Rows> Statements::fence(const ports::Sql& sql) {
   if (session_.transaction_) {
     session_.transaction_->holds_fence = true;
     session_.transaction_->generation = generation;
-    session_.transaction_->undo.push_back([server = &server_, name, held] { server->generations_[name] = held; });
+    session_.transaction_->undo.push_back(
+        [server = &server_, name, held] { server->generations_[name] = held; });
   }
   server_.generations_[name] = std::max(held, generation);
   return one(std::to_string(held));
@@ -247,7 +266,8 @@ bool Statements::in_effect(const change::Step& step) const {
 
 Statements::Answer Statements::probe(const ports::Sql& sql) {
   const auto matches = [&](const change::Step& step) -> Answer {
-    if (!step.probe.empty() && step.probe == sql.text) return truth(!server_.mutations.no_probe && in_effect(step));
+    if (!step.probe.empty() && step.probe == sql.text)
+      return truth(!server_.mutations.no_probe && in_effect(step));
     if (step.repair_when.empty() || step.repair_when != sql.text) return std::nullopt;
     return truth(std::any_of(server_.schema.indexes.begin(), server_.schema.indexes.end(),
                              [](const auto& index) { return !index.second; }));
@@ -264,7 +284,9 @@ Statements::Answer Statements::probe(const ports::Sql& sql) {
 const change::Step* Statements::owner(const std::string& sql, bool& forward) const {
   const change::Step* found = nullptr;
   const auto look = [&](const change::Step& step) {
-    const auto in = [&](const std::vector<std::string>& all) { return std::find(all.begin(), all.end(), sql) != all.end(); };
+    const auto in = [&](const std::vector<std::string>& all) {
+      return std::find(all.begin(), all.end(), sql) != all.end();
+    };
     if (in(step.sql) || in(step.repair)) {
       forward = in(step.sql);
       found = &step;
@@ -285,10 +307,13 @@ Status Statements::lock_table(const std::string& mode) {
   if (mode.empty()) return {};
   // Others hold the weakest lock (a long read), which only the strongest one conflicts with.
   const bool strongest = mode == "AccessExclusiveLock";
-  PL_CHECK(server_.wait_for(session_, [&] {
-    const bool reader = strongest && server_.clock_.steady() < server_.reader_until;
-    return !reader && !server_.locked_by_other(session_);
-  }, "the table"));
+  PL_CHECK(server_.wait_for(
+      session_,
+      [&] {
+        const bool reader = strongest && server_.clock_.steady() < server_.reader_until;
+        return !reader && !server_.locked_by_other(session_);
+      },
+      "the table"));
   if (session_.transaction_) session_.transaction_->holds_table = true;
   return {};
 }
@@ -301,13 +326,16 @@ Statements::Answer Statements::step(const ports::Sql& sql) {
   if (!kind.understood) return std::nullopt;
   if (auto locked = lock_table(kind.lock); !locked) return fail(std::move(locked).error());
   SimSchema before = server_.schema;
-  if (session_.transaction_ && session_.transaction_->effects.empty() && forward && step->sql.front() == sql.text)
+  if (session_.transaction_ && session_.transaction_->effects.empty() && forward &&
+      step->sql.front() == sql.text)
     session_.transaction_->repeated = !step->probe.empty() && in_effect(*step);
   if (server_.mutations.keeps_sequence && sql.text.starts_with("DROP SEQUENCE")) return Rows{};
   if (has(sql.text, "INDEX CONCURRENTLY") &&
-      !server_.wait_for(session_, [&] { return server_.clock_.steady() >= server_.reader_until; }, "old snapshots")) {
+      !server_.wait_for(
+          session_, [&] { return server_.clock_.steady() >= server_.reader_until; }, "old snapshots")) {
     break_halfway(server_, sql.text);
-    return fail(refuse("pg.canceled", "57014", Disposition::kRetry, "canceling statement due to user request"));
+    return fail(
+        refuse("pg.canceled", "57014", Disposition::kRetry, "canceling statement due to user request"));
   }
   const DdlResult done = apply_ddl(server_.schema, sql.text);
   if (done.already_exists && server_.mutations.no_probe) {
@@ -321,7 +349,8 @@ Statements::Answer Statements::step(const ports::Sql& sql) {
   if (server_.schema == before && !sql.text.starts_with("VACUUM")) return Rows{};
   // A column that comes or goes takes its values with it; the table's lock keeps writers out meanwhile.
   std::vector<SimRow> values;
-  if (server_.schema.legacy.exists != before.legacy.exists || server_.schema.fresh.exists != before.fresh.exists) {
+  if (server_.schema.legacy.exists != before.legacy.exists ||
+      server_.schema.fresh.exists != before.fresh.exists) {
     values = server_.rows;
     for (SimRow& row : server_.rows) {
       if (server_.schema.legacy.exists != before.legacy.exists) row.legacy.reset();
@@ -341,7 +370,8 @@ Statements::Answer Statements::step(const ports::Sql& sql) {
 // --- locks, shape, backfill, verify ----------------------------------------------------------------
 
 Statements::Answer Statements::locks(const ports::Sql& sql) {
-  if (!has(sql.text, "FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a")) return std::nullopt;
+  if (!has(sql.text, "FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a"))
+    return std::nullopt;
   const TimePoint now = server_.clock_.steady();
   if (now >= server_.reader_until || !has(sql.params.at(1).value_or(""), "AccessShareLock")) return Rows{};
   return table({{"77", "3/77", "1.5", "idle in transaction", "AccessShareLock", "f"}});
@@ -401,7 +431,8 @@ Result<Rows> Statements::batch(const ports::Sql& sql) {
     changed = done.affected;
   }
   std::vector<Cell> cells(sql.params.begin() + 5, sql.params.end());  // filenode ... done
-  for (const std::size_t rows : {6, 7}) cells.at(rows) = std::to_string(ports::to_int(cells.at(rows)) + static_cast<std::int64_t>(changed));
+  for (const std::size_t rows : {6, 7})
+    cells.at(rows) = std::to_string(ports::to_int(cells.at(rows)) + static_cast<std::int64_t>(changed));
   cells.back() = cells.back() == "true" ? "t" : "f";
   if (session_.transaction_) session_.transaction_->recorded = LedgerRow{at(2), at(3), "backfill", "", 0};
   checkpoint(at(2) + "/" + at(3) + "/" + at(4), std::move(cells));
@@ -415,7 +446,8 @@ Result<Rows> Statements::update(const ports::Sql& sql) {
   const SimSchema& s = server_.schema;
   if (!s.legacy.exists || !s.fresh.exists)
     return fail(refuse("pg.42703", "42703", Disposition::kUser, "a column is not there"));
-  PL_CHECK(server_.wait_for(session_, [&] { return !server_.locked_by_other(session_); }, "the table"));
+  PL_CHECK(server_.wait_for(
+      session_, [&] { return !server_.locked_by_other(session_); }, "the table"));
   const Scope scope = scope_of(sql);
   const bool skips = has(sql.text, "SKIP LOCKED");
   Rows out;
@@ -425,7 +457,8 @@ Result<Rows> Statements::update(const ports::Sql& sql) {
     const bool held = place < kRowsInBlock && server_.clock_.steady() < server_.row_lock_until;
     if ((held || (row.locked_by != 0 && row.locked_by != session_.pid_)) && skips) continue;
     if (held) {
-      PL_CHECK(server_.wait_for(session_, [&] { return server_.clock_.steady() >= server_.row_lock_until; }, "a row"));
+      PL_CHECK(server_.wait_for(
+          session_, [&] { return server_.clock_.steady() >= server_.row_lock_until; }, "a row"));
     }
     row.locked_by = session_.pid_;
     auto& target = to_fresh ? row.fresh : row.legacy;
@@ -461,7 +494,8 @@ Statements::Answer Statements::select_rows(const ports::Sql& sql) {
     return table({{std::to_string(all), std::to_string(differing.size())}});
   if (sql.text.starts_with("SELECT count(*) FROM")) return one(std::to_string(differing.size()));
   Rows out;
-  for (const SimRow* row : differing) out.rows.push_back({fmt::format("({})", row->id), std::to_string(row->id)});
+  for (const SimRow* row : differing)
+    out.rows.push_back({fmt::format("({})", row->id), std::to_string(row->id)});
   return out;
 }
 

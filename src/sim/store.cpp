@@ -12,7 +12,9 @@ std::string chained(const std::string& before, const ports::AuditEntry& entry) {
   return fmt::format("{:016x}", hash);
 }
 
-Error gone() { return make_error(Disposition::kRetry, "store.process", "the process has ended"); }
+Error gone() {
+  return make_error(Disposition::kRetry, "store.process", "the process has ended");
+}
 
 }  // namespace
 
@@ -28,18 +30,21 @@ Result<std::vector<ports::Entry>> MemoryStore::list(std::string_view prefix) {
   return out;
 }
 
-Status MemoryStore::commit(const std::vector<ports::Write>& writes, const std::vector<ports::AuditEntry>& audit) {
+Status MemoryStore::commit(const std::vector<ports::Write>& writes,
+                           const std::vector<ports::AuditEntry>& audit) {
   for (const auto& write : writes) {
     const auto found = entries_.find(write.key);
     const std::int64_t version = found == entries_.end() ? 0 : found->second.version;
     if (version != write.expected_version)
-      return fail(make_error(Disposition::kConflict, "store.conflict",
-                             fmt::format("{} has version {}, not {}", write.key, version, write.expected_version)));
+      return fail(
+          make_error(Disposition::kConflict, "store.conflict",
+                     fmt::format("{} has version {}, not {}", write.key, version, write.expected_version)));
   }
   for (const auto& write : writes) {
     auto& entry = entries_[write.key];
     // The version moves on, or the next commit would find out.
-    entry = {write.key, loses_commits && entry.version > 2 ? entry.value : write.value, write.expected_version + 1};
+    entry = {write.key, loses_commits && entry.version > 2 ? entry.value : write.value,
+             write.expected_version + 1};
   }
   for (ports::AuditEntry entry : audit) {
     entry.sequence = static_cast<std::int64_t>(audit_.size()) + 1;
@@ -80,11 +85,13 @@ Result<std::vector<ports::AuditEntry>> ProcessStore::audit(std::string_view subj
   return store_.audit(subject, limit);
 }
 
-Status ProcessStore::commit(const std::vector<ports::Write>& writes, const std::vector<ports::AuditEntry>& audit) {
+Status ProcessStore::commit(const std::vector<ports::Write>& writes,
+                            const std::vector<ports::AuditEntry>& audit) {
   if (dead_) return fail(gone());
   const CommitFate fate = fate_();
   if (fate == CommitFate::kCrashBefore) return fail(gone());
-  if (fate == CommitFate::kBusy) return fail(make_error(Disposition::kRetry, "store.busy", "the store is busy"));
+  if (fate == CommitFate::kBusy)
+    return fail(make_error(Disposition::kRetry, "store.busy", "the store is busy"));
   PL_CHECK(store_.commit(writes, audit));
   if (fate == CommitFate::kDone) return {};
   return fail(make_error(Disposition::kInDoubt, "store.answer", "the store's answer was lost"));

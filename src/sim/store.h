@@ -23,7 +23,8 @@ class MemoryStore final : public ports::StateStore {
  public:
   Result<std::optional<ports::Entry>> get(std::string_view key) override;
   Result<std::vector<ports::Entry>> list(std::string_view prefix) override;
-  Status commit(const std::vector<ports::Write>& writes, const std::vector<ports::AuditEntry>& audit) override;
+  Status commit(const std::vector<ports::Write>& writes,
+                const std::vector<ports::AuditEntry>& audit) override;
   Result<std::vector<ports::AuditEntry>> audit(std::string_view subject, int limit) override;
   Result<std::optional<std::int64_t>> verify_audit() override;
 
@@ -41,7 +42,8 @@ class ProcessStore final : public ports::StateStore {
       : store_(store), dead_(dead), fate_(std::move(fate)) {}
   Result<std::optional<ports::Entry>> get(std::string_view key) override;
   Result<std::vector<ports::Entry>> list(std::string_view prefix) override;
-  Status commit(const std::vector<ports::Write>& writes, const std::vector<ports::AuditEntry>& audit) override;
+  Status commit(const std::vector<ports::Write>& writes,
+                const std::vector<ports::AuditEntry>& audit) override;
   Result<std::vector<ports::AuditEntry>> audit(std::string_view subject, int limit) override;
   Result<std::optional<std::int64_t>> verify_audit() override { return store_.verify_audit(); }
 

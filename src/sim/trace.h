@@ -1,4 +1,5 @@
-// What happened in a simulated run, line by line, in simulated time. Two runs of one seed give the same bytes.
+// What happened in a simulated run, line by line, in simulated time. Two runs of one seed give the same
+// bytes.
 #pragma once
 
 #include <cstddef>

@@ -25,14 +25,10 @@ std::string label(const rollout::Command& command) {
 
 const char* words(rollout::OutcomeKind kind) {
   switch (kind) {
-    case rollout::OutcomeKind::kDone:
-      return "done";
-    case rollout::OutcomeKind::kUndone:
-      return "undone";
-    case rollout::OutcomeKind::kFailed:
-      return "failed";
-    case rollout::OutcomeKind::kStopped:
-      return "stopped";
+    case rollout::OutcomeKind::kDone: return "done";
+    case rollout::OutcomeKind::kUndone: return "undone";
+    case rollout::OutcomeKind::kFailed: return "failed";
+    case rollout::OutcomeKind::kStopped: return "stopped";
   }
   return "";
 }
@@ -75,7 +71,8 @@ Process::Process(World& world, int number)
       database(world.server_, number) {
   // An overtaken process that sleeps is a moment in which the newer one works.
   clock.slept = [&world, this] {
-    if (this != &world.current() && !world.current().dead && world.current().running.empty()) world.tick(world.current());
+    if (this != &world.current() && !world.current().dead && world.current().running.empty())
+      world.tick(world.current());
   };
 }
 
@@ -85,8 +82,9 @@ World::World(const SimulationOptions& options, rollout::Plan plan)
       plan_(mutated(std::move(plan), options.mutation)),
       random_(options.seed * 0x9e3779b97f4a7c15ULL + 1),
       server_(clock_, plan_, kRows),
-      application_(clock_, server_, flags_, plan_, Random(options.seed ^ 0x5bd1e995),
-                   [this](const std::string& invariant, const std::string& what) { violated(invariant, what); }) {
+      application_(
+          clock_, server_, flags_, plan_, Random(options.seed ^ 0x5bd1e995),
+          [this](const std::string& invariant, const std::string& what) { violated(invariant, what); }) {
   clock_.passed = [this](Millis by) { application_.passed(by); };
   server_.hooks.before = [this](int id) { before_round_trip(process(id)); };
   server_.hooks.fate = [this](int id) { return fate(process(id)); };
@@ -108,7 +106,8 @@ void World::start() {
   for (int tries = 0; tries < 20; ++tries) {
     processes_.push_back(std::make_unique<Process>(*this, static_cast<int>(processes_.size())));
     Process& made = current();
-    auto controller = engine::Controller::start(made.store, made.publisher, plan_, "simulated", "operator", clock_.wall());
+    auto controller =
+        engine::Controller::start(made.store, made.publisher, plan_, "simulated", "operator", clock_.wall());
     if (!controller)
       controller = engine::Controller::load(made.store, made.publisher, plan_.rollout, clock_.wall());
     if (!controller) {
@@ -130,7 +129,8 @@ void World::take_over(const std::string& why) {
     auto controller = engine::Controller::load(made.store, made.publisher, plan_.rollout, clock_.wall());
     if (controller && !made.dead) {
       made.controller.emplace(std::move(*controller));
-      say(fmt::format("process {} takes over with generation {}: {}", made.id, made.controller->state().generation, why));
+      say(fmt::format("process {} takes over with generation {}: {}", made.id,
+                      made.controller->state().generation, why));
       return;
     }
     if (!controller) say(fmt::format("process {} cannot load: {}", made.id, controller.error().to_string()));

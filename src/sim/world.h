@@ -48,7 +48,7 @@ struct Process {
   bool cancel = false;
   std::vector<rollout::StepOutcome> outcomes;
   TimePoint next_tick;
-  TimePoint settles;    // the operator answers only then
+  TimePoint settles;  // the operator answers only then
 };
 
 class World {
@@ -116,7 +116,7 @@ class World {
   int ticks_ = 0;
   int statements_ = 0;
   int commits_ = 0;
-  int depth_ = 0;            // processes on the stack that were overtaken
+  int depth_ = 0;  // processes on the stack that were overtaken
   bool restored_ = false;
   bool abort_ordered_ = false;
   std::uint64_t requests_made_ = 0;
@@ -128,8 +128,8 @@ class World {
   TimePoint entered_;
   bool promoted_ = false;
   bool legacy_there_ = true;
-  int ticks_back_ = 0;       // since a rollback began, with its flag not published
-  int ticks_quiet_ = 0;      // since the last fault could happen
+  int ticks_back_ = 0;   // since a rollback began, with its flag not published
+  int ticks_quiet_ = 0;  // since the last fault could happen
 };
 
 }  // namespace poundlock::sim
