@@ -1,6 +1,13 @@
 #include "support/shop.h"
 
 #include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "base/yaml.h"
 #include "ports/cells.h"
@@ -8,6 +15,31 @@
 #include "support/report.h"
 
 namespace poundlock::bench {
+namespace {
+
+struct ProcessTimes {
+  pid_t parent = 0;
+  double own = 0;       // seconds
+  double children = 0;  // of those that have ended
+};
+
+// proc(5): after the name in parentheses, state, parent, and as fields 14 to 17 the clock ticks of user and
+// system, then those of awaited children.
+ProcessTimes times_of(const std::filesystem::path& folder) {
+  std::ifstream in(folder / "stat");
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const auto name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};  // ended meanwhile
+  std::istringstream fields(text.substr(name_end + 1));
+  const std::vector<std::string> all{std::istream_iterator<std::string>(fields), {}};
+  if (all.size() < 15) return {};
+  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const auto number = [&](std::size_t i) { return std::strtod(all[i].c_str(), nullptr) / ticks; };
+  return {static_cast<pid_t>(std::strtol(all[1].c_str(), nullptr, 10)), number(11) + number(12),
+          number(13) + number(14)};
+}
+
+}  // namespace
 
 Shop::Shop(std::vector<std::string> settings) {
   postgres::ClusterOptions options;
@@ -35,6 +67,21 @@ ports::Rows Shop::sql(const std::string& text) {
 double Shop::number(const std::string& text) {
   const auto found = sql(text);
   return found.rows.empty() ? 0 : ports::to_double(found.rows[0][0]);
+}
+
+double Shop::cpu_seconds() const {
+  timespec own{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+  double sum = static_cast<double>(own.tv_sec) + static_cast<double>(own.tv_nsec) / 1e9;
+  const pid_t server = cluster_->server_pid();
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto pid = std::strtol(entry.path().filename().c_str(), nullptr, 10);
+    if (pid <= 0) continue;
+    const ProcessTimes times = times_of(entry.path());
+    if (pid == server) sum += times.own + times.children;
+    if (times.parent == server) sum += times.own;
+  }
+  return sum;
 }
 
 void Shop::make_orders(const std::string& table, long rows) {
@@ -65,9 +112,10 @@ change::OperationPlan Shop::plan(const std::string& table) {
   return must(operation->plan(catalog, "bench_" + table));
 }
 
-rollout::StepOutcome Shop::run(const change::Step& step) {
+rollout::StepOutcome Shop::run(const change::Step& step, const engine::BackfillOptions& backfill) {
   engine::RunnerOptions options;
   options.rollout = "bench";
+  options.backfill = backfill;
   engine::StepRunner runner(*database_, clock_, options);
   auto outcome = must(runner.run(step, engine::Direction::kForward, 1, {}));
   if (outcome.kind != rollout::OutcomeKind::kDone)

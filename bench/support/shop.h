@@ -19,12 +19,15 @@ class Shop {
   // Drops what is there; `rows` rows as the demo's application leaves them, vacuumed and cached.
   void make_orders(const std::string& table, long rows);
   change::OperationPlan plan(const std::string& table);  // legacy_status -> new_status varchar(32)
-  rollout::StepOutcome run(const change::Step& step);
+  rollout::StepOutcome run(const change::Step& step, const engine::BackfillOptions& backfill = {});
   void run(const change::OperationPlan& plan, std::string_view step_id);
 
   ports::Rows sql(const std::string& text);  // as the owner
   double number(const std::string& text);    // first column of the first row
   std::unique_ptr<ports::Session> connect();
+  // CPU time of the server, ended backends included, and of this program. On a busy machine it tells more
+  // than wall time.
+  double cpu_seconds() const;
   Clock& clock() { return clock_; }
   postgres::PrivateCluster& cluster() { return *cluster_; }
 
