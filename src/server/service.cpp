@@ -10,11 +10,14 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "base/json.h"
+#include "ports/cells.h"
 #include "postgres/catalog_loader.h"
 #include "rollout/spec.h"
+#include "schema/identifier.h"
 #include "store/sqlite_store.h"
 
 namespace poundlock::server {
@@ -70,6 +73,40 @@ Status settle_gates(const rollout::Plan& plan, const Connections& connections) {
           .with_hint(fmt::format("configure it in poundlock.yaml, or waive them by name in the rollout file: "
                                  "gates: {{{}}}",
                                  waivers)));
+}
+
+// Only a table's owner may change it, and the ledger needs a schema: told before anything begins, not by the
+// first step that fails.
+Status check_rights(ports::Session& session, const rollout::Plan& plan) {
+  std::set<std::string> tables;
+  for (const auto& item : plan.items)
+    if (item.step && !item.step->relation.empty()) tables.insert(item.step->relation);
+  for (const auto& table : tables) {
+    PL_TRY(const auto found,
+           session.run("SELECT pg_catalog.pg_get_userbyid(c.relowner), current_user,"
+                       " pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c"
+                       " WHERE c.oid = pg_catalog.to_regclass($1)",
+                       {table}));
+    if (found.rows.empty() || ports::to_bool(found.rows[0][2])) continue;
+    const std::string owner = ports::to_text(found.rows[0][0]), us = ports::to_text(found.rows[0][1]);
+    return fail(user_error("pg.privilege",
+                           fmt::format("the role {} may not change {}: its owner is {}", us, table, owner))
+                    .with_hint(fmt::format("let an administrator run GRANT {} TO {}; `poundlock doctor` shows "
+                                           "what else is missing",
+                                           schema::force_quote_identifier(owner),
+                                           schema::force_quote_identifier(us))));
+  }
+  PL_TRY(const auto ledger,
+         session.run("SELECT pg_catalog.to_regnamespace('poundlock') IS NOT NULL OR"
+                     " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), current_user,"
+                     " pg_catalog.current_database()"));
+  if (ports::to_bool(ledger.rows.at(0)[0])) return {};
+  const std::string us = ports::to_text(ledger.rows[0][1]), database = ports::to_text(ledger.rows[0][2]);
+  return fail(user_error("pg.privilege",
+                         fmt::format("the role {} may not create the schema poundlock in the database {}", us, database))
+                  .with_hint(fmt::format("let an administrator run GRANT CREATE ON DATABASE {} TO {}",
+                                         schema::force_quote_identifier(database),
+                                         schema::force_quote_identifier(us))));
 }
 
 }  // namespace
@@ -184,6 +221,7 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
     options.speed = speed->to_number<double>();
   PL_TRY(auto plan, rollout::make_plan(spec, catalog, options));
   PL_CHECK(settle_gates(plan, connections));
+  PL_CHECK(check_rights(*session, plan));
   const std::string who = text_of(body, "who").empty() ? "operator" : text_of(body, "who");
   PL_TRY(auto controller,
          engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));
