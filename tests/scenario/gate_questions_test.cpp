@@ -11,6 +11,7 @@
 #include "engine/lock_watch.h"
 #include "rollout/gate.h"
 #include "support/pg_cluster.h"
+#include "support/wait.h"
 
 namespace poundlock::scenario {
 namespace {
@@ -90,12 +91,10 @@ class GateQuestionsTest : public testing::Test {
   }
   // A session tells its table statistics a second late, and ten when it is idle: look until it does.
   Observations collect_until(const std::function<bool(const Observations&)>& enough) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    for (;;) {
-      Observations seen = collect();
-      if (enough(seen) || std::chrono::steady_clock::now() > deadline) return seen;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
+    Observations seen;
+    wait_until([&] { return enough(seen = collect()); }, std::chrono::seconds(30),
+               std::chrono::milliseconds(50));
+    return seen;
   }
   static double at(const Observations& seen, const std::string& name) {
     const auto found = seen.values.find(name);
@@ -284,12 +283,9 @@ TEST_F(GateQuestionsTest, MeasureHowLongOthersWaitBehindUs) {
     return seen;
   };
   const auto look_until = [&](const std::function<bool(double)>& enough) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    for (;;) {
-      const double ms = at(look(), "lock_waits.now_ms");
-      if (enough(ms) || std::chrono::steady_clock::now() > deadline) return ms;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    double ms = 0;
+    wait_until([&] { return enough(ms = at(look(), "lock_waits.now_ms")); }, std::chrono::seconds(10));
+    return ms;
   };
   EXPECT_EQ(at(look(), "lock_waits.max_ms"), 0);
   Session second = connect("writer", "cron");
@@ -318,9 +314,7 @@ TEST_F(GateQuestionsTest, MeasureHowLongOthersWaitBehindUs) {
     auto rows = super_->run("SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT granted");
     return rows && rows->rows[0][0] != "0";
   };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!waits() && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_until(waits, std::chrono::seconds(10));
   EXPECT_EQ(at(look(), "lock_waits.now_ms"), 0);
   must(writer_, "ROLLBACK");
   third.join();

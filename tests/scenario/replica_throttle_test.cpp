@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "support/rollout_fixture.h"
+#include "support/wait.h"
 
 namespace poundlock::scenario {
 namespace {
@@ -94,6 +95,11 @@ TEST_F(ReplicaTest, ALongReaderOnTheReplicaKeepsTheDdlWaiting) {
   auto reader = std::move(*replica_->connect());
   must_on(*reader, "BEGIN");
   must_on(*reader, "SELECT count(*) FROM shop.orders");
+  // A holder counts as long from 50 ms on; one that only just began may be raced past.
+  ASSERT_TRUE(wait_until([&] {
+    auto old = reader->run("SELECT pg_catalog.clock_timestamp() - pg_catalog.now() > '100 ms'");
+    return old && old->rows.at(0).at(0) == "t";
+  }));
   std::atomic<bool> waited{false};
   auto options = this->options();
   options.replicas = {replica_.get()};
