@@ -40,16 +40,15 @@ std::string DemoFixture::small_rollout() {
 void DemoFixture::start_world(const cli::DemoOptions& options) {
   context_ = std::make_unique<cli::Context>(
       cli::Context{out_, err_, clock_,
-                   [this](std::string_view name) -> std::optional<std::string> {
-                     if (!world_) return std::nullopt;
-                     const auto variables = world_->variables();
-                     const auto found = variables.find(std::string(name));
-                     return found == variables.end() ? std::nullopt : std::optional(found->second);
+                   [](std::string_view name) -> std::optional<std::string> {
+                     const auto found = variables_.find(std::string(name));
+                     return found == variables_.end() ? std::nullopt : std::optional(found->second);
                    },
                    "/", std::string(POUNDLOCK_BINARY_DIR) + "/poundlock"});
   auto started = cli::World::start(*context_, options);
   ASSERT_TRUE(started) << started.error().to_string();
   world_ = std::move(*started);
+  variables_ = world_->variables();
 }
 
 void DemoFixture::TearDown() {

@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -64,8 +65,10 @@ class DemoFixture : public testing::Test {
   std::string fingerprint();
   void expect_journals_kept(const std::string& column);
 
-  telemetry::SystemClock clock_;
-  std::ostringstream out_, err_;
+  // A world may outlive the test that started it (a suite may share one), and what it refers to with it.
+  static inline telemetry::SystemClock clock_;
+  static inline std::ostringstream out_, err_;
+  static inline std::map<std::string, std::string> variables_;
   std::unique_ptr<cli::Context> context_;
   std::unique_ptr<cli::World> world_;
   bool new_build_ = false;
