@@ -1,0 +1,129 @@
+// A rollback in every phase leaves schema and data as they were before it; after the drop, restore brings
+// the column back with right values.
+#include <fmt/format.h>
+
+#include "support/demo_fixture.h"
+
+namespace poundlock::scenario {
+namespace {
+
+class RollbackTest : public DemoFixture {
+ protected:
+  // Rows that the application has not written, and whose status is not the one that they were made with.
+  std::string changed_by_us() {
+    return value(
+        "SELECT count(*) FROM public.orders WHERE updated_at = (SELECT min(updated_at) FROM public.orders)"
+        " AND legacy_status IS DISTINCT FROM"
+        " 'st_' || lpad((pg_catalog.hashint8(id) & 1023)::text, 3, '0')");
+  }
+  // What the application never writes.
+  std::string data() {
+    return value(
+        "SELECT md5(string_agg(id || ':' || customer || ':' || amount, ',' ORDER BY id))"
+        " FROM public.orders WHERE id <= 5000");
+  }
+
+  void expect_as_before(const std::string& when) {
+    EXPECT_EQ(fingerprint(), schema_) << when;
+    EXPECT_EQ(data(), data_) << when;
+    EXPECT_EQ(changed_by_us(), "0") << when;
+    expect_journals_kept("legacy_status");
+    EXPECT_EQ(world_->figures().errors, 0U) << when;
+  }
+
+  // After a rollback of everything nothing of the rollout is left but its ledger, which is its history.
+  void expect_taken_back(const std::string& when) {
+    ASSERT_TRUE(wait_for_mode("rolled_back")) << when;
+    expect_as_before(when);
+    const auto seen = view();
+    EXPECT_EQ(cli::number_at(seen, "position"), 0) << when;
+    EXPECT_EQ(cli::text_at(cli::object_at(seen, "flag"), "stage"), "off") << when;
+    EXPECT_EQ(value("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.orders'::regclass"), "0")
+        << when;
+  }
+
+  static bool at(const bj::object& seen, std::string_view item) { return cli::text_at(seen, "item") == item; }
+  static bool live(const bj::object& seen) {
+    const auto& flag = cli::object_at(seen, "flag");
+    return cli::text_at(flag, "stage") == "live" && cli::number_at(flag, "percentage").value_or(0) > 0 &&
+           cli::number_at(flag, "revision").value_or(0) > 0;
+  }
+
+  void back_in_prepare() {
+    ASSERT_TRUE(
+        go_on("the baseline is recorded", [](const auto& seen) { return at(seen, "prepare.baseline"); }));
+    order("rollback");
+    expect_taken_back("in prepare");
+    // What is at its beginning cannot go further back.
+    const Said again = poundlock({"rollback", cli::kDemoRollout});
+    EXPECT_EQ(again.code, 4) << again.err;
+    EXPECT_THAT(again.err, testing::HasSubstr("nothing to roll back"));
+    order("resume");
+  }
+
+  void back_in_dual_write() {
+    ASSERT_TRUE(
+        go_on("both sides are written", [](const auto& seen) { return at(seen, "dual_write.window"); }));
+    EXPECT_NE(fingerprint(), schema_) << "the expand is there, or this proves nothing";
+    order("rollback");
+    expect_taken_back("in dual_write");
+    order("resume");
+  }
+
+  // First the readers go back and dual writing goes on; a second rollback takes the schema back too.
+  void back_in_exposure() {
+    ASSERT_TRUE(go_on("a part of everybody is exposed", live));
+    order("rollback");
+    ASSERT_TRUE(wait_for_mode("rolled_back"));
+    const auto seen = view();
+    EXPECT_EQ(cli::text_at(cli::object_at(seen, "flag"), "stage"), "dualwrite");
+    const auto column = world_->column_exists("new_status");
+    ASSERT_TRUE(column);
+    EXPECT_TRUE(*column) << "dual writing goes on";
+    expect_journals_kept("legacy_status");
+    expect_journals_kept("new_status");
+    const auto& records = cli::list_at(seen, "rollbacks");
+    ASSERT_FALSE(records.empty());
+    EXPECT_EQ(cli::text_at(cli::element(records.back()), "cause"), "operator:tester");
+    order("rollback", "prepare");
+    expect_taken_back("after exposure");
+    order("resume");
+  }
+
+  void restore_after_drop() {
+    ASSERT_TRUE(go_on(
+        "the rollout is done", [](const auto& seen) { return cli::text_at(seen, "mode") == "done"; }, true));
+    EXPECT_THAT(fingerprint(), testing::Not(testing::HasSubstr("legacy_status")));
+    const Said refused = poundlock({"rollback", cli::kDemoRollout});
+    EXPECT_EQ(refused.code, 4) << refused.err;
+    EXPECT_THAT(refused.err, testing::HasSubstr("--restore"));
+    order("rollback", "restore");
+    ASSERT_TRUE(wait_for_mode("rolled_back"));
+    EXPECT_EQ(value("SELECT count(*) FROM public.orders WHERE legacy_status IS DISTINCT FROM new_status"),
+              "0");
+    EXPECT_EQ(value("SELECT count(*) FROM pg_indexes WHERE indexname = 'idx_orders_legacy_status'"), "1");
+    EXPECT_EQ(data(), data_);
+    EXPECT_EQ(changed_by_us(), "0");
+    expect_journals_kept("legacy_status");
+    EXPECT_EQ(world_->figures().errors, 0U);
+  }
+
+  std::string schema_, data_;
+};
+
+TEST_F(RollbackTest, EveryPhaseGoesBackAndARestoreFollowsTheDrop) {
+  start_world(small());
+  ASSERT_FALSE(HasFatalFailure());
+  schema_ = fingerprint();
+  data_ = data();
+  ASSERT_THAT(schema_, testing::HasSubstr("legacy_status"));
+  const Said started = start_rollout(small_rollout());
+  ASSERT_EQ(started.code, 0) << started.err;
+  back_in_prepare();
+  if (!HasFailure()) back_in_dual_write();
+  if (!HasFailure()) back_in_exposure();
+  if (!HasFailure()) restore_after_drop();
+}
+
+}  // namespace
+}  // namespace poundlock::scenario
