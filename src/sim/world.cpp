@@ -191,6 +191,8 @@ void World::tick(Process& p) {
       p.cancel = true;
       if (is_current) p.dead = true;
     }
+    // A part of the tick may have been committed and published before the rest failed.
+    if (is_current) check_tick(p);
     return;
   }
   for (std::size_t i = 0; i < input.requests.size() && i < output->answers.size(); ++i) {
