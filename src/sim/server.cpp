@@ -10,6 +10,7 @@ namespace poundlock::sim {
 namespace {
 
 constexpr Millis kIdleInTransactionMax{5'000};  // as every transaction of the engine sets it
+constexpr Millis kHangingSessionMax{60'000};    // then somebody ends the session of a process that hangs
 constexpr Millis kLockWaitStep{10};
 constexpr Millis kLockWaitMax{3'600'000};  // of a session without lock_timeout
 
@@ -91,7 +92,9 @@ void Server::expire() {
   std::vector<SimSession*> ended;
   for (SimSession* session : sessions_) {
     const bool idle = session->transaction_ && clock_.steady() - session->active_ >= kIdleInTransactionMax;
-    if (idle || gone(*session)) ended.push_back(session);
+    const bool hangs = hooks.overtaken && hooks.overtaken(session->process_) &&
+                       clock_.steady() - session->active_ >= kHangingSessionMax;
+    if (idle || hangs || gone(*session)) ended.push_back(session);
   }
   // By pid: pointers have another order in every run.
   std::sort(ended.begin(), ended.end(), [](const auto* a, const auto* b) { return a->pid_ < b->pid_; });

@@ -102,6 +102,7 @@ struct ServerHooks {
   // What happens to this round trip.
   std::function<Break(int process)> fate;
   std::function<bool(int process)> dead;
+  std::function<bool(int process)> overtaken;  // it hangs, and a newer one works
   std::function<void(const Effect&)> committed;
   std::function<void(const std::string&)> tell;
 };

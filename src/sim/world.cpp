@@ -89,6 +89,7 @@ World::World(const SimulationOptions& options, rollout::Plan plan)
   server_.hooks.before = [this](int id) { before_round_trip(process(id)); };
   server_.hooks.fate = [this](int id) { return fate(process(id)); };
   server_.hooks.dead = [this](int id) { return process(id).dead; };
+  server_.hooks.overtaken = [this](int id) { return &process(id) != &current(); };
   server_.hooks.committed = [this](const Effect& effect) { check_effect(effect); };
   server_.hooks.tell = [this](const std::string& line) { say(line); };
   server_.mutations.no_fence = options.mutation == Mutation::kNoFence;
