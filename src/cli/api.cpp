@@ -143,7 +143,8 @@ Result<json::Object> Api::get(const std::string& path) {
 Result<json::Object> Api::change(std::string_view method, const std::string& path, const json::Object& body) {
   if (!token_) {
     // Where no server has ever run there is no token either; that it does not run is what has to be told.
-    if (const auto alive = http_.call("GET", "/healthz", "", "", kReadLimit); !alive) return fail(alive.error());
+    if (const auto alive = http_.call("GET", "/healthz", "", "", kReadLimit); !alive)
+      return fail(alive.error());
     return fail(token_.error());
   }
   PL_TRY(const auto answer, http_.call(method, path, json::dump(body), *token_, kChangeLimit));

@@ -91,25 +91,28 @@ Status check_rights(ports::Session& session, const rollout::Plan& plan) {
     const std::string owner = ports::to_text(found.rows[0][0]), us = ports::to_text(found.rows[0][1]);
     return fail(user_error("pg.privilege",
                            fmt::format("the role {} may not change {}: its owner is {}", us, table, owner))
-                    .with_hint(fmt::format("let an administrator run GRANT {} TO {}; `poundlock doctor` shows "
-                                           "what else is missing",
-                                           schema::force_quote_identifier(owner),
-                                           schema::force_quote_identifier(us))));
+                    .with_hint(fmt::format(
+                        "let an administrator run GRANT {} TO {}; `poundlock doctor` shows "
+                        "what else is missing",
+                        schema::force_quote_identifier(owner), schema::force_quote_identifier(us))));
   }
-  PL_TRY(const auto ledger,
-         session.run("SELECT pg_catalog.to_regnamespace('poundlock') IS NOT NULL OR"
-                     " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), current_user,"
-                     " pg_catalog.current_database()"));
+  PL_TRY(
+      const auto ledger,
+      session.run("SELECT pg_catalog.to_regnamespace('poundlock') IS NOT NULL OR"
+                  " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), current_user,"
+                  " pg_catalog.current_database()"));
   if (ports::to_bool(ledger.rows.at(0)[0])) return {};
   const std::string us = ports::to_text(ledger.rows[0][1]), database = ports::to_text(ledger.rows[0][2]);
   return fail(user_error("pg.privilege",
-                         fmt::format("the role {} may not create the schema poundlock in the database {}", us, database))
+                         fmt::format("the role {} may not create the schema poundlock in the database {}", us,
+                                     database))
                   .with_hint(fmt::format("let an administrator run GRANT CREATE ON DATABASE {} TO {}",
                                          schema::force_quote_identifier(database),
                                          schema::force_quote_identifier(us))));
 }
 
-// A key steers one rollout, for ever: of two definitions none could be published, and the rollout would stand.
+// A key steers one rollout, for ever: of two definitions none could be published, and the rollout would
+// stand.
 Status check_flag_free(const rollout::Plan& plan, const FlagService& flags) {
   if (!plan.flag) return {};
   for (const auto& taken : flags.list()) {
