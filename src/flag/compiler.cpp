@@ -135,7 +135,7 @@ Status Compiler::add_flag(std::string_view key, const value& source, const objec
   return {};
 }
 
-Result<std::shared_ptr<const Snapshot>> Compiler::compile(object document) {
+Result<std::shared_ptr<const Snapshot>> Compiler::compile(const object& document) {
   snapshot_ = std::shared_ptr<Snapshot>(new Snapshot());
   PL_CHECK(read_metadata(document));
   PL_TRY(const object* flags, json::get_object(document, "flags"));

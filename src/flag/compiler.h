@@ -36,7 +36,7 @@ struct Snapshot::Storage {
 class Compiler {
  public:
   explicit Compiler(const Limits& limits) : limits_(limits) {}
-  Result<std::shared_ptr<const Snapshot>> compile(boost::json::object document);
+  Result<std::shared_ptr<const Snapshot>> compile(const boost::json::object& document);
 
  private:
   Status read_metadata(const boost::json::object& document);

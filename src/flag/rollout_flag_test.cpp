@@ -149,7 +149,7 @@ TEST(RolloutFlag, CompleteIsAConstantForEverybody) {
 }
 
 TEST(RolloutFlag, RefusesWhatCannotBeMeant) {
-  const auto code = [](RolloutFlag rollout) {
+  const auto code = [](const RolloutFlag& rollout) {
     auto flags = compile_rollout_flag(rollout);
     return flags ? std::string() : flags.error().code;
   };

@@ -90,9 +90,9 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
                                   record->second.attempts, record->second.detail));
     }
     if (item->kind == ItemKind::kBaseline)
-      out.push_back(seen_.app && !seen_.app->paths.empty()
-                        ? "enough samples of the application on legacy"
-                        : "the application's figures: no instance has reported a path of this flag yet");
+      out.emplace_back(seen_.app && !seen_.app->paths.empty()
+                           ? "enough samples of the application on legacy"
+                           : "the application's figures: no instance has reported a path of this flag yet");
     if (item->flag && !readers_applied()) {
       for (const auto& one : seen_.app ? seen_.app->instances : std::vector<InstanceInfo>{})
         if (!one.departed && one.applied < s_.flag_revision)

@@ -9,7 +9,6 @@ namespace poundlock::schema {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 Script parsed(std::string_view text) {
   auto script = parse_script(text);
