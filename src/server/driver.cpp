@@ -150,7 +150,10 @@ bool Driver::tick_once() {
   mark_ = controller_.state().mark;
   if (!output) {
     const Error error = output.error();
-    spdlog::error("rollout {}: {}", name_, error.to_string());
+    // Ten times a second the same line would bury every other one.
+    if (error.to_string() != last_error_) spdlog::error("rollout {}: {}", name_, error.to_string());
+    last_error_ = error.to_string();
+    view_.report.waiting.push_back("this server's own store or flags: " + last_error_);
     if (error.disposition == Disposition::kConflict) {
       view_.trouble = error.to_string();  // somebody else drives it: stop, and touch nothing more
       lock.unlock();
@@ -160,6 +163,7 @@ bool Driver::tick_once() {
     // Not committed, so nothing of it may happen. The outcomes are not lost: steps are probed again.
     return true;
   }
+  last_error_.clear();
   lock.unlock();
   hand_out(output->commands);
   return true;

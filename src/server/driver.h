@@ -73,6 +73,8 @@ class Driver {
 
   std::unique_ptr<engine::Executor> executor_;
 
+  std::string last_error_;  // of a tick; the ticker's
+
   std::mutex controller_mutex_;  // the ticker's; taken by nobody who waits for a database
   engine::Controller controller_;
 
