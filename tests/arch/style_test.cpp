@@ -99,17 +99,10 @@ class FunctionReader {
   Findings too_long() {
     for (std::size_t at = 0; at < code_.size(); ++at) {
       switch (code_[at]) {
-        case '{':
-          open(at);
-          break;
-        case '}':
-          close(at);
-          break;
-        case ';':
-          head_ = at + 1;
-          break;
-        default:
-          break;
+        case '{': open(at); break;
+        case '}': close(at); break;
+        case ';': head_ = at + 1; break;
+        default: break;
       }
     }
     return found_;
