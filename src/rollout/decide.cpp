@@ -65,6 +65,10 @@ void Decider::tick_windows() {
     elapsed_ = std::clamp(passed, Millis{0}, kTickGapMax);
   }
   s_.last_tick = now_;
+  // A clock that was set back while no controller ran leaves no jump to be seen, only moments to come.
+  for (TimePoint* anchor : {&s_.item_since, &s_.holding_since, &s_.paused_since, &s_.mark_at})
+    if (*anchor > now_) *anchor = now_;
+  s_.retry_at = std::min(s_.retry_at, now_ + kBackoffMax);
   // These two run in every mode: they say how long a compatible state has lasted.
   if (in_sync_installed() && !destroyed()) s_.windows["dual_write"] += elapsed_;
   if (verified() && !destroyed()) s_.windows["overlap"] += elapsed_;

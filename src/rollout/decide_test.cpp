@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "rollout/decide_test_plan.h"
+#include "rollout/decider.h"
 
 namespace poundlock::rollout {
 namespace {
@@ -453,6 +454,16 @@ TEST(Decide, AClockThatIsSetOpensNoWindowAndDelaysNoRetry) {
   back.fail_.clear();
   EXPECT_TRUE(back.run_until([&] { return back.at() == "dual_write.window"; }, 60))
       << "it waited for the hour to come round";
+}
+
+TEST(Decide, AClockThatWasSetBackWhileNobodyWatchedDelaysNothingForThatLong) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.add_column"));
+  world.state_.last_tick = {};  // as a controller finds it that takes over
+  world.state_.mark_at = world.state_.retry_at = world.now_ + Millis{3'600'000};
+  world.tick();
+  EXPECT_LE(world.state_.mark_at, world.now_);
+  EXPECT_LE(world.state_.retry_at - world.now_, kBackoffMax);
 }
 
 TEST(Decide, AnOperatorsPauseOutlastsAGates) {
