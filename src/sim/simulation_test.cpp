@@ -109,8 +109,10 @@ TEST_P(EachInvariant, NoticesItsFault) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SimulationOptions options{.seed = seed, .faults = Faults::all(), .mutation = GetParam().mutation};
     options.faults.operators = false;
-    if (GetParam().mutation == Mutation::kNoFence)
-      options.crash = CrashPoint{CrashPoint::Where::kTakeover, static_cast<int>(40 + 2 * seed)};
+    if (GetParam().mutation == Mutation::kNoFence) {
+      options.faults = {};
+      options.crash = CrashPoint{CrashPoint::Where::kTakeover, static_cast<int>(30 + 2 * seed)};
+    }
     const auto result = simulate(options);
     if (!result.violation) continue;
     if (result.violation->invariant == GetParam().invariant) return;
