@@ -134,20 +134,22 @@ bool Driver::tick_once() {
   }
   input.steady = clock_.steady();
   auto output = controller_.tick(input, clock_.now());
-  for (std::size_t i = 0; i < pending.size(); ++i) {
-    std::optional<Error> answer;
-    if (!output)
-      answer = output.error();
-    else if (i < output->answers.size())
-      answer = output->answers[i];
-    pending[i]->answer.set_value(std::move(answer));
-  }
   std::unique_lock lock(mutex_);
   view_.state = controller_.state();
   view_.report = controller_.report();
   view_.instances = input.app ? input.app->instances : std::vector<rollout::InstanceInfo>{};
   moment_ = controller_.moment();
   mark_ = controller_.state().mark;
+  // Whoever gave an order looks at the view next: it must show the order's effect by then.
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    std::optional<Error> answer;
+    if (!output) {
+      answer = output.error();
+    } else if (i < output->answers.size()) {
+      answer = output->answers[i];
+    }
+    pending[i]->answer.set_value(std::move(answer));
+  }
   if (!output) {
     const Error error = output.error();
     // Ten times a second the same line would bury every other one.
