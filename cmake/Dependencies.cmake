@@ -12,6 +12,11 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 
+# Boost.Asio and Boost.Beast, compiled once (src/server/http/asio.cpp) and not in every file that uses them.
+add_library(pl_asio INTERFACE)
+target_link_libraries(pl_asio INTERFACE Boost::headers)
+target_compile_definitions(pl_asio INTERFACE BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
+
 # libpg_query ships neither a CMake nor a pkg-config file.
 find_library(PG_QUERY_LIBRARY pg_query REQUIRED)
 find_path(PG_QUERY_INCLUDE pg_query.h REQUIRED)

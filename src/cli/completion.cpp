@@ -33,7 +33,7 @@ std::vector<std::string> second_words(const std::vector<VerbInfo>& verbs, const 
 }
 
 // In single quotes for sh and fish; descriptions are our own and hold neither line ends nor controls.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
@@ -44,10 +44,10 @@ std::string bash_script(const std::vector<VerbInfo>& verbs, const std::vector<st
   std::string cases;
   for (const auto& first : first_words(verbs)) {
     const auto seconds = second_words(verbs, first);
-    if (!seconds.empty()) cases += fmt::format("    '{}') words={} ;;\n", first, quoted(joined(seconds)));
+    if (!seconds.empty()) cases += fmt::format("    '{}') words={} ;;\n", first, shell_quoted(joined(seconds)));
   }
   for (const auto& verb : verbs)
-    cases += fmt::format("    '{}') words={}; files={} ;;\n", verb.name, quoted(joined(verb.options)),
+    cases += fmt::format("    '{}') words={}; files={} ;;\n", verb.name, shell_quoted(joined(verb.options)),
                          verb.takes_file ? 1 : 0);
   return fmt::format(R"(_poundlock() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" verb="" word words="" files=0 i
@@ -69,7 +69,7 @@ std::string bash_script(const std::vector<VerbInfo>& verbs, const std::vector<st
 }}
 complete -o filenames -F _poundlock poundlock
 )",
-                     quoted(joined(first_words(verbs))), cases, joined(globals));
+                     shell_quoted(joined(first_words(verbs))), cases, joined(globals));
 }
 
 std::string fish_script(const std::vector<VerbInfo>& verbs, const std::vector<std::string>& globals) {
@@ -80,7 +80,7 @@ std::string fish_script(const std::vector<VerbInfo>& verbs, const std::vector<st
     for (const auto& verb : verbs)
       if (verb.name == first) description = verb.description;
     out += fmt::format("complete -c poundlock -n __fish_use_subcommand -a {} -d {}\n", first,
-                       quoted(description));
+                       shell_quoted(description));
     for (const auto& second : second_words(verbs, first))
       out += fmt::format("complete -c poundlock -n '__fish_seen_subcommand_from {}' -a {}\n", first, second);
   }

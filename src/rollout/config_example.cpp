@@ -10,7 +10,7 @@ environments:
   dev:
     databases:
       app:
-        url: postgres://app@localhost:5432/app_dev
+        url: ${DATABASE_URL}
         shadow: {create: true}
   staging:
     databases:

@@ -73,7 +73,9 @@ void dies_everywhere(CrashPoint::Where where, int count, int stride) {
     const auto result = simulate({.seed = 1, .crash = CrashPoint{where, index}});
     ASSERT_FALSE(result.violation) << "at " << index << ": " << story(result);
     ASSERT_EQ(result.end_state, undisturbed.end_state) << "at " << index << ": " << story(result);
-    if (index < count - 5) EXPECT_GT(result.processes, 1) << index;  // the last ones come when all is done
+    if (index < count - 5) {  // the last ones come when all is done
+      EXPECT_GT(result.processes, 1) << index;
+    }
   }
 }
 
@@ -135,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Mutations, EachInvariant,
                                            MutationCase{Mutation::kLeavesRemains, "nothing_left"},
                                            MutationCase{Mutation::kLosesWrites, "writes_survive"},
                                            MutationCase{Mutation::kDeaf, "progress"}),
-                         [](const auto& info) { return std::string(info.param.invariant); });
+                         [](const auto& one) { return std::string(one.param.invariant); });
 
 TEST(Simulation, EveryInvariantHasAFaultThatItNotices) {
   EXPECT_EQ(invariants().size(), 13U) << "add a mutation for the new invariant above";

@@ -39,12 +39,13 @@ configure() {
   (cd "$top" && cmake --preset "$preset" "${fresh[@]}" --log-level=WARNING) >&2
 }
 
-# With paths relative to the tree ccache serves every clone on the machine, wherever it lies.
+# With paths relative to the tree ccache serves every clone on the machine, wherever it lies. Without the
+# sloppiness it would serve nothing that uses a precompiled header.
 compile() {
   local preset=$1 quiet=()
   shift
   [ -t 2 ] || quiet=(--quiet)
-  CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+  CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros \
     ninja -C "$(folder_of "$preset")" -j "$(jobs)" "${quiet[@]}" "$@" >&2
 }
 
