@@ -46,12 +46,14 @@ bool Db::connected(Attempt& attempt) {
         connection_, [](void*, const char*) {}, nullptr);  // failures are reported anyway
     attempt.exclude_wait(Attempt::Clock::now() - begun);
     if (PQstatus(connection_) == CONNECTION_OK) return true;
+    ++errors_;
     std::this_thread::sleep_for(std::chrono::milliseconds(50 << i));
   }
   return false;
 }
 
 Failure Db::failure(const PGresult* result) {
+  ++errors_;
   const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const std::string sqlstate = state == nullptr ? "" : state;
   // An error that the server reports for one autocommitted statement has undone it; a connection that
@@ -104,6 +106,7 @@ Outcome<Done> Db::change(const char* sql, const std::vector<std::string>& values
   if (!ran) return ran.failure();
   const Result result(*ran, PQclear);
   if (std::string_view(PQcmdTuples(result.get())) != "1") {
+    ++errors_;
     surely_not_applied_ = true;
     return Failure{FailureKind::kOther, "the statement changed no row"};
   }

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -27,7 +28,8 @@ struct Owned {
 
 class Db {
  public:
-  explicit Db(std::string dsn) : dsn_(std::move(dsn)) {}
+  // Each failure is counted in `errors`, which outlives this.
+  Db(std::string dsn, std::atomic<std::uint64_t>& errors) : dsn_(std::move(dsn)), errors_(errors) {}
   ~Db();
   Db(const Db&) = delete;
   Db& operator=(const Db&) = delete;
@@ -48,6 +50,7 @@ class Db {
   poundlock::Failure failure(const PGresult* result);
 
   std::string dsn_;
+  std::atomic<std::uint64_t>& errors_;
   PGconn* connection_ = nullptr;
   std::map<std::string, std::string> prepared_;  // text -> name: names longer than 63 bytes are cut
   bool surely_not_applied_ = false;

@@ -132,6 +132,7 @@ void Load::write_stats() {
     };
     out << '{';
     field("statements", stats_.statements);
+    field("errors", stats_.errors);
     field("user_errors", stats_.user_errors);
     field("fallbacks", stats_.fallbacks);
     field("excluded_context_reads_new", stats_.excluded_context_reads_new);

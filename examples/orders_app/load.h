@@ -30,7 +30,10 @@ enum class Fault { kNone, kSlow, kFail };
 
 // Figures of the whole process; any thread.
 struct Stats {
-  std::atomic<std::uint64_t> statements{0}, user_errors{0}, fallbacks{0}, excluded_context_reads_new{0};
+  std::atomic<std::uint64_t> statements{0}, fallbacks{0}, excluded_context_reads_new{0};
+  // Statements and connections that failed, also where a further try went well; injected faults left out.
+  std::atomic<std::uint64_t> errors{0};
+  std::atomic<std::uint64_t> user_errors{0};  // units of work that failed, whatever the reason
   std::atomic<std::uint64_t> reads_legacy{0}, reads_new{0}, writes_legacy{0}, writes_new{0};
   std::atomic<std::uint64_t> writes_acknowledged{0}, injected_faults{0};
 };

@@ -33,8 +33,11 @@ void read(App& app, Db& db, const Context& context, const Path& path, const std:
   const auto fresh = [&](Attempt& attempt) {
     ++stats.statements, ++stats.reads_new;
     if (is_excluded(context)) ++stats.excluded_context_reads_new;
-    if (app.load.fault() != Fault::kNone) ++stats.injected_faults;
-    return db.select(fresh_sql(path, app.load.fault()), value, attempt);
+    const Fault fault = app.load.fault();
+    auto found = db.select(fresh_sql(path, fault), value, attempt);
+    if (fault != Fault::kNone) ++stats.injected_faults;
+    if (fault != Fault::kNone && !found) --stats.errors;
+    return found;
   };
   // A build without legacy code knows one side only; closing asks every instance for such a build.
   const auto rows =
@@ -78,7 +81,7 @@ void write(App& app, Db& db, Journal& journal, const Context& context, const Pat
 }
 
 Load::Step reader(App& app, int index) {
-  return [&app, db = std::make_shared<Db>(app.load.options().dsn),
+  return [&app, db = std::make_shared<Db>(app.load.options().dsn, app.load.stats().errors),
           random = std::minstd_rand(index + 1)]() mutable {
     const Context context = someone(std::to_string(random_below(random, 1'000)), random);
     if (random_below(random, 2) == 0) {
@@ -92,7 +95,7 @@ Load::Step reader(App& app, int index) {
 // Owns the rows with id % writers == index, and a range of ids of its own for inserts.
 Load::Step writer(App& app, int index) {
   const Options& options = app.load.options();
-  auto db = std::make_shared<Db>(options.dsn);
+  auto db = std::make_shared<Db>(options.dsn, app.load.stats().errors);
   auto journal = std::make_shared<Journal>(options.journal, index);
   auto found = db->owned(options.writers, index, 20'000);
   if (!found) app.load.user_error("start", found.failure().message);

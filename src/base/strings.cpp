@@ -67,6 +67,11 @@ SourcePosition position_at(std::string_view text, std::size_t offset, std::strin
   return position;
 }
 
+std::string with_reason(std::string what, std::string_view reason) {
+  if (!reason.empty()) what.append(": ").append(reason);
+  return what;
+}
+
 std::string quote_for_message(std::string_view text, std::size_t max) {
   const bool cut = text.size() > max;
   if (cut) {

@@ -46,6 +46,7 @@ class PrivateCluster {
   const std::string& directory() const { return directory_; }
   pid_t server_pid() const { return server_; }
 
+  void forget_keep() { options_.keep = false; }  // it goes away with the object after all
   Status stop(int signal);  // SIGINT: fast; SIGQUIT: as if the machine lost power
   Status restart();         // after stop()
 
@@ -58,7 +59,7 @@ class PrivateCluster {
   Result<pid_t> launch(const std::string& data, int port);
   std::string conninfo_at(int port, const std::string& role, const std::string& database) const;
 
-  const ClusterOptions options_;
+  ClusterOptions options_;
   std::string directory_;
   int port_ = 0;
   int replica_port_ = 0;

@@ -214,6 +214,10 @@ Result<Config> Reader::read(const Node& root) {
   for (const auto& [key, value] : environments->entries) {
     const Node* parity = value.find("parity");
     if (!parity) continue;
+    if (parity->scalar == "none" && !config.environments.contains("none")) {
+      config.environments[key.scalar].no_parity = true;
+      continue;
+    }
     PL_TRY(std::string name, known_environment(*parity, "parity", config));
     if (name == key.scalar) {
       return fail(parity->error("config.parity", fmt::format("parity: '{}' is compared with itself", name)));

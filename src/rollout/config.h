@@ -37,7 +37,8 @@ struct DatabaseConfig {
 
 struct EnvironmentConfig {
   std::map<std::string, DatabaseConfig> databases;
-  std::string parity;  // the environment that has to be like this one before a rollout; "" for none
+  std::string parity;      // the environment that has to be like this one before a rollout; "" for none
+  bool no_parity = false;  // `parity: none`: nothing is expected to be like this one, and the gate is waived
   SourcePosition where;
 };
 

@@ -8,6 +8,7 @@ std::string_view example_config() {
 # environment variable, or password_file for a file that holds it.
 environments:
   dev:
+    parity: none                  # no database has to be like this one
     databases:
       app:
         url: ${DATABASE_URL}

@@ -54,12 +54,15 @@ TEST(Config, TheExampleParsesWithoutAnyVariable) {
   EXPECT_EQ(config->environments.size(), 3U);
   EXPECT_EQ(config->default_environment, "dev");
   EXPECT_EQ(config->environments.at("prod").parity, "staging");
-  EXPECT_TRUE(find_database(*config, "", "app"));
+  EXPECT_FALSE(config->environments.at("prod").no_parity);
+  EXPECT_EQ(config->environments.at("dev").parity, "");
+  EXPECT_TRUE(config->environments.at("dev").no_parity);
   // What lacks its variable is told when it is used, with its place.
+  EXPECT_EQ(find_database(*config, "", "app").error().code, "config.variable");
   const Error missing = find_database(*config, "staging", "app").error();
   EXPECT_EQ(missing.code, "config.variable");
   EXPECT_THAT(missing.to_string(),
-              HasSubstr("poundlock.yaml:12:14: the environment variable STAGING_DATABASE_URL"));
+              HasSubstr("poundlock.yaml:13:14: the environment variable STAGING_DATABASE_URL"));
 }
 
 TEST(Config, EverySettingIsRead) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "flag/rollout_flag.h"
 #include "rollout/decider.h"
 
@@ -382,7 +383,7 @@ void Decider::set_flag(const FlagSetting& flag) {
 
 void Decider::say(const std::string& who, const std::string& what, const std::string& why) {
   events_.push_back({who, what, why});
-  s_.journal.push_back(fmt::format("{} {} {}: {}", format_timestamp(now_), who, what, why));
+  s_.journal.push_back(with_reason(fmt::format("{} {} {}", format_timestamp(now_), who, what), why));
   if (s_.journal.size() > kJournalMax) s_.journal.erase(s_.journal.begin());
 }
 

@@ -156,6 +156,17 @@ TEST(Decide, RollbackOfExposurePublishesLegacyAtOnceAndKeepsTheSchema) {
   EXPECT_EQ(world.state_.flag.percentage, 25);
 }
 
+TEST(Decide, WhereNoApplicationEverCameARollbackWaitsForNobody) {
+  World world(make_test_plan());
+  world.no_app_ = true;
+  ASSERT_TRUE(world.reach("dual_write.backfill"));
+  world.tick({ask(RequestKind::kRollback)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  ASSERT_EQ(world.state_.rollbacks.size(), 1U);
+  world.tick();
+  EXPECT_NE(world.state_.rollbacks[0].everybody_back.ms, 0);
+}
+
 TEST(Decide, ASecondRollbackTakesTheExpandBackInReverse) {
   World world(make_test_plan());
   ASSERT_TRUE(world.reach("expose.all_25"));

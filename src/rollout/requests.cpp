@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "rollout/decider.h"
 
 namespace poundlock::rollout {
@@ -34,7 +35,7 @@ std::optional<Error> Decider::answer(const Request& request) {
       if (s_.mode != Mode::kRunning && !(s_.mode == Mode::kPaused && s_.paused_by_gate))
         return refused(fmt::format("only a running rollout can be paused; it is {}", to_string(s_.mode)),
                        "`poundlock status` shows what it waits for");
-      pause(fmt::format("paused by {}: {}", request.who, request.why), false);
+      pause(with_reason("paused by " + request.who, request.why), false);
       events_.back().who = request.who;
       return std::nullopt;
     case RequestKind::kResume: return resume(request);
@@ -78,7 +79,7 @@ std::optional<Error> Decider::promote(const Request& request) {
     return make_error(Disposition::kRefused, "rollout.gate", "a gate fails; promote does not overrule gates")
         .with_hint("`poundlock status` shows which");
   s_.dwelt = item->duration;
-  say(request.who, "promote", fmt::format("{}: {}", item->id, request.why));
+  say(request.who, "promote", with_reason(item->id, request.why));
   return std::nullopt;
 }
 
@@ -91,7 +92,7 @@ std::optional<Error> Decider::approve(const Request& request) {
                       fmt::format("this rollout asks for no approval '{}'", request.subject))
         .with_hint("`poundlock plan` lists the approvals");
   s_.approvals[request.subject] = request.who;
-  say(request.who, "approve", fmt::format("{}: {}", request.subject, request.why));
+  say(request.who, "approve", with_reason(request.subject, request.why));
   return std::nullopt;
 }
 

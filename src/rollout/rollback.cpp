@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "rollout/decider.h"
 
 namespace poundlock::rollout {
@@ -65,7 +66,7 @@ std::optional<Error> Decider::roll_back(const Request& request, const std::strin
     return make_error(Disposition::kConflict, "rollout.mode",
                       "nothing to roll back: the rollout is before its first step");
 
-  say(request.who, "rollback", fmt::format("{}: {}", cause, request.why));
+  say(request.who, "rollback", with_reason(cause, request.why));
   if (s_.mode != Mode::kRolledBack) {
     s_.rollbacks.push_back({cause, request.why, now_, {}, {}, {}});
     if (s_.rollbacks.size() > kRollbacksMax) s_.rollbacks.erase(s_.rollbacks.begin());
@@ -186,10 +187,12 @@ void Decider::finish_rollback() {
 void Decider::note_everybody_back() {
   if (s_.rollbacks.empty()) return;
   RollbackRecord& record = s_.rollbacks.back();
-  if (record.everybody_back.ms != 0 || record.flag_off.ms == 0 || !seen_.app) return;
-  const bool back =
-      std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
-                  [&](const InstanceInfo& one) { return one.departed || one.applied >= record.revision; });
+  if (record.everybody_back.ms != 0 || record.flag_off.ms == 0) return;
+  if (!seen_.app && s_.baseline) return;  // there were readers, and we do not know what they do now
+  const bool back = !seen_.app || std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
+                                              [&](const InstanceInfo& one) {
+                                                return one.departed || one.applied >= record.revision;
+                                              });
   if (!back) return;
   record.everybody_back = now_;
   if (s_.undo_all) begin_mark();  // from here on nobody has a reason to read the new side

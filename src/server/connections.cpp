@@ -62,6 +62,7 @@ Result<Connections> connect(const rollout::Config& config, const std::string& en
     shadow.environments.push_back(opened.get());
     out.replicas.push_back(std::move(opened));
   }
+  out.no_parity = environment->no_parity;
   if (!environment->parity.empty()) {
     PL_TRY(const auto* staging, rollout::find_database(config, environment->parity, database_name));
     PL_TRY(auto opened, open(staging->primary));

@@ -20,6 +20,7 @@ namespace poundlock::server {
 struct Connections {
   std::unique_ptr<ports::Database> primary;
   std::unique_ptr<ports::Database> staging;
+  bool no_parity = false;  // the environment says that it is compared with none
   std::vector<std::unique_ptr<ports::Database>> replicas;
   std::unique_ptr<ports::Shadow> shadow;
   std::unique_ptr<ports::Traffic> traffic;

@@ -126,6 +126,11 @@ constexpr const char* kPrelude = R"(set -Eeuo pipefail
 trap 'echo "$PAGE:$LINENO: this failed: $BASH_COMMAND" >&2' ERR
 trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 in_background() { "$@" >"background-$2.log" 2>&1 & }
+watch() {
+  in_background "$@"
+  for _ in $(seq 300); do ! grep -q . background-watch.log || return 0; sleep 0.1; done
+  return 1
+}
 serve() {
   in_background poundlock serve
   for _ in $(seq 600); do ! poundlock status >/dev/null 2>&1 || return 0; sleep 0.1; done
@@ -156,7 +161,7 @@ std::string script_of(const std::vector<Block>& blocks, int port) {
       if (line.starts_with("./dev ")) line = "true";
       if (line.starts_with("export DATABASE_URL=")) line = "true";
       if (line.starts_with("poundlock serve")) line = "serve";
-      if (line.starts_with("poundlock watch")) line = "in_background " + command;
+      if (line.starts_with("poundlock watch")) line = "watch " + command;
       if (line.starts_with("poundlock init"))
         line = command + "; sed -i s/127.0.0.1:8016/" + listen + "/ poundlock.yaml";
       script += line + '\n';
@@ -211,9 +216,10 @@ class DocsTest : public testing::Test {
     std::ofstream(folder_ / "page.sh") << script_of(blocks, free_port());
     std::ofstream(folder_ / "prelude.sh") << kPrelude;
     const std::string url = fmt::format("postgresql://app@127.0.0.1:{}/app", cluster_->port());
-    return run(fmt::format("cd {0} && PATH={1}:$PATH HOME={0} DATABASE_URL={2} PAGE={3} "
-                           "timeout --kill-after=10 400 bash -c '. ./prelude.sh; . ./page.sh'",
-                           folder_.string(), POUNDLOCK_BINARY_DIR, url, page));
+    return run(
+        fmt::format("cd {0} && PATH={1}:$PATH HOME={0} DATABASE_URL={2} PAGE={3} "
+                    "timeout --kill-after=10 400 bash -c '. ./prelude.sh; . ./page.sh'",
+                    folder_.string(), POUNDLOCK_BINARY_DIR, url, page));
   }
 
   std::unique_ptr<PgCluster> cluster_;
@@ -240,7 +246,7 @@ TEST_F(DocsTest, TheReadmeWorksAsItStands) {
                                                         "ALTER TABLE orders ADD COLUMN note text;\n";
   const Ran ran = follow("README.md");
   EXPECT_EQ(ran.code, 0) << ran.output;
-  EXPECT_THAT(read(folder_ / "background-watch.log"), testing::HasSubstr("prepare"));
+  EXPECT_THAT(read(folder_ / "background-watch.log"), testing::HasSubstr("running: prepare"));
 }
 
 // Pages whose commands nobody runs, because they build and test Poundlock itself.

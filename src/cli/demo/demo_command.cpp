@@ -84,6 +84,7 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
       [&](const std::string& line) { screen.say(line); }, [] { return interrupted.load(); });
   auto story = teller.tell();
   screen.leave();
+  if (interrupted) world->tear_down();  // whoever stops it does not want to keep it
   if (!story) {
     if (story.error().code != "demo.stopped") {
       screen.say("the end of poundlockd's log:\n" + tail_of_file(world->directory() + "/poundlockd.log"));
@@ -99,7 +100,10 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
   result.stall_watch_failed = world->stalls().failed() || world->stalls().samples() == 0;
   PL_TRY(result.legacy_column_exists, world->column_exists("legacy_status"));
   result.faults_expected = options.faults;
-  if (options.keep) print_addresses(screen, *world);
+  if (options.keep && !interrupted) {
+    PL_CHECK(world->start_app("v2-new-only", false));  // stopped for the last comparison
+    print_addresses(screen, *world);
+  }
   return result;
 }
 

@@ -64,7 +64,7 @@ bool Process::running() {
   if (pid_ <= 0) return false;
   int status = 0;
   if (waitpid(pid_, &status, WNOHANG) != pid_) return true;
-  pid_ = -1;
+  ended(status);
   return false;
 }
 
@@ -81,7 +81,12 @@ void Process::kill_now() {
   ::kill(pid_, SIGKILL);
   int status = 0;
   waitpid(pid_, &status, 0);
+  ended(status);
+}
+
+void Process::ended(int status) {
   pid_ = -1;
+  exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 std::string tail_of_file(const std::string& path, std::size_t bytes) {

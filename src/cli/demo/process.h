@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,15 @@ class Process {
   // SIGTERM, and SIGKILL where it is still there after `limit`.
   void stop(Clock& clock, Millis limit);
   void kill_now();  // SIGKILL
+  // Of a program that has ended: its exit code, 128 and the signal where one ended it. Nothing before.
+  std::optional<int> exit_code() const { return exit_code_; }
   pid_t pid() const { return pid_; }
 
  private:
+  void ended(int status);
+
   pid_t pid_ = -1;
+  std::optional<int> exit_code_;
   bool keep_ = false;
 };
 

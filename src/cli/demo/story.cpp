@@ -197,7 +197,10 @@ Status Teller::finish() {
 void Teller::keep_figures(const bj::object& view) {
   for (const auto& gate : list_at(view, "gates")) {
     if (!gate.is_object() || text_at(gate.as_object(), "verdict") == "hold") continue;
-    story_.gates[text_at(gate.as_object(), "gate")] = gate.as_object();
+    auto& kept = story_.gates[text_at(gate.as_object(), "gate")];
+    const bool failed = text_at(kept, "worst") == "fail" || text_at(gate.as_object(), "verdict") == "fail";
+    kept = gate.as_object();
+    kept["worst"] = failed ? "fail" : "pass";
   }
   for (const auto& item : list_at(view, "items")) {
     if (!item.is_object() || !item.as_object().contains("figures")) continue;

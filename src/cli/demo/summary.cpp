@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <set>
 
 #include "cli/fields.h"
 
@@ -11,6 +13,14 @@ namespace {
 
 namespace bj = boost::json;
 constexpr std::size_t kFaultsInjected = 2;
+
+// Gates that an injected fault can break. Anything else that rolled back at that moment caught no fault.
+bool is_caught(const FaultRecord& record) {
+  static const std::set<std::string> slow{"gate:latency_p95", "gate:latency_p99", "gate:query_timeouts"};
+  static const std::set<std::string> fail{"gate:breakers", "gate:error_rate", "gate:fallback_rate",
+                                          "gate:slo_errors"};
+  return (record.fault == "slow" ? slow : fail).contains(record.cause);
+}
 
 bj::object fault_json(const FaultRecord& record) {
   return {{"fault", record.fault},
@@ -23,12 +33,12 @@ bj::object fault_json(const FaultRecord& record) {
 
 bj::object backfill_json(const bj::object& figures) {
   const double rows = number_at(figures, "rows").value_or(0);
-  const double seconds =
-      number_at(figures, "seconds").value_or(0) - number_at(figures, "held_seconds").value_or(0);
+  const double seconds = number_at(figures, "seconds").value_or(0);  // with every wait in it
   const double wal = number_at(figures, "wal_bytes").value_or(0);
   return {{"rows", rows},
           {"rows_per_second", seconds > 0 ? rows / seconds : 0},
-          {"wal_bytes_per_row", rows > 0 ? wal / rows : 0}};
+          {"wal_bytes_per_row", rows > 0 ? wal / rows : 0},
+          {"held_seconds", number_at(figures, "held_seconds").value_or(0)}};
 }
 
 bj::array gates_json(const std::map<std::string, bj::object>& gates) {
@@ -37,17 +47,21 @@ bj::array gates_json(const std::map<std::string, bj::object>& gates) {
     out.push_back(bj::object{{"name", name},
                              {"value", gate.contains("value") ? gate.at("value") : bj::value(nullptr)},
                              {"limit", gate.contains("limit") ? gate.at("limit") : bj::value(nullptr)},
-                             {"verdict", text_at(gate, "verdict")}});
+                             {"verdict", text_at(gate, "verdict")},
+                             {"worst", text_at(gate, "worst")}});
   }
   return out;
 }
 
 bool is_ok(const DemoResult& result, std::uint64_t mismatches) {
   const Story& story = result.story;
-  return story.mode == "done" && result.application.errors == 0 && result.application.statements > 0 &&
-         mismatches == 0 && story.verified_rows > 0 && story.lost_writes == 0 && story.journaled_rows > 0 &&
-         story.excluded_reads_new == 0 && !result.legacy_column_exists && !result.stall_watch_failed &&
-         (!result.faults_expected || story.faults.size() == kFaultsInjected);
+  const AppFigures& app = result.application;
+  return story.mode == "done" && app.errors == 0 && app.user_errors == 0 && app.unknown == 0 &&
+         app.crashes == 0 && app.statements > 0 && mismatches == 0 && story.verified_rows > 0 &&
+         story.lost_writes == 0 && story.journaled_rows > 0 && story.excluded_reads_new == 0 &&
+         !result.legacy_column_exists && !result.stall_watch_failed &&
+         (!result.faults_expected || (story.faults.size() == kFaultsInjected &&
+                                      std::all_of(story.faults.begin(), story.faults.end(), is_caught)));
 }
 
 }  // namespace
@@ -78,6 +92,9 @@ bj::object summary_json(const DemoResult& result) {
           {"phases", std::move(phases)},
           {"application", bj::object{{"statements", result.application.statements},
                                      {"errors", result.application.errors},
+                                     {"user_errors", result.application.user_errors},
+                                     {"crashes", result.application.crashes},
+                                     {"figures_missing", result.application.unknown},
                                      {"max_stall_ms", result.max_stall_ms},
                                      {"fallbacks", result.application.fallbacks},
                                      {"injected_faults", result.application.faults}}},

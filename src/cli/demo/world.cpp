@@ -51,10 +51,14 @@ Result<std::unique_ptr<World>> World::start(Context& context, const DemoOptions&
 }
 
 World::~World() {
-  if (options_.keep) return;
+  if (!options_.keep) tear_down();
+}
+
+void World::tear_down() {
   stop_app();
   server_.stop(context_.clock, Millis{5'000});
   stalls_.reset();
+  if (cluster_) cluster_->forget_keep();
   cluster_.reset();
   std::error_code ignored;
   if (!directory_.empty()) fs::remove_all(directory_, ignored);
@@ -185,7 +189,10 @@ Status World::start_app(const std::string& build, bool legacy_path) {
 }
 
 void World::stop_app() {
+  if (app_.pid() <= 0) return;
+  const bool alone = !app_.running();  // ended before we said so
   app_.stop(context_.clock, Millis{10'000});
+  if (alone || app_.exit_code() != 0) ++crashes_;
 }
 
 Status World::set_fault(const std::string& fault) {
@@ -194,17 +201,22 @@ Status World::set_fault(const std::string& fault) {
 
 AppFigures World::figures() const {
   AppFigures out;
+  out.crashes = crashes_;
   for (int i = 1; i <= apps_; ++i) {
     const std::string file = fmt::format("{}/app-{}.json", directory_, i);
     std::ifstream in(file);
     const std::string text((std::istreambuf_iterator<char>(in)), {});
     const auto value = json::parse(text, file);
-    if (!value || !value->is_object()) continue;
+    if (!value || !value->is_object()) {
+      ++out.unknown;
+      continue;
+    }
     const auto number = [&](std::string_view key) {
       return json::get_uint(value->as_object(), key).value_or(0);
     };
     out.statements += number("statements");
-    out.errors += number("user_errors");
+    out.errors += number("errors");
+    out.user_errors += number("user_errors");
     out.fallbacks += number("fallbacks");
     out.excluded_reads_new += number("excluded_context_reads_new");
     out.faults += number("injected_faults");

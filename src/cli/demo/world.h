@@ -28,7 +28,11 @@ struct DemoOptions {
 };
 
 struct AppFigures {
-  std::uint64_t statements = 0, errors = 0, fallbacks = 0, excluded_reads_new = 0, faults = 0;
+  std::uint64_t statements = 0, fallbacks = 0, excluded_reads_new = 0, faults = 0;
+  std::uint64_t errors = 0;       // statements that failed, injected faults aside, tried again or not
+  std::uint64_t user_errors = 0;  // units of work that failed, also by an injected fault
+  std::uint64_t unknown = 0;      // processes whose figures cannot be read: their errors may be any number
+  std::uint64_t crashes = 0;      // processes that did not end by our word, with exit code 0
 };
 
 class World {
@@ -49,6 +53,8 @@ class World {
 
   Status start_app(const std::string& build, bool legacy_path);
   void stop_app();
+  // Ends what runs and removes the files, kept or not.
+  void tear_down();
   Status set_fault(const std::string& fault);             // "none", "slow", "fail": on the new path only
   AppFigures figures() const;                             // of every application process so far
   Result<std::unique_ptr<ports::Session>> owner() const;  // as the table's owner
@@ -75,6 +81,7 @@ class World {
   Process server_;
   Process app_;
   int apps_ = 0;
+  std::uint64_t crashes_ = 0;
 };
 
 }  // namespace poundlock::cli
