@@ -6,7 +6,6 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 option(POUNDLOCK_TESTS "Build the unit and scenario tests" ON)
-option(POUNDLOCK_BENCH "Build the benchmarks" OFF)
 set(POUNDLOCK_SANITIZE "" CACHE STRING "address, thread or empty")
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace poundlock {
 namespace {
 
@@ -20,6 +22,17 @@ TEST(Murmur3, AgreesWithThePublishedVectors) {
   EXPECT_EQ(murmur3_x86_32("hello", 0), 613153351U);
   EXPECT_EQ(murmur3_x86_32("Hello, world!", 0x9747b28c), 0x24884CBAU);
   EXPECT_EQ(murmur3_x86_32("The quick brown fox jumps over the lazy dog", 0x9747b28c), 0x2FA826CDU);
+}
+
+TEST(Murmur3Prefix, HashesAsIfTheTwoWereOneText) {
+  const std::string text = "schema_v2_migration\xff customer-107919";
+  for (std::size_t size = 0; size <= text.size(); ++size) {
+    const std::string_view whole(text.data(), size);
+    for (std::size_t cut = 0; cut <= size; ++cut) {
+      EXPECT_EQ(Murmur3Prefix(whole.substr(0, cut), 7).hash_with(whole.substr(cut)), murmur3_x86_32(whole, 7))
+          << size << " cut at " << cut;
+    }
+  }
 }
 
 }  // namespace

@@ -208,5 +208,31 @@ TEST(Snapshot, WarnsOfRulesThatEvaluatorsAnswerDifferently) {
   EXPECT_EQ(snapshot->warnings().size(), 2u);
 }
 
+// The text in front of the targeting key is hashed when the flag is compiled, where the rule allows it; a
+// second operand of `var` keeps the other rule away from that. Both have to answer alike, always.
+TEST(Fractional, AHashedPrefixChangesNoAnswer) {
+  const std::string buckets = R"(["a", 30], ["b", 30], ["c", 40]]})";
+  const std::string contexts[] = {R"({})",
+                                  R"({"targetingKey": ""})",
+                                  R"({"targetingKey": null})",
+                                  R"({"targetingKey": 7})",
+                                  R"({"targetingKey": " "})",
+                                  R"({"targetingKey": "x "})",
+                                  R"({"targetingKey": " x"})",
+                                  R"({"targetingKey": true})",
+                                  R"({"targetingKey": ["x"]})"};
+  for (const std::string prefix : {"k", "key", "key4", "key45", " key", "key ", ""}) {
+    const std::string begin = R"({"fractional": [{"cat": [")" + prefix + R"(", {"var": )";
+    const std::string fast = begin + R"("targetingKey"}]}, )" + buckets;
+    const std::string general = begin + R"(["targetingKey", null]}]}, )" + buckets;
+    for (const auto& context : contexts)
+      EXPECT_EQ(answer(fast, context), answer(general, context)) << "'" << prefix << "' " << context;
+    for (int user = 0; user < 200; ++user) {
+      const std::string context = R"({"targetingKey": "customer-)" + std::to_string(user) + R"("})";
+      EXPECT_EQ(answer(fast, context), answer(general, context)) << "'" << prefix << "' " << context;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace poundlock::flag

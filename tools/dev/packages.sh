@@ -73,7 +73,7 @@ install_packages() {
   esac
 }
 
-# need_packages PART...: makes sure that everything for these parts (build, bench, check, format) is there.
+# need_packages PART...: makes sure that everything for these parts (build, check, format) is there.
 need_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     say "    no apt here: tools/packages.txt lists (by Debian's names) what has to be installed"

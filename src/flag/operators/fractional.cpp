@@ -3,6 +3,7 @@
 // bucket whose running total exceeds it wins. A first bucket that grows keeps everyone it had.
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "base/murmur3.h"
 #include "flag/operator.h"
@@ -47,15 +48,19 @@ std::string_view default_input(Evaluation& evaluation) {
   return {text, size};
 }
 
-Value pick(std::string_view input, std::span<const Bucket> buckets, std::uint64_t sum) {
+Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum) {
   if (sum == 0 || sum > kSumMax) return {};
-  const std::uint64_t slot = (static_cast<std::uint64_t>(murmur3_x86_32(input)) * sum) >> 32;
+  const std::uint64_t slot = (static_cast<std::uint64_t>(hash) * sum) >> 32;
   std::uint64_t total = 0;
   for (const Bucket& bucket : buckets) {
     total += bucket.weight;
     if (slot < total) return bucket.variant;
   }
   return {};
+}
+
+Value pick(std::string_view input, std::span<const Bucket> buckets, std::uint64_t sum) {
+  return pick(murmur3_x86_32(input), buckets, sum);
 }
 
 std::uint64_t sum_of(std::span<const Bucket> buckets) {
@@ -68,7 +73,28 @@ std::uint64_t sum_of(std::span<const Bucket> buckets) {
 struct Constant {
   std::vector<Bucket> buckets;
   std::uint64_t sum = 0;
+  // The most ordinary input, {"cat": [TEXT, {"var": "targetingKey"}]}: TEXT is hashed here, once.
+  std::optional<Murmur3Prefix> keyed;
 };
+
+bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// `cat` cuts blanks at both ends, so that the text in front must not begin with one.
+std::optional<Murmur3Prefix> keyed_prefix(const Node& input) {
+  if (input.op->name != "cat" || input.args.size() != 2) return std::nullopt;
+  const Node& text = input.args[0];
+  const Node& key = input.args[1];
+  if (text.kind != Node::Kind::kLiteral || !text.literal.is_string()) return std::nullopt;
+  const std::string_view prefix = text.literal.as_string();
+  if (prefix.empty() || is_blank(prefix.front())) return std::nullopt;
+  if (key.kind != Node::Kind::kCall || key.op->name != "var" || key.args.size() != 1 ||
+      key.path != std::vector<std::string_view>{"targetingKey"}) {
+    return std::nullopt;
+  }
+  return Murmur3Prefix(prefix);
+}
 
 void prepare(Node& call) {
   if (call.args.size() < 2 || call.args[0].kind != Node::Kind::kCall) return;
@@ -79,6 +105,7 @@ void prepare(Node& call) {
     constant->buckets.push_back(bucket);
   }
   constant->sum = sum_of(constant->buckets);
+  constant->keyed = keyed_prefix(call.args[0]);
   call.prepared = std::move(constant);
 }
 
@@ -103,8 +130,13 @@ Value run_computed(const Node& call, const Value& first, Evaluation& evaluation)
 
 Value run(const Node& call, Evaluation& evaluation) {
   if (call.args.empty()) return {};
-  const Value first = evaluate(call.args[0], evaluation);
   const auto* constant = static_cast<const Constant*>(call.prepared.get());
+  if (constant != nullptr && constant->keyed && evaluation.scope == nullptr) {
+    const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
+    if (key.is_string() && !key.as_string().empty() && !is_blank(key.as_string().back()))
+      return pick(constant->keyed->hash_with(key.as_string()), constant->buckets, constant->sum);
+  }
+  const Value first = evaluate(call.args[0], evaluation);
   if (constant == nullptr || !(first.is_string() || first.is_null())) {
     return run_computed(call, first, evaluation);
   }
