@@ -90,6 +90,18 @@ class RollbackTest : public DemoFixture {
     order("resume");
   }
 
+  // The ids of the steps of dual_write, in their order.
+  std::vector<std::string> dual_write_steps() {
+    const auto seen = view();
+    std::vector<std::string> ids;
+    for (const auto& item : cli::list_at(seen, "items")) {
+      std::string id = cli::text_at(cli::element(item), "id");
+      if (id.starts_with("dual_write.") && cli::text_at(cli::element(item), "kind") == "step")
+        ids.push_back(std::move(id));
+    }
+    return ids;
+  }
+
   void restore_after_drop() {
     ASSERT_TRUE(go_on(
         "the rollout is done", [](const auto& seen) { return cli::text_at(seen, "mode") == "done"; }, true));
@@ -123,6 +135,37 @@ TEST_F(RollbackTest, EveryPhaseGoesBackAndARestoreFollowsTheDrop) {
   if (!HasFailure()) back_in_dual_write();
   if (!HasFailure()) back_in_exposure();
   if (!HasFailure()) restore_after_drop();
+}
+
+// Ordered when a step has just become the present one: it is carried out, or has just been, or was never
+// begun. Whichever it is, nothing stays.
+TEST_F(RollbackTest, EveryStepOfDualWriteGoesBack) {
+  start_world(small());
+  ASSERT_FALSE(HasFatalFailure());
+  schema_ = fingerprint();
+  data_ = data();
+  const Said started = start_rollout(small_rollout());
+  ASSERT_EQ(started.code, 0) << started.err;
+  const auto steps = dual_write_steps();
+  ASSERT_GE(steps.size(), 6U);
+  for (const auto& step : steps) {
+    SCOPED_TRACE(step);
+    const auto index_of = [](const bj::object& seen, const std::string& id) {
+      std::size_t index = 0;
+      for (const auto& item : cli::list_at(seen, "items")) {
+        if (cli::text_at(cli::element(item), "id") == id) break;
+        ++index;
+      }
+      return static_cast<double>(index);
+    };
+    ASSERT_TRUE(go_on(step + " is reached", [&](const bj::object& seen) {
+      return cli::number_at(seen, "position").value_or(0) >= index_of(seen, step);
+    }));
+    order("rollback");
+    expect_taken_back(step);
+    if (HasFailure()) return;
+    order("resume");
+  }
 }
 
 }  // namespace
