@@ -27,6 +27,9 @@ struct Limits {
   std::size_t depth_max = 32;
   std::size_t nodes_max = 100'000;  // values and keys together
 };
+// For what Poundlock wrote itself. The state of a rollout with 200 paths holds some half a million nodes:
+// under the limits for strangers it could be written and never read again.
+inline constexpr Limits kOwnLimits{16 << 20, 96, 16'000'000};
 
 // `file` is what errors call the text: a file's name, or "request body". A fraction or an exponent
 // makes a number a double (the nearest one), otherwise it is int64, or uint64 above INT64_MAX.

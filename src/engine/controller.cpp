@@ -33,8 +33,8 @@ std::string gates_json(const rollout::RolloutState& state) {
                                {"limit", reading.limit},
                                {"reason", reading.reason}});
   }
-  return bj::serialize(
-      bj::object{{"position", state.position}, {"mode", to_string(state.mode)}, {"gates", gates}});
+  return json::dump(
+      json::Object{{"position", state.position}, {"mode", to_string(state.mode)}, {"gates", gates}});
 }
 
 std::vector<ports::AuditEntry> audit_of(const rollout::RolloutState& state,
@@ -63,7 +63,7 @@ std::string core_of(const rollout::RolloutState& state) {
   core.windows.clear();
   core.marks.clear();
   core.gates.clear();
-  return bj::serialize(rollout::to_json(core));
+  return json::dump(rollout::to_json(core));
 }
 
 Result<std::vector<std::string>> Controller::names(ports::StateStore& store) {
@@ -86,12 +86,12 @@ Result<Controller> Controller::start(ports::StateStore& store, ports::FlagPublis
   const std::string& name = out.plan_.rollout;
   std::vector<ports::Write> writes;
   for (const auto& [part, value] :
-       {std::pair<std::string_view, std::string>{"plan", bj::serialize(rollout::to_json(out.plan_))},
+       {std::pair<std::string_view, std::string>{"plan", json::dump(rollout::to_json(out.plan_))},
         {"source", std::string(source)},
-        {"state", bj::serialize(rollout::to_json(out.state_))}}) {
+        {"state", json::dump(rollout::to_json(out.state_))}}) {
     PL_TRY(const auto old, store.get(key_of(name, part)));
     if (old && part == "state") {
-      PL_TRY(const auto json, json::parse(old->value, old->key));
+      PL_TRY(const auto json, json::parse(old->value, old->key, json::kOwnLimits));
       PL_TRY(const auto before, rollout::state_from_json(json));
       const bool over = before.mode == rollout::Mode::kAborted;
       if (!over) {
@@ -104,7 +104,7 @@ Result<Controller> Controller::start(ports::StateStore& store, ports::FlagPublis
       out.state_.generation = before.generation + 1;  // an executor of the old one may still be alive
     }
     const bool state = part == "state";
-    writes.push_back({key_of(name, part), state ? bj::serialize(rollout::to_json(out.state_)) : value,
+    writes.push_back({key_of(name, part), state ? json::dump(rollout::to_json(out.state_)) : value,
                       old ? old->version : 0});
     if (state) out.version_ = (old ? old->version : 0) + 1;
   }
@@ -134,9 +134,9 @@ Result<Controller> Controller::load(ports::StateStore& store, ports::FlagPublish
     return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
                     .with_hint("`poundlock status` lists the rollouts"));
   }
-  PL_TRY(const auto plan_json, json::parse(plan->value, plan->key));
+  PL_TRY(const auto plan_json, json::parse(plan->value, plan->key, json::kOwnLimits));
   PL_TRY(out.plan_, rollout::plan_from_json(plan_json));
-  PL_TRY(const auto state_json, json::parse(state->value, state->key));
+  PL_TRY(const auto state_json, json::parse(state->value, state->key, json::kOwnLimits));
   PL_TRY(out.state_, rollout::state_from_json(state_json));
   out.version_ = state->version;
   const bool closed = out.state_.mode == rollout::Mode::kDone || out.state_.mode == rollout::Mode::kAborted;
@@ -152,7 +152,7 @@ Result<Controller> Controller::load(ports::StateStore& store, ports::FlagPublish
 
 Status Controller::commit(const rollout::RolloutState& next, const std::vector<rollout::Event>& events,
                           TimePoint now) {
-  const ports::Write write{key_of(next.rollout, "state"), bj::serialize(rollout::to_json(next)), version_};
+  const ports::Write write{key_of(next.rollout, "state"), json::dump(rollout::to_json(next)), version_};
   PL_CHECK(store_->commit({write}, audit_of(next, events, now)));
   version_ += 1;
   committed_at_ = now;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <limits>
 
 #include "base/json.h"
 
@@ -70,9 +71,14 @@ bj::object rollback_json(const RollbackRecord& record) {
 
 // Reads what to_json wrote. A field of another type is a damaged store; the caught exception becomes
 // one error, since no single field can be mended by itself.
+// What JSON cannot say (NaN, infinities) is stored as null: one such figure must not cost the rollout.
+double read_number(const bj::value& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.to_number<double>();
+}
+
 std::map<std::string, double> read_numbers(const bj::value& json) {
   std::map<std::string, double> out;
-  for (const auto& [key, value] : json.as_object()) out[key] = value.to_number<double>();
+  for (const auto& [key, value] : json.as_object()) out[key] = read_number(value);
   return out;
 }
 
@@ -119,7 +125,7 @@ GateReading read_reading(const bj::value& json) {
   const auto verdict = json.at("verdict").as_string();
   out.verdict = verdict == "pass" ? Verdict::kPass : verdict == "fail" ? Verdict::kFail : Verdict::kHold;
   if (!json.at("value").is_null()) out.value = json.at("value").to_number<double>();
-  out.limit = json.at("limit").to_number<double>();
+  out.limit = read_number(json.at("limit"));
   out.unit = read_text(json.at("unit"));
   out.reason = read_text(json.at("reason"));
   out.waived = json.at("waived").as_bool();

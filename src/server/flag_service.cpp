@@ -23,8 +23,8 @@ Result<std::string> render(const std::map<std::string, bj::object>& parts, flag:
 std::string stored_form(const std::map<std::string, bj::object>& parts, flag::Revision revision) {
   bj::object all;
   for (const auto& [owner, flags] : parts) all[owner] = flags;
-  return bj::serialize(
-      bj::object{{"epoch", revision.epoch}, {"revision", revision.number}, {"parts", std::move(all)}});
+  return json::dump(
+      json::Object{{"epoch", revision.epoch}, {"revision", revision.number}, {"parts", std::move(all)}});
 }
 
 Result<bj::object> as_object(bj::value value, std::string_view what) {
@@ -40,7 +40,7 @@ Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store,
   std::unique_ptr<FlagService> out(new FlagService(store, clock, std::move(deliver)));
   PL_TRY(const auto stored, store.get(kStoreKey));
   if (stored) {
-    PL_TRY(const auto value, json::parse(stored->value, stored->key));
+    PL_TRY(const auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
     PL_TRY(const auto object, as_object(value, "the stored flag set"));
     const auto* parts = object.if_contains("parts");
     const auto* epoch = object.if_contains("epoch");

@@ -22,6 +22,11 @@ std::string text_of(const bj::object& object, std::string_view key) {
   return value && value->is_string() ? std::string(value->as_string()) : std::string();
 }
 
+Response no_view(const Error& error) {
+  if (error.code != "rollout.unknown") return error_response(error);
+  return error_response(404, error.code, error.message, error.hint);
+}
+
 Response list(Service& service) {
   bj::array out;
   for (const auto& view : service.views()) out.push_back(view_summary_json(view));
@@ -30,13 +35,13 @@ Response list(Service& service) {
 
 Response show(Service& service, const Request& request) {
   auto view = service.view(request.param("name"));
-  if (!view) return error_response(404, view.error().code, view.error().message, view.error().hint);
+  if (!view) return no_view(view.error());
   return json_response(view_json(*view, service.clock().now()));
 }
 
 Response show_plan(Service& service, const Request& request) {
   auto view = service.view(request.param("name"));
-  if (!view) return error_response(404, view.error().code, view.error().message, view.error().hint);
+  if (!view) return no_view(view.error());
   return json_response(rollout::to_json(*view->plan));
 }
 
@@ -54,8 +59,7 @@ Response order(Service& service, const Request& request, rollout::RequestKind ki
   rollout::Request order{kind, text_of(*body, "who"), text_of(*body, "why"), text_of(*body, "subject")};
   if (order.who.empty()) order.who = "operator";
   const auto name = request.param("name");
-  if (!service.view(name))
-    return error_response(404, "rollout.unknown", "there is no rollout " + std::string(name));
+  if (auto known = service.view(name); !known) return no_view(known.error());
   if (auto status = service.request(name, std::move(order)); !status) return error_response(status.error());
   auto view = service.view(name);
   return view ? json_response(view_json(*view, service.clock().now())) : error_response(view.error());

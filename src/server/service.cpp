@@ -263,39 +263,45 @@ void Service::add_driver(engine::Controller controller, Connections connections)
 Status Service::resume_rollouts() {
   PL_TRY(const auto names, engine::Controller::names(*store_));
   for (const auto& name : names) {
-    PL_TRY(auto controller, engine::Controller::load(*store_, *flags_, name, clock_.now()));
-    auto connections = connect(options_.config, options_.environment, controller.plan().database, clock_);
+    auto controller = engine::Controller::load(*store_, *flags_, name, clock_.now());
+    if (!controller) {
+      // One rollout that cannot be read must not take the flags and the kills of all others with it.
+      spdlog::error("rollout {} is not driven: {}", name, controller.error().to_string());
+      unreadable_.emplace(name, std::move(controller).error());
+      continue;
+    }
+    auto connections = connect(options_.config, options_.environment, controller->plan().database, clock_);
     if (!connections) {
       // Flags are served and kills work even where a database cannot be reached by its configuration.
       spdlog::error("rollout {} is not driven: {}", name, connections.error().to_string());
       continue;
     }
-    add_driver(std::move(controller), std::move(*connections));
+    add_driver(std::move(*controller), std::move(*connections));
   }
   return {};
 }
 
-std::shared_ptr<Driver> Service::find(std::string_view name) const {
+Result<std::shared_ptr<Driver>> Service::find(std::string_view name) const {
   std::lock_guard lock(mutex_);
-  const auto found = drivers_.find(name);
-  return found == drivers_.end() ? nullptr : found->second;
+  if (const auto found = drivers_.find(name); found != drivers_.end()) return found->second;
+  if (const auto found = unreadable_.find(name); found != unreadable_.end()) {
+    return fail(
+        make_error(Disposition::kConflict, "rollout.not_driven",
+                   fmt::format("rollout {} cannot be read: {}", name, found->second.to_string()))
+            .with_hint(
+                "its flag is served as it was; the override file of its applications can turn it off"));
+  }
+  return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
+                  .with_hint("`poundlock status` lists the rollouts"));
 }
 
 Status Service::request(std::string_view name, rollout::Request request) {
-  const auto driver = find(name);
-  if (!driver) {
-    return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
-                    .with_hint("`poundlock status` lists the rollouts"));
-  }
+  PL_TRY(const auto driver, find(name));
   return driver->request(std::move(request));
 }
 
 Result<RolloutView> Service::view(std::string_view name) const {
-  const auto driver = find(name);
-  if (!driver) {
-    return fail(user_error("rollout.unknown", fmt::format("there is no rollout {}", name))
-                    .with_hint("`poundlock status` lists the rollouts"));
-  }
+  PL_TRY(const auto driver, find(name));
   return driver->view();
 }
 

@@ -62,7 +62,7 @@ class Service {
   Status prepare_token();
   Status resume_rollouts();
   Status listen();
-  std::shared_ptr<Driver> find(std::string_view name) const;
+  Result<std::shared_ptr<Driver>> find(std::string_view name) const;
   void add_driver(engine::Controller controller, Connections connections);
 
   ServiceOptions options_;
@@ -82,6 +82,7 @@ class Service {
   std::mutex start_mutex_;  // one start at a time
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers_;
+  std::map<std::string, Error, std::less<>> unreadable_;  // in the store, but not to be understood
 };
 
 // Each file of routes adds its own.

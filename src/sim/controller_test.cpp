@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
+#include <limits>
+#include <string>
 
+#include "base/json.h"
 #include "rollout/decide_test_plan.h"
 #include "sim/store.h"
 
@@ -78,6 +81,33 @@ TEST(Controller, TheFirstInstanceAfterARestartIsNotTheFleet) {
   EXPECT_EQ(controller->state().position, state.position) << "the others have not had time to report";
   for (int i = 0; i < 3; ++i) tick();
   EXPECT_GT(controller->state().position, state.position);
+}
+
+// What was committed can be taken over again, however large, and whatever bytes a database's words hold.
+TEST(Controller, AStateThatWasWrittenCanBeRead) {
+  MemoryStore store;
+  Publisher publisher;
+  const TimePoint now{1'000'000};
+  const auto plan = rollout::testing::make_test_plan();
+  ASSERT_TRUE(Controller::start(store, publisher, plan, "", "alice", now));
+  auto state = rollout::begin(plan, now);
+  state.baseline.emplace();
+  for (int path = 0; path < 200; ++path) {
+    auto& recorded = state.baseline->paths["path_" + std::to_string(path)];
+    for (std::uint16_t bucket = 0; bucket < 800; ++bucket) recorded.latency.add_bucket(bucket, 1'000'000);
+  }
+  state.baseline->values["nobody_measured"] = std::numeric_limits<double>::quiet_NaN();
+  ASSERT_TRUE(store.commit({{"rollout/orders_status_v2/state", json::dump(to_json(state)), 1}}, {}));
+  auto controller = Controller::load(store, publisher, "orders_status_v2", now);
+  ASSERT_TRUE(controller) << controller.error().to_string();
+  TickInput input = at(now);
+  input.requests.push_back({rollout::RequestKind::kPause, "alice", "not in M\xE4rz", ""});
+  const auto ticked = controller->tick(input, now);
+  ASSERT_TRUE(ticked) << ticked.error().to_string();
+  auto next = Controller::load(store, publisher, "orders_status_v2", now);
+  ASSERT_TRUE(next) << next.error().to_string();
+  EXPECT_EQ(next->state().baseline->paths.at("path_199").latency.count(), 800'000'000U);
+  EXPECT_EQ(next->state().mode, rollout::Mode::kPaused);
 }
 
 }  // namespace
