@@ -49,6 +49,20 @@ ports::Databases Connections::view() const {
   return out;
 }
 
+void resolve_password_files(rollout::Config& config, const std::filesystem::path& folder) {
+  const auto resolve = [&](rollout::Connection& connection) {
+    if (!connection.password_file.empty())
+      connection.password_file = (folder / connection.password_file).string();
+  };
+  for (auto& [environment_name, environment] : config.environments) {
+    for (auto& [name, database] : environment.databases) {
+      resolve(database.primary);
+      for (auto& replica : database.replicas) resolve(replica);
+      if (database.shadow && database.shadow->given) resolve(*database.shadow->given);
+    }
+  }
+}
+
 Result<Connections> connect(const rollout::Config& config, const std::string& environment_name,
                             const std::string& database_name, Clock& clock) {
   PL_TRY(const auto* database, rollout::find_database(config, environment_name, database_name));

@@ -1,6 +1,7 @@
 // What a rollout is connected to, made from poundlock.yaml.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,6 +28,9 @@ struct Connections {
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
   ports::Databases view() const;
 };
+
+// A password file's name is relative to the folder of poundlock.yaml, wherever the server is started.
+void resolve_password_files(rollout::Config& config, const std::filesystem::path& folder);
 
 // Opens no session yet. Errors are kUser with the place in poundlock.yaml. `clock` outlives the answer.
 Result<Connections> connect(const rollout::Config& config, const std::string& environment,

@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds kTickEvery{100};
 constexpr Millis kCollectEvery{200};
 constexpr Millis kLockWatchEvery{20};
 constexpr std::chrono::seconds kAnswerWithin{10};
+constexpr std::chrono::seconds kConnectEvery{2};
 constexpr std::size_t kPendingMax = 64;
 
 std::string label(const rollout::Command& command) {
@@ -28,10 +29,10 @@ std::string label(const rollout::Command& command) {
 
 }  // namespace
 
-Driver::Driver(engine::Controller controller, Connections connections, ports::MetricsSource& metrics,
-               Clock& clock, std::function<void()> on_change)
+Driver::Driver(engine::Controller controller, Connect connect, ports::MetricsSource& metrics, Clock& clock,
+               std::function<void()> on_change)
     : name_(controller.plan().rollout),
-      connections_(std::move(connections)),
+      connect_(std::move(connect)),
       metrics_(metrics),
       clock_(clock),
       on_change_(std::move(on_change)),
@@ -40,7 +41,6 @@ Driver::Driver(engine::Controller controller, Connections connections, ports::Me
       controller_(std::move(controller)) {
   view_.plan = plan_;
   view_.state = controller_.state();
-  executor_ = std::make_unique<engine::Executor>(executor_ports(), *plan_);
   threads_.emplace_back([this] { tick_loop(); });
   threads_.emplace_back([this] { execute_loop(); });
   threads_.emplace_back([this] { collect_loop(); });
@@ -66,6 +66,7 @@ RolloutView Driver::view() const {
   std::lock_guard lock(mutex_);
   RolloutView out = view_;
   out.progress = progress_;
+  if (!connection_trouble_.empty()) out.report.waiting.push_back("a database: " + connection_trouble_);
   return out;
 }
 
@@ -193,7 +194,42 @@ void Driver::hand_out(const std::vector<rollout::Command>& commands) {
 
 void Driver::cancel_running() {
   cancel_ = true;
-  executor_->cancel();
+  engine::Executor* executor = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    executor = executor_.get();
+  }
+  if (executor != nullptr) executor->cancel();
+}
+
+// --- databases -----------------------------------------------------------------------------------
+
+// A variable that is not set or a password that cannot be read must not cost the kill: the ticker decides and
+// publishes meanwhile.
+bool Driver::connect() {
+  while (!stop_) {
+    auto made = connect_();
+    std::unique_lock lock(mutex_);
+    if (made) {
+      connections_ = std::move(*made);
+      executor_ = std::make_unique<engine::Executor>(executor_ports(), *plan_);
+      connection_trouble_.clear();
+      connected_ = true;
+      changed_.notify_all();
+      return true;
+    }
+    const std::string trouble = made.error().to_string();
+    if (trouble != connection_trouble_) spdlog::error("rollout {} has no database: {}", name_, trouble);
+    connection_trouble_ = trouble;
+    changed_.wait_for(lock, kConnectEvery, [this] { return stop_.load(); });
+  }
+  return false;
+}
+
+bool Driver::wait_for_connections() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return connected_ || stop_.load(); });
+  return !stop_;
 }
 
 // --- the executor --------------------------------------------------------------------------------
@@ -215,6 +251,7 @@ engine::ExecutorPorts Driver::executor_ports() {
 }
 
 void Driver::execute_loop() {
+  if (!connect()) return;
   while (!stop_) {
     rollout::Command command;
     {
@@ -243,6 +280,7 @@ void Driver::execute_loop() {
 // --- the collector -------------------------------------------------------------------------------
 
 void Driver::collect_loop() {
+  if (!wait_for_connections()) return;
   engine::Collector collector(connections_.view(), *plan_);
   while (!stop_) {
     std::optional<rollout::Moment> moment;
@@ -261,6 +299,7 @@ void Driver::collect_loop() {
 }
 
 void Driver::watch_locks_loop() {
+  if (!wait_for_connections()) return;
   engine::LockWatch watch(*connections_.primary);
   std::uint64_t mark = 0;
   while (!stop_) {

@@ -1,8 +1,8 @@
-// Drives one rollout in the server: observes, ticks the controller, carries commands out. Three threads,
+// Drives one rollout in the server: observes, ticks the controller, carries commands out. Several threads,
 // so that nothing slow can hold up a kill:
 //   collector  asks the gates' questions and watches locks; may wait for a database
 //   executor   carries out one command at a time; may wait for a database
-//   ticker     decides and publishes; touches the store only
+//   ticker     decides and publishes; touches the store only, and works without any database
 // Requests of operators are answered by the next tick, which they trigger.
 #pragma once
 
@@ -37,7 +37,9 @@ struct RolloutView {
 
 class Driver {
  public:
-  Driver(engine::Controller controller, Connections connections, ports::MetricsSource& metrics, Clock& clock,
+  // Asked until it answers, every few seconds: a password file may be mended while the server runs.
+  using Connect = std::function<Result<Connections>()>;
+  Driver(engine::Controller controller, Connect connect, ports::MetricsSource& metrics, Clock& clock,
          std::function<void()> on_change);
   ~Driver();  // stops; what is under way is cancelled and resumes with the next driver
   Driver(const Driver&) = delete;
@@ -54,6 +56,8 @@ class Driver {
     std::promise<std::optional<Error>> answer;
   };
   void tick_loop();
+  bool connect();               // false: stopped first
+  bool wait_for_connections();  // false: stopped first
   void execute_loop();
   void collect_loop();
   void watch_locks_loop();
@@ -64,14 +68,13 @@ class Driver {
   engine::ExecutorPorts executor_ports();
 
   const std::string name_;
-  Connections connections_;
+  const Connect connect_;
+  Connections connections_;  // the executor's thread makes them; the others look once connected_ is set
   ports::MetricsSource& metrics_;
   Clock& clock_;
   std::function<void()> on_change_;
   std::shared_ptr<const rollout::Plan> plan_;
   std::vector<std::string> excluded_;
-
-  std::unique_ptr<engine::Executor> executor_;
 
   std::string last_error_;  // of a tick; the ticker's
 
@@ -81,6 +84,9 @@ class Driver {
   mutable std::mutex mutex_;  // everything below
   std::condition_variable changed_;
   bool wake_ = false;
+  bool connected_ = false;
+  std::string connection_trouble_;
+  std::unique_ptr<engine::Executor> executor_;  // made once connected, then left alone
   std::vector<std::unique_ptr<Pending>> pending_;
   std::vector<rollout::StepOutcome> outcomes_;
   std::map<std::string, rollout::Observation> values_;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <sstream>
 
+#include "server/connections.h"
 #include "server/service.h"
 #include "telemetry/system_clock.h"
 
@@ -76,6 +77,7 @@ Result<poundlock::server::ServiceOptions> service_options(const Options& options
          poundlock::rollout::find_environment(out.config, options.environment));
   out.environment = options.environment;
   const fs::path base = fs::absolute(options.config).parent_path();
+  poundlock::server::resolve_password_files(out.config, base);
   out.state_dir = options.state.empty() ? (base / out.config.server.state).string() : options.state;
   out.flags_file = options.flags;
   out.host = out.config.server.host;

@@ -247,14 +247,16 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
   PL_TRY(auto controller,
          engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));
   const std::string name = controller.plan().rollout;
-  add_driver(std::move(controller), std::move(connections));
+  add_driver(std::move(controller));
   return bj::object{{"rollout", name}};
 }
 
-void Service::add_driver(engine::Controller controller, Connections connections) {
+void Service::add_driver(engine::Controller controller) {
   const std::string name = controller.plan().rollout;
-  auto driver =
-      std::make_shared<Driver>(std::move(controller), std::move(connections), *metrics_, clock_, nullptr);
+  const auto open = [this, database = controller.plan().database] {
+    return connect(options_.config, options_.environment, database, clock_);
+  };
+  auto driver = std::make_shared<Driver>(std::move(controller), open, *metrics_, clock_, nullptr);
   std::shared_ptr<Driver> old;
   std::lock_guard lock(mutex_);
   old = std::exchange(drivers_[name], std::move(driver));
@@ -270,13 +272,7 @@ Status Service::resume_rollouts() {
       unreadable_.emplace(name, std::move(controller).error());
       continue;
     }
-    auto connections = connect(options_.config, options_.environment, controller->plan().database, clock_);
-    if (!connections) {
-      // Flags are served and kills work even where a database cannot be reached by its configuration.
-      spdlog::error("rollout {} is not driven: {}", name, connections.error().to_string());
-      continue;
-    }
-    add_driver(std::move(*controller), std::move(*connections));
+    add_driver(std::move(*controller));
   }
   return {};
 }

@@ -63,7 +63,7 @@ class Service {
   Status resume_rollouts();
   Status listen();
   Result<std::shared_ptr<Driver>> find(std::string_view name) const;
-  void add_driver(engine::Controller controller, Connections connections);
+  void add_driver(engine::Controller controller);
 
   ServiceOptions options_;
   Clock& clock_;

@@ -3,11 +3,13 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/json.h"
 #include "rollout/decide_test_plan.h"
+#include "server/connections.h"
 #include "server/http/http_test_support.h"
 #include "store/sqlite_store.h"
 
@@ -48,7 +50,7 @@ class ServiceTest : public testing::Test {
     EXPECT_TRUE(opened) << opened.error().to_string();
     return opened ? std::move(*opened) : nullptr;
   }
-  void add_rollout(const std::string& name) {
+  void add_rollout(const std::string& name, const std::string& at = "") {
     auto plan = rollout::testing::make_test_plan();
     plan.rollout = name;
     plan.flag->key = name + "_key";
@@ -57,6 +59,11 @@ class ServiceTest : public testing::Test {
     NoPublisher publisher;
     const auto made = engine::Controller::start(*open, publisher, plan, "", "alice", clock_.now());
     ASSERT_TRUE(made) << made.error().to_string();
+    if (at.empty()) return;
+    auto state = made->state();
+    state.position = *plan.index_of(at);
+    if (plan.items[state.position].flag) state.flag = *plan.items[state.position].flag;
+    ASSERT_TRUE(open->commit({{"rollout/" + name + "/state", json::dump(to_json(state)), 1}}, {}));
   }
   void damage(const std::string& name) {
     const auto open = store();
@@ -96,6 +103,47 @@ TEST_F(ServiceTest, OneRolloutThatCannotBeReadStopsNoOther) {
   EXPECT_EQ(bad.error().code, "rollout.not_driven");
   EXPECT_THAT(bad.error().message, HasSubstr("rollout/bad/state"));
   EXPECT_EQ(service_->view("none").error().code, "rollout.unknown");
+}
+
+constexpr char kNoPassword[] = R"(environments:
+  dev:
+    databases:
+      app: {url: "postgresql://app:${NOT_SET_HERE}@127.0.0.1:1/app"}
+)";
+
+// Users read the new side, and whoever started the server forgot the password.
+TEST_F(ServiceTest, AKillNeedsNoPassword) {
+  add_rollout("live", "expose.all_25");
+  start(options(kNoPassword));
+  ASSERT_NE(service_, nullptr);
+  const auto stage = [&] { return service_->view("live")->state.flag.stage; };
+  EXPECT_EQ(stage(), "live");
+  EXPECT_TRUE(wait_for([&] {
+    const auto waiting = service_->view("live")->report.waiting;
+    return std::any_of(waiting.begin(), waiting.end(), [](const std::string& line) {
+      return line.find("NOT_SET_HERE") != std::string::npos;
+    });
+  }));
+  const auto answer = service_->request("live", {rollout::RequestKind::kRollback, "alice", "it hurts", ""});
+  EXPECT_TRUE(answer) << answer.error().to_string();
+  EXPECT_EQ(stage(), "dualwrite");
+  EXPECT_THAT(service_->flags().document(), HasSubstr("\"defaultVariant\":\"dualwrite\""));
+}
+
+TEST(Connections, APasswordFileIsRelativeToTheConfiguration) {
+  auto config =
+      rollout::parse_config(R"(environments:
+  dev:
+    databases:
+      app: {url: "postgresql://app@h/app", password_file: secrets/app,
+            replicas: [{url: "postgresql://app@r/app", password_file: /run/app}]}
+)",
+                            "poundlock.yaml", [](std::string_view) { return std::optional<std::string>(); });
+  ASSERT_TRUE(config) << config.error().to_string();
+  resolve_password_files(*config, "/etc/poundlock");
+  const auto& database = config->environments.at("dev").databases.at("app");
+  EXPECT_EQ(database.primary.password_file, "/etc/poundlock/secrets/app");
+  EXPECT_EQ(database.replicas.at(0).password_file, "/run/app");
 }
 
 }  // namespace
