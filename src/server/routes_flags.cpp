@@ -112,7 +112,7 @@ void add_flag_routes(Router& router, Service& service) {
       "GET", "/v1/flags/{key}", [&](const Request& r) { return get(service, r); }, Access::kRead);
   router.add(
       "PUT", "/v1/flags/{key}", [&](const Request& r) { return set(service, r); }, Access::kWrite,
-      Run::kBlocking);
+      Run::kPrompt);
 }
 
 }  // namespace poundlock::server

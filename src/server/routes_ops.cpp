@@ -83,7 +83,7 @@ void add_ops_routes(Router& router, Service& service) {
   router.add(
       "GET", "/healthz", [](const Request&) { return text_response("ok\n"); }, Access::kRead);
   router.add(
-      "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kRead, Run::kBlocking);
+      "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kRead, Run::kPrompt);
   router.add(
       "GET", "/metrics", [&](const Request&) { return metrics(service); }, Access::kRead, Run::kBlocking);
   router.add(

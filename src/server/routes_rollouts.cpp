@@ -70,13 +70,13 @@ Response order(Service& service, const Request& request, rollout::RequestKind ki
 void add_rollout_routes(Router& router, Service& service) {
   using rollout::RequestKind;
   router.add(
-      "GET", "/v1/rollouts", [&](const Request&) { return list(service); }, Access::kRead, Run::kBlocking);
+      "GET", "/v1/rollouts", [&](const Request&) { return list(service); }, Access::kRead, Run::kPrompt);
   router.add(
       "GET", "/v1/rollouts/{name}", [&](const Request& r) { return show(service, r); }, Access::kRead,
-      Run::kBlocking);
+      Run::kPrompt);
   router.add(
       "GET", "/v1/rollouts/{name}/plan", [&](const Request& r) { return show_plan(service, r); },
-      Access::kRead, Run::kBlocking);
+      Access::kRead, Run::kPrompt);
   router.add(
       "POST", "/v1/rollouts", [&](const Request& r) { return start(service, r); }, Access::kWrite,
       Run::kBlocking);
@@ -89,7 +89,7 @@ void add_rollout_routes(Router& router, Service& service) {
     router.add(
         "POST", std::string("/v1/rollouts/{name}/") + verb,
         [&service, kind = kind](const Request& r) { return order(service, r, kind); }, Access::kWrite,
-        Run::kBlocking);
+        Run::kPrompt);
   }
 }
 

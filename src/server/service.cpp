@@ -160,6 +160,7 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
 }
 
 Service::~Service() {
+  stopping_ = true;  // starts that wait for the one under way end at once
   {
     // Drivers first: an order that arrives now gets an answer instead of a closed connection.
     std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers;
@@ -222,6 +223,7 @@ Status Service::listen() {
 
 Result<bj::object> Service::start_rollout(const bj::object& body) {
   std::lock_guard starting(start_mutex_);
+  if (stopping_) return fail(make_error(Disposition::kRetry, "server.stopping", "the server is stopping"));
   const std::string source = text_of(body, "source");
   const std::string file = text_of(body, "file").empty() ? "rollout.yaml" : text_of(body, "file");
   PL_TRY(const auto spec, rollout::parse_rollout(source, file));
@@ -235,6 +237,10 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
   }
   PL_TRY(auto connections, connect(options_.config, options_.environment, spec.database, clock_));
   PL_TRY(auto session, connections.primary->connect());
+  // Reading the catalog takes a lock on each table: whoever holds one in the way must not hold up this
+  // server, nor its stop.
+  PL_CHECK(session->run("SET lock_timeout = '2s'"));
+  PL_CHECK(session->run("SET statement_timeout = '30s'"));
   PL_TRY(const auto catalog, postgres::load_catalog(*session));
   rollout::PlanOptions options;
   if (const auto* speed = body.if_contains("speed"); speed && speed->is_number())

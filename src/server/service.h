@@ -1,6 +1,7 @@
 // poundlockd put together: store, flags, metrics, HTTP, and a driver for each rollout.
 #pragma once
 
+#include <atomic>
 #include <boost/json/object.hpp>
 #include <map>
 #include <memory>
@@ -80,6 +81,7 @@ class Service {
   std::string flags_seen_;
 
   std::mutex start_mutex_;  // one start at a time
+  std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers_;
   std::map<std::string, Error, std::less<>> unreadable_;  // in the store, but not to be understood

@@ -45,6 +45,7 @@ struct Core {
         clock(time),
         options(std::move(settings)),
         workers(options.workers, options.worker_queue_max),
+        prompt_workers(options.workers, options.worker_queue_max),
         scratch(64 << 10) {}
 
   std::string_view date();  // cached for a second
@@ -56,6 +57,7 @@ struct Core {
   const HttpOptions options;
   BrowserPolicy policy;
   WorkerPool workers;
+  WorkerPool prompt_workers;
   std::vector<char> scratch;  // every connection reads into this: an idle one needs no buffer
   std::size_t bodies_bytes = 0;
   std::uint64_t next_subscriber = 1;
@@ -108,7 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   bool charge_body(std::size_t bytes);  // false: answered, and the connection closes
   void on_parse_error(const boost::system::error_code& error);
   void on_request();
-  void run_blocking();
+  void run_on(WorkerPool& workers);
   void answer(Response response);
   void answer_and_close(Response response);
   void become_stream(Response response);

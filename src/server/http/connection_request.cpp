@@ -155,9 +155,7 @@ std::optional<Response> Connection::authorize() {
   constexpr char kHint[] =
       "send the admin token that poundlockd made at its first start: Authorization: Bearer TOKEN";
   switch (core_->auth.check(request_.header("authorization"), address_, now)) {
-    case AuthVerdict::kAdmin:
-      request_.admin = true;
-      return std::nullopt;
+    case AuthVerdict::kAdmin: request_.admin = true; return std::nullopt;
     case AuthVerdict::kLimited: {
       Response limited =
           error_response(429, "auth.limited", "too many wrong tokens from this address", kHint);
@@ -166,8 +164,7 @@ std::optional<Response> Connection::authorize() {
       return limited;
     }
     case AuthVerdict::kMissing:
-    case AuthVerdict::kWrong:
-      break;
+    case AuthVerdict::kWrong: break;
   }
   const bool missing = request_.header("authorization").empty();
   Response refused = error_response(
@@ -194,15 +191,16 @@ void Connection::on_request() {
   handled_from_ = Steady::now();
   if (refusal_) return answer(std::move(*std::exchange(refusal_, std::nullopt)));
   request_.body = std::move(parser_->get().body());
-  if (route_->run == Run::kBlocking) return run_blocking();
+  if (route_->run == Run::kBlocking) return run_on(core_->workers);
+  if (route_->run == Run::kPrompt) return run_on(core_->prompt_workers);
   answer(call_handler(route_->handler, request_));
 }
 
-void Connection::run_blocking() {
+void Connection::run_on(WorkerPool& workers) {
   // Shared by the worker and the answer: std::function wants to copy what it holds.
   const auto request = std::make_shared<Request>(std::move(request_));
   state_ = State::kWaiting;
-  const bool taken = core_->workers.submit([self = shared_from_this(), request, route = route_] {
+  const bool taken = workers.submit([self = shared_from_this(), request, route = route_] {
     const auto response = std::make_shared<Response>(call_handler(route->handler, *request));
     self->core_->loop.post([self, request, response] {
       if (self->state_ != State::kWaiting) return;

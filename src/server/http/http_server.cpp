@@ -71,7 +71,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
   void stop(Millis grace) {
     if (std::exchange(stopped_, true)) return;
-    if (!started_) return core_->workers.stop();  // nothing runs that could be waited for
+    if (!started_) return stop_workers();  // nothing runs that could be waited for
     timer_.reset();
     core_->loop.post([self = shared_from_this()] { self->begin_stop(); });
     wait_for_no_connection(grace);
@@ -80,7 +80,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
       self->ended();
     });
     wait_for_no_connection(Millis{1'000});  // a loop that was stopped before us never runs that
-    core_->workers.stop();
+    stop_workers();
   }
 
   const net::ip::tcp::endpoint& bound() const { return bound_; }
@@ -89,6 +89,11 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
  private:
   std::vector<std::shared_ptr<Connection>> all() const {
     return {core_->connections.begin(), core_->connections.end()};
+  }
+
+  void stop_workers() {
+    core_->prompt_workers.stop();
+    core_->workers.stop();
   }
 
   void wait_accept() {

@@ -32,8 +32,8 @@ struct HttpOptions {
   Millis request_timeout{30'000};      // to its body's end
   Millis idle_timeout{75'000};         // between requests
   Millis write_timeout{30'000};        // with something unsent, no byte taken for this long
-  std::size_t workers = 4;             // threads for Run::kBlocking
-  std::size_t worker_queue_max = 128;  // 503 beyond
+  std::size_t workers = 4;             // threads for Run::kBlocking, and as many for Run::kPrompt
+  std::size_t worker_queue_max = 128;  // of each; 503 beyond
 
   // A web page in a browser on this machine may reach a loopback port. So requests are refused (403)
   // when their Host is a name other than localhost (DNS rebinding; checked where the address is a

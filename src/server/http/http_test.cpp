@@ -340,6 +340,8 @@ TEST_F(HttpTest, BlockingHandlersHoldUpNobodyAndAreBounded) {
         return text_response("done");
       },
       Access::kRead, Run::kBlocking);
+  router_.add(
+      "POST", "/kill", [](const Request&) { return text_response("killed"); }, Access::kRead, Run::kPrompt);
   options_.workers = 2;
   options_.worker_queue_max = 1;
   start();
@@ -353,6 +355,7 @@ TEST_F(HttpTest, BlockingHandlersHoldUpNobodyAndAreBounded) {
   peers.back().send("GET /block HTTP/1.1\r\nHost: localhost\r\n\r\n");  // waits in the queue
   EXPECT_EQ(ask("GET /echo").first, 200);
   ASSERT_TRUE(wait_for([&] { return ask("GET /block").first == 503; }));
+  EXPECT_EQ(ask("POST /kill").second, "killed") << "an order waits for no database";
   release = true;
   for (auto& one : peers) EXPECT_EQ(one.answer(), std::make_pair(200, std::string("done")));
   EXPECT_EQ(peers[0].answer().second, "hello");

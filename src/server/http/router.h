@@ -19,10 +19,11 @@ enum class Access {
 
 enum class Run {
   kInline,    // on the io thread: must answer within microseconds and never wait
-  kBlocking,  // on a small worker pool: whatever touches a disk or a database
+  kPrompt,    // on a worker pool of their own: orders and status, which wait for our own store at most
+  kBlocking,  // on a small worker pool: whatever may wait for a database; a kill must not wait behind it
 };
 
-// Called from the io thread or a worker, by several threads at once for kBlocking.
+// Called from the io thread or a worker, by several threads at once except for kInline.
 using Handler = std::function<Response(const Request&)>;
 
 struct Route {
