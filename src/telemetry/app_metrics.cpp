@@ -1,6 +1,7 @@
 #include "telemetry/app_metrics.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace poundlock::telemetry {
 namespace {
@@ -44,11 +45,15 @@ Ingested AppMetrics::ingest(const Report& report) {
   // A report that was made before an acknowledgement may arrive after it.
   info.applied = new_life ? report.applied : std::max(info.applied, report.applied);
   instance->sequence = report.sequence;
-  if (report.sequence == 0) return Ingested::kCounted;
-  ++reports_;
   const InstanceKey key{report.service, report.instance};
+  if (report.sequence == 0) {
+    close_breakers(key);
+    return Ingested::kCounted;
+  }
+  ++reports_;
   add_totals(report);
   add_to_windows(report, key, *instance);
+  drop_unlisted_breakers(report, key);
   add_breakers(report, key, *instance);
   return Ingested::kCounted;
 }
@@ -90,6 +95,10 @@ void AppMetrics::forget_old() {
     if (instance.streams > 0) return false;
     return now - instance.seen >= (instance.info.departed ? limits_.forget_departed : limits_.forget_silent);
   });
+  for (auto& [flag, window] : windows_) {
+    std::erase_if(window.breakers,
+                  [&](const auto& entry) { return !instances_.contains(entry.first.first); });
+  }
 }
 
 bool AppMetrics::is_connected(const Instance& instance) const {
@@ -226,6 +235,32 @@ void AppMetrics::add_second(SideSeries& series, const PathReport& path, std::int
   block.latency.insert(block.latency.end(), at, old.end());
 }
 
+// Whoever registers may be a new process: whether a breaker is open is known from its next report.
+void AppMetrics::close_breakers(const InstanceKey& key) {
+  for (auto& [flag, window] : windows_) {
+    auto at = window.breakers.lower_bound({key, std::string()});
+    for (; at != window.breakers.end() && at->first.first == key; ++at) at->second.open = false;
+  }
+}
+
+// A report lists every breaker that its instance has: what it does not list went with an earlier process.
+void AppMetrics::drop_unlisted_breakers(const Report& report, const InstanceKey& key) {
+  for (auto& [flag, window] : windows_) {
+    auto at = window.breakers.lower_bound({key, std::string()});
+    while (at != window.breakers.end() && at->first.first == key) {
+      const bool listed = std::any_of(
+          report.breakers.begin(), report.breakers.end(),
+          [&](const flag::BreakerReport& one) { return one.flag == flag && one.path == at->first.second; });
+      at = listed ? std::next(at) : window.breakers.erase(at);
+    }
+  }
+}
+
+bool AppMetrics::is_present(const InstanceKey& key) const {
+  const auto found = instances_.find(key);
+  return found != instances_.end() && is_connected(found->second);
+}
+
 void AppMetrics::add_breakers(const Report& report, const InstanceKey& key, const Instance& instance) {
   for (const flag::BreakerReport& breaker : report.breakers) {
     const auto found = windows_.find(breaker.flag);
@@ -254,6 +289,8 @@ void AppMetrics::begin(Window& window, std::uint64_t mark) {
   window.since = clock_.now();
   window.known_before = next_number_;
   window.breakers = std::move(breakers);
+  // The last word of a process that crashed must not roll back the exposures after it.
+  std::erase_if(window.breakers, [&](const auto& entry) { return !is_present(entry.first.first); });
   for (auto& [name, breaker] : window.breakers) breaker.trips_before = breaker.trips;
 }
 
@@ -330,7 +367,7 @@ void AppMetrics::fill_paths(rollout::AppWindow& out, const Window& window,
 void AppMetrics::fill_breakers(rollout::AppWindow& out, const Window& window) const {
   for (const auto& [name, breaker] : window.breakers) {
     const std::uint64_t trips = breaker.trips - std::min(breaker.trips, breaker.trips_before);
-    if (!breaker.open && trips == 0) continue;
+    if ((!breaker.open && trips == 0) || !is_present(name.first)) continue;
     out.breakers.push_back({name.second, name.first.second, breaker.cause, breaker.open, trips});
   }
 }

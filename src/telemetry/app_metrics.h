@@ -131,6 +131,7 @@ class AppMetrics : public ports::MetricsSource {
   bool make_room();
   void forget_old();
   bool is_connected(const Instance& instance) const;
+  bool is_present(const InstanceKey& key) const;  // known, and connected
   static bool counts_in(Window& window, const InstanceKey& key, const Instance& instance);
   void add_totals(const flag::Report& report);
   void add_to_windows(const flag::Report& report, const InstanceKey& key, const Instance& instance);
@@ -138,6 +139,8 @@ class AppMetrics : public ports::MetricsSource {
   static void add_second(SideSeries& series, const flag::PathReport& path, std::int64_t second,
                          std::size_t blocks_max);
   void add_breakers(const flag::Report& report, const InstanceKey& key, const Instance& instance);
+  void close_breakers(const InstanceKey& key);
+  void drop_unlisted_breakers(const flag::Report& report, const InstanceKey& key);
   void begin(Window& window, std::uint64_t mark);
   void fill_paths(rollout::AppWindow& out, const Window& window,
                   const std::vector<std::string>& excluded) const;

@@ -211,6 +211,39 @@ TEST_F(AppMetricsTest, BreakerTripsCountFromTheMark) {
   EXPECT_THAT(window(2).breakers, SizeIs(0));
 }
 
+// Its last word was an open breaker. No later exposure may be judged by it.
+TEST_F(AppMetricsTest, TheBreakerOfACrashedInstanceCountsNoMore) {
+  const auto open = [&](std::uint64_t sequence) {
+    auto made = report("a", sequence);
+    made.breakers = {{"f", "by_status", true, 1, "timeout"}};
+    return made;
+  };
+  window(1);
+  metrics_.ingest(open(1));
+  ASSERT_THAT(window(1).breakers, SizeIs(1));
+  clock_.sleep(Millis{6'000});
+  EXPECT_THAT(window(1).breakers, SizeIs(0)) << "nothing is known of it any more";
+  metrics_.ingest(open(2));
+  EXPECT_THAT(window(2).breakers, SizeIs(1)) << "it was silent, and is back";
+  clock_.sleep(Millis{6'000});
+  EXPECT_THAT(window(3).breakers, SizeIs(0));
+}
+
+TEST_F(AppMetricsTest, ANewProcessUnderTheSameNameHasNoOldBreakers) {
+  auto before = report("a", 7);
+  before.breakers = {{"f", "by_status", true, 1, "timeout"}, {"f", "by_id", true, 1, "timeout"}};
+  window(1);
+  metrics_.ingest(before);
+  window(2);
+  metrics_.ingest(report("a", 0));
+  EXPECT_THAT(window(2).breakers, SizeIs(0));
+  auto after = report("a", 1);
+  after.breakers = {{"f", "by_id", false, 0, ""}};
+  metrics_.ingest(after);
+  EXPECT_THAT(window(2).breakers, SizeIs(0));
+  EXPECT_THAT(window(3).breakers, SizeIs(0));
+}
+
 TEST_F(AppMetricsTest, ShadowReadsAreAddedUp) {
   window(1);
   auto made = report("a", 1);
