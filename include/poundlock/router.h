@@ -78,18 +78,23 @@ class Unit {
   }
 
   // As above; in stage shadow `shadow` is run later on a thread of the library, with what it captured by
-  // value: it must not touch the caller's connection. T needs == and a copy.
+  // value: it must not touch the caller's connection. T needs == and a copy; a shadow read in which one of
+  // them throws is not counted.
   template <typename Legacy, typename New, typename Shadow>
   auto read(std::string_view path, Legacy&& legacy, New&& fresh, Shadow shadow) noexcept
       -> std::invoke_result_t<New&, Attempt&> {
     const client::ReadPlan plan = plan_read(path);
     auto outcome = settle(path, plan, legacy, fresh);
-    if (plan.shadow && outcome.ok()) {
+    if (!plan.shadow || !outcome.ok()) return outcome;
+    // A copy of T and its comparison are the application's code, which may throw.
+    try {
       post_shadow(path, [shadow = std::move(shadow), expected = outcome.value()](Attempt& attempt) mutable {
         auto found = detail::guarded(shadow, attempt);
         if (!found.ok()) return client::ShadowVerdict::kFailed;
         return found.value() == expected ? client::ShadowVerdict::kEqual : client::ShadowVerdict::kDifferent;
       });
+    } catch (...) {
+      skip_shadow(path);
     }
     return outcome;
   }
@@ -151,6 +156,7 @@ class Unit {
   void count_fallback(std::string_view path) noexcept;
   void count_user_error(std::string_view path, Side side, bool write) noexcept;
   void post_shadow(std::string_view path, client::ShadowTask task) noexcept;
+  void skip_shadow(std::string_view path) noexcept;
 
   std::shared_ptr<client::RouterCore> core_;
   std::string label_;  // the context attribute, for reports

@@ -15,7 +15,7 @@ RouterCore::RouterCore(std::shared_ptr<Core> core, std::string key, RouterOption
       key_(clean_name(key, "unnamed")),
       stage_key_(key + std::string(flag::kStageSuffix)),
       options_(options),
-      shadow_(core_->recorder(), options.shadow_limit) {}
+      shadow_(std::shared_ptr<Recorder>(core_, &core_->recorder()), options.shadow_limit) {}
 
 RouterCore::Choice RouterCore::choose(const Context& context) {
   const Evaluated result = core_->evaluate(stage_key_, context);
@@ -72,6 +72,10 @@ void RouterCore::count_user_error(std::string_view path, Side side, bool write, 
 
 void RouterCore::post_shadow(std::string_view path, ShadowTask task) {
   shadow_.post(key_, clean_name(path, "unnamed"), std::move(task));
+}
+
+void RouterCore::skip_shadow(std::string_view path) {
+  core_->recorder().shadow(key_, clean_name(path, "unnamed"), Recorder::Shadow::kSkipped);
 }
 
 void RouterCore::breakers(std::vector<flag::BreakerReport>& reports) {
@@ -140,6 +144,10 @@ void Unit::count_user_error(std::string_view path, Side side, bool write) noexce
 
 void Unit::post_shadow(std::string_view path, client::ShadowTask task) noexcept {
   core_->post_shadow(path, std::move(task));
+}
+
+void Unit::skip_shadow(std::string_view path) noexcept {
+  core_->skip_shadow(path);
 }
 
 }  // namespace poundlock

@@ -34,6 +34,7 @@ class RouterCore {
   void count_fallback(std::string_view path, const std::string& label);
   void count_user_error(std::string_view path, Side side, bool write, const std::string& label);
   void post_shadow(std::string_view path, ShadowTask task);
+  void skip_shadow(std::string_view path);
 
   const RouterOptions& options() const { return options_; }
   void breakers(std::vector<flag::BreakerReport>& reports);

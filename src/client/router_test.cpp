@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <stdexcept>
 #include <thread>
 
@@ -14,6 +15,16 @@ namespace poundlock {
 namespace {
 
 using client::Core;
+
+template <typename Condition>
+bool wait_for(Condition condition) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > limit) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
 
 class RouterTest : public ::testing::Test {
  protected:
@@ -240,6 +251,76 @@ TEST_F(RouterTest, ShadowReadsAreComparedOffTheCallersPath) {
   EXPECT_EQ(shadowed, 2);
   EXPECT_EQ(compared, 2u);
   EXPECT_EQ(mismatches, 1u);
+}
+
+// What an application gives us may throw; the read that its user waits for has been answered by then.
+struct Touchy {
+  bool throws_when_copied = false;
+  bool throws_when_compared = false;
+  Touchy(bool copied, bool compared) : throws_when_copied(copied), throws_when_compared(compared) {}
+  Touchy(Touchy&&) = default;
+  Touchy& operator=(Touchy&&) = default;
+  Touchy(const Touchy& other)
+      : throws_when_copied(other.throws_when_copied), throws_when_compared(other.throws_when_compared) {
+    if (throws_when_copied) throw std::runtime_error("no copy");
+  }
+  bool operator==(const Touchy&) const {
+    if (throws_when_compared) throw std::runtime_error("no comparison");
+    return true;
+  }
+};
+
+TEST_F(RouterTest, AValueThatThrowsInAShadowReadIsNotCountedAndEndsNothing) {
+  stage(flag::Stage::kShadow);
+  for (const bool copied : {true, false}) {
+    const auto side = [copied](Attempt&) -> Outcome<Touchy> { return Touchy(copied, true); };
+    EXPECT_TRUE(begin().read("p", side, side, side).ok());
+  }
+  EXPECT_TRUE(wait_for([&] {
+    const flag::Report counted = report();
+    return !counted.shadow.empty() && counted.shadow[0].skipped == 2;
+  }));
+}
+
+// Both must be destroyed by their worker's own thread, which cannot wait for itself.
+TEST_F(RouterTest, AShadowReadMayBeTheLastToHoldItsRouter) {
+  stage(flag::Stage::kShadow);
+  std::promise<void> released;
+  std::shared_future<void> release = released.get_future().share();
+  auto sentinel = std::make_shared<int>(1);
+  const std::weak_ptr<int> alive = sentinel;
+  {
+    auto router = std::make_shared<Router>(client_, "k", options_);
+    const auto side = [](Attempt&) -> Outcome<int> { return 1; };
+    (void)router->begin(user_).read("p", side, side, [router, sentinel, release](Attempt&) -> Outcome<int> {
+      release.wait();
+      return *sentinel;
+    });
+  }
+  sentinel.reset();
+  released.set_value();
+  EXPECT_TRUE(wait_for([&] { return alive.expired(); }));
+}
+
+TEST_F(RouterTest, AShadowReadThatHangsHoldsUpNobody) {
+  stage(flag::Stage::kShadow);
+  options_.shadow_limit = std::chrono::milliseconds(50);
+  std::promise<void> released, begun;
+  auto sentinel = std::make_shared<int>(1);
+  const std::weak_ptr<int> alive = sentinel;
+  const auto side = [](Attempt&) -> Outcome<int> { return 1; };
+  auto hang = [sentinel, &begun, release = released.get_future().share()](Attempt&) -> Outcome<int> {
+    begun.set_value();
+    release.wait();
+    return *sentinel;
+  };
+  (void)begin().read("p", side, side, std::move(hang));
+  sentinel.reset();
+  begun.get_future().wait();
+  router_.reset();  // comes back
+  EXPECT_FALSE(alive.expired());
+  released.set_value();
+  EXPECT_TRUE(wait_for([&] { return alive.expired(); }));
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
 // Runs shadow reads off the caller's path: one thread, started at the first one, a bounded queue, and a
-// limit on how long a read may wait and take. Thread-safe.
+// limit on how long a read may wait and take. Thread-safe, and may be destroyed from a read of its own: a
+// read that captured its router may be the last to hold it.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <functional>
+#include <memory>
+#include <string>
 #include <thread>
 
 #include "client/recorder.h"
@@ -16,29 +17,25 @@ namespace poundlock::client {
 class ShadowWorker {
  public:
   static constexpr std::size_t kQueueMax = 256;
+  // Starts a thread, or throws where the system has none to give.
+  using Starter = std::function<std::thread(std::function<void()>)>;
 
-  ShadowWorker(Recorder& recorder, std::chrono::milliseconds limit) : recorder_(recorder), limit_(limit) {}
-  ~ShadowWorker();  // drops what waits; waits for the read that runs
+  ShadowWorker(std::shared_ptr<Recorder> recorder, std::chrono::milliseconds limit, Starter start = {});
+  // Drops what waits. Waits for the read that runs, at most `limit`: one that hangs goes on by itself.
+  ~ShadowWorker();
+  ShadowWorker(const ShadowWorker&) = delete;
 
-  // A full queue counts the read as skipped: comparing must never slow the application down.
-  void post(std::string flag, std::string path, ShadowTask task);
+  // A full queue, or no thread, counts the read as skipped: comparing must never slow the application
+  // down, and never end it.
+  void post(std::string flag, std::string path, ShadowTask task) noexcept;
 
  private:
-  struct Job {
-    std::string flag;
-    std::string path;
-    ShadowTask task;
-    Attempt::Clock::time_point deadline;
-  };
-  void run();
+  struct Shared;  // outlives the worker while a read of it hangs
+  static void run(Shared& shared);
 
-  Recorder& recorder_;
-  const std::chrono::milliseconds limit_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Job> queue_;
-  bool stopping_ = false;
-  std::thread thread_;
+  const std::shared_ptr<Shared> shared_;
+  const Starter start_;
+  std::thread thread_;  // under the mutex of shared_
 };
 
 }  // namespace poundlock::client
