@@ -14,6 +14,7 @@ namespace poundlock::client {
 namespace {
 
 constexpr std::size_t kBreakerSourcesMax = 1'000;
+constexpr std::size_t kThreadsAtLeast = 64;  // below it nobody looks for threads that have ended
 
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -30,7 +31,10 @@ std::int64_t unix_seconds() {
 }  // namespace
 
 Core::Core(ClientOptions options)
-    : options_(std::move(options)), id_(next_id()), view_(std::make_shared<const View>()) {}
+    : options_(std::move(options)),
+      id_(next_id()),
+      view_(std::make_shared<const View>()),
+      prune_threads_at_(kThreadsAtLeast) {}
 
 ThreadState& Core::thread_state() {
   struct Mine {
@@ -54,6 +58,8 @@ ThreadState& Core::thread_state() {
   auto state = std::make_shared<ThreadState>();
   {
     std::lock_guard lock(mutex_);
+    // Where nobody reports, nobody else would: a thread a request would cost its state for ever.
+    if (threads_.size() >= prune_threads_at_) prune_threads();
     threads_.push_back(state);
   }
   mine.push_back({id_, state});
@@ -164,15 +170,33 @@ bool Core::wait_until_ready(std::chrono::milliseconds limit) {
   return true;
 }
 
-void Core::add_breakers(BreakerSource source) {
+void Core::prune_threads() {
+  // The thread has ended and its counts are in: nobody will add to them.
+  std::erase_if(threads_, [this](const auto& state) {
+    if (state.use_count() > 1) return false;
+    state->collect(recorder_);
+    return true;
+  });
+  prune_threads_at_ = std::max(kThreadsAtLeast, 2 * threads_.size());
+}
+
+std::size_t Core::threads_held() const {
   std::lock_guard lock(mutex_);
-  if (breakers_.size() < kBreakerSourcesMax) breakers_.push_back(std::move(source));
+  return threads_.size();
+}
+
+void Core::add_breakers(std::weak_ptr<const void> owner, BreakerSource source) {
+  std::lock_guard lock(mutex_);
+  if (breakers_.size() >= kBreakerSourcesMax) {
+    std::erase_if(breakers_, [](const Breakers& one) { return one.owner.expired(); });
+  }
+  if (breakers_.size() < kBreakerSourcesMax) breakers_.push_back({std::move(owner), std::move(source)});
 }
 
 flag::Report Core::report() {
   flag::Report report;
   std::vector<std::shared_ptr<ThreadState>> threads;
-  std::vector<BreakerSource> sources;
+  std::vector<Breakers> sources;
   {
     std::lock_guard lock(mutex_);
     threads = threads_;
@@ -181,16 +205,11 @@ flag::Report Core::report() {
   }
   for (const auto& state : threads) state->collect(recorder_);
   threads.clear();
-  std::erase_if(sources, [&](const BreakerSource& source) { return !source(report.breakers); });
+  std::erase_if(sources, [&](const Breakers& one) { return !one.source(report.breakers); });
   {
     std::lock_guard lock(mutex_);
     breakers_.insert(breakers_.end(), sources.begin(), sources.end());
-    // The thread has ended and its counts are in: nobody will add to them.
-    std::erase_if(threads_, [this](const auto& state) {
-      if (state.use_count() > 1) return false;
-      state->collect(recorder_);
-      return true;
-    });
+    prune_threads();
   }
   recorder_.collect(report);
   report.service = options_.service;

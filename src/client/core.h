@@ -42,10 +42,11 @@ class Core {
   bool wait_until_ready(std::chrono::milliseconds limit);
 
   Recorder& recorder() { return recorder_; }
-  // Asked at each report; false: its owner is gone and it is forgotten. At most 1,000.
+  // Asked at each report; false: its owner is gone and it is forgotten. At most 1,000 whose owners live.
   using BreakerSource = std::function<bool(std::vector<flag::BreakerReport>&)>;
-  void add_breakers(BreakerSource source);
-  flag::Report report();  // everything since the last delivered one; one thread only
+  void add_breakers(std::weak_ptr<const void> owner, BreakerSource source);
+  std::size_t threads_held() const;  // threads that evaluated and may still run, and some that have ended
+  flag::Report report();             // everything since the last delivered one; one thread only
 
   // Session's word on the connection.
   void set_connected(bool connected);
@@ -56,6 +57,11 @@ class Core {
  private:
   void publish(std::shared_ptr<const View> view);  // mutex_ held
   ThreadState& thread_state();
+  void prune_threads();  // mutex_ held
+  struct Breakers {
+    std::weak_ptr<const void> owner;
+    BreakerSource source;
+  };
 
   const ClientOptions options_;
   const std::uint64_t id_;  // tells clients apart in a thread's own list, never used twice
@@ -64,7 +70,8 @@ class Core {
   Overrides overrides_;
   std::string document_;                               // of the snapshot in use, for the disk
   std::vector<std::shared_ptr<ThreadState>> threads_;  // ours alone once the thread has ended
-  std::vector<BreakerSource> breakers_;
+  std::size_t prune_threads_at_;                       // so many make it worth a look
+  std::vector<Breakers> breakers_;
   mutable std::string last_error_;
   std::uint64_t refused_ = 0;
   bool connected_ = false;

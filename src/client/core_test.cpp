@@ -186,6 +186,23 @@ TEST_F(CoreTest, EvaluationsAreCountedExactlyOverThreadsAndSnapshots) {
   EXPECT_EQ(counted, static_cast<std::uint64_t>(kThreads) * kEach);
 }
 
+// An application that makes a thread for each request, and has no server that would take figures.
+TEST_F(CoreTest, ThreadsThatHaveEndedCostNothingWhereNobodyReports) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  constexpr int kThreads = 10'000;
+  std::size_t most = 0;
+  for (int i = 0; i < kThreads; ++i) {
+    std::thread([&] { EXPECT_EQ(stage(core), "live"); }).join();
+    most = std::max(most, core.threads_held());
+  }
+  EXPECT_LE(most, 200u);
+  const flag::Report report = core.report();
+  ASSERT_EQ(report.evaluations.size(), 1u);
+  EXPECT_EQ(report.evaluations[0].count, static_cast<std::uint64_t>(kThreads))
+      << "what they counted is not lost";
+}
+
 TEST_F(CoreTest, WhatWasNotDeliveredComesAgain) {
   Core core({});
   core.recorder().attempt({"k", "p", Side::kNew, false, ""}, 100, nullptr);

@@ -90,11 +90,12 @@ void RouterCore::breakers(std::vector<flag::BreakerReport>& reports) {
 
 Router::Router(const Client& client, std::string key, RouterOptions options) noexcept
     : core_(std::make_shared<client::RouterCore>(client.core(), std::move(key), options)) {
-  client.core()->add_breakers([weak = std::weak_ptr(core_)](std::vector<flag::BreakerReport>& reports) {
-    const auto core = weak.lock();
-    if (core) core->breakers(reports);
-    return core != nullptr;
-  });
+  client.core()->add_breakers(core_,
+                              [weak = std::weak_ptr(core_)](std::vector<flag::BreakerReport>& reports) {
+                                const auto core = weak.lock();
+                                if (core) core->breakers(reports);
+                                return core != nullptr;
+                              });
 }
 
 Unit Router::begin(const Context& context, UnitOptions options) const noexcept {
