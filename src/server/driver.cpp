@@ -59,6 +59,10 @@ Driver::~Driver() {
 
 bool Driver::finished() const {
   std::lock_guard lock(mutex_);
+  return finished_locked();
+}
+
+bool Driver::finished_locked() const {
   return view_.state.mode == rollout::Mode::kDone || view_.state.mode == rollout::Mode::kAborted;
 }
 
@@ -108,7 +112,11 @@ void Driver::tick_loop() {
   while (!stop_) {
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, kTickEvery, [this] { return wake_ || stop_.load(); });
+      const auto due = [this] { return wake_ || stop_.load(); };
+      if (finished_locked() && last_error_.empty())
+        changed_.wait(lock, due);  // only an order makes more of it
+      else
+        changed_.wait_for(lock, kTickEvery, due);
       wake_ = false;
     }
     if (stop_ || !tick_once()) return;
@@ -136,7 +144,9 @@ bool Driver::tick_once() {
   input.steady = clock_.steady();
   auto output = controller_.tick(input, clock_.now());
   std::unique_lock lock(mutex_);
+  const bool was_over = finished_locked();
   view_.state = controller_.state();
+  if (was_over != finished_locked()) changed_.notify_all();
   view_.report = controller_.report();
   view_.instances = input.app ? input.app->instances : std::vector<rollout::InstanceInfo>{};
   moment_ = controller_.moment();
@@ -226,9 +236,14 @@ bool Driver::connect() {
   return false;
 }
 
-bool Driver::wait_for_connections() {
+bool Driver::observing() const {
+  std::lock_guard lock(mutex_);
+  return !stop_ && !finished_locked();
+}
+
+bool Driver::wait_until_observing() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return connected_ || stop_.load(); });
+  changed_.wait(lock, [this] { return (connected_ && !finished_locked()) || stop_.load(); });
   return !stop_;
 }
 
@@ -251,6 +266,10 @@ engine::ExecutorPorts Driver::executor_ports() {
 }
 
 void Driver::execute_loop() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !finished_locked() || stop_.load(); });
+  }
   if (!connect()) return;
   while (!stop_) {
     rollout::Command command;
@@ -279,43 +298,47 @@ void Driver::execute_loop() {
 
 // --- the collector -------------------------------------------------------------------------------
 
+// Both loops end their sessions once the rollout is over: a server that has driven many must not go on
+// asking production about each of them.
+
 void Driver::collect_loop() {
-  if (!wait_for_connections()) return;
-  engine::Collector collector(connections_.view(), *plan_);
-  while (!stop_) {
-    std::optional<rollout::Moment> moment;
-    {
-      std::lock_guard lock(mutex_);
-      moment = moment_;
+  while (wait_until_observing()) {
+    engine::Collector collector(connections_.view(), *plan_);
+    while (observing()) {
+      std::optional<rollout::Moment> moment;
+      {
+        std::lock_guard lock(mutex_);
+        moment = moment_;
+      }
+      rollout::Observations seen;
+      if (moment) collector.collect(seen, static_cast<rollout::Moments>(*moment), clock_.now());
+      keep(std::move(seen));
+      clock_.sleep(kCollectEvery);
     }
-    rollout::Observations seen;
-    if (moment) collector.collect(seen, static_cast<rollout::Moments>(*moment), clock_.now());
-    {
-      std::lock_guard lock(mutex_);
-      for (auto& [name, observation] : seen.values) values_[name] = std::move(observation);
-    }
-    clock_.sleep(kCollectEvery);
   }
 }
 
 void Driver::watch_locks_loop() {
-  if (!wait_for_connections()) return;
-  engine::LockWatch watch(*connections_.primary);
-  std::uint64_t mark = 0;
-  while (!stop_) {
-    {
-      std::lock_guard lock(mutex_);
-      if (mark_ != mark) watch.reset();
-      mark = mark_;
+  while (wait_until_observing()) {
+    engine::LockWatch watch(*connections_.primary);
+    std::uint64_t mark = 0;
+    while (observing()) {
+      {
+        std::lock_guard lock(mutex_);
+        if (mark_ != mark) watch.reset();
+        mark = mark_;
+      }
+      rollout::Observations seen;
+      watch.sample(seen, clock_.now());
+      keep(std::move(seen));
+      clock_.sleep(kLockWatchEvery);
     }
-    rollout::Observations seen;
-    watch.sample(seen, clock_.now());
-    {
-      std::lock_guard lock(mutex_);
-      for (auto& [name, observation] : seen.values) values_[name] = std::move(observation);
-    }
-    clock_.sleep(kLockWatchEvery);
   }
+}
+
+void Driver::keep(rollout::Observations seen) {
+  std::lock_guard lock(mutex_);
+  for (auto& [name, observation] : seen.values) values_[name] = std::move(observation);
 }
 
 }  // namespace poundlock::server

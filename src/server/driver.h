@@ -48,7 +48,7 @@ class Driver {
   Status request(rollout::Request request);
   RolloutView view() const;  // thread-safe
   const std::string& name() const { return name_; }
-  bool finished() const;
+  bool finished() const;  // thread-safe
 
  private:
   struct Pending {
@@ -56,15 +56,19 @@ class Driver {
     std::promise<std::optional<Error>> answer;
   };
   void tick_loop();
-  bool connect();               // false: stopped first
-  bool wait_for_connections();  // false: stopped first
+  bool connect();  // false: stopped first
+  // Nothing of a rollout that is over is looked at any more: false once it is.
+  bool observing() const;
+  bool wait_until_observing();  // connected, too; false: stopped first
   void execute_loop();
   void collect_loop();
   void watch_locks_loop();
+  void keep(rollout::Observations seen);
   void wake();
   void hand_out(const std::vector<rollout::Command>& commands);
   void cancel_running();
   bool tick_once();
+  bool finished_locked() const;
   engine::ExecutorPorts executor_ports();
 
   const std::string name_;
@@ -83,7 +87,7 @@ class Driver {
 
   mutable std::mutex mutex_;  // everything below
   std::condition_variable changed_;
-  bool wake_ = false;
+  bool wake_ = true;  // the first tick comes at once
   bool connected_ = false;
   std::string connection_trouble_;
   std::unique_ptr<engine::Executor> executor_;  // made once connected, then left alone

@@ -50,11 +50,12 @@ class ServiceTest : public testing::Test {
     EXPECT_TRUE(opened) << opened.error().to_string();
     return opened ? std::move(*opened) : nullptr;
   }
-  void add_rollout(const std::string& name, const std::string& at = "") {
+  void add_rollout(const std::string& name, const std::string& at = "", const std::string& database = "app",
+                   rollout::Mode mode = rollout::Mode::kRunning) {
     auto plan = rollout::testing::make_test_plan();
     plan.rollout = name;
     plan.flag->key = name + "_key";
-    plan.database = "app";
+    plan.database = database;
     const auto open = store();
     NoPublisher publisher;
     const auto made = engine::Controller::start(*open, publisher, plan, "", "alice", clock_.now());
@@ -62,6 +63,9 @@ class ServiceTest : public testing::Test {
     if (at.empty()) return;
     auto state = made->state();
     state.position = *plan.index_of(at);
+    state.mode = mode;
+    for (std::size_t i = 0; i < state.position; ++i)
+      if (plan.items[i].step) state.steps[plan.items[i].id].done = true;
     if (plan.items[state.position].flag) state.flag = *plan.items[state.position].flag;
     ASSERT_TRUE(open->commit({{"rollout/" + name + "/state", json::dump(to_json(state)), 1}}, {}));
   }
@@ -128,6 +132,53 @@ TEST_F(ServiceTest, AKillNeedsNoPassword) {
   EXPECT_TRUE(answer) << answer.error().to_string();
   EXPECT_EQ(stage(), "dualwrite");
   EXPECT_THAT(service_->flags().document(), HasSubstr("\"defaultVariant\":\"dualwrite\""));
+}
+
+// Somewhere that a database might be: takes connections and says nothing.
+class Listener {
+ public:
+  Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    bind(fd_, reinterpret_cast<sockaddr*>(&address), size);
+    listen(fd_, 16);
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~Listener() { ::close(fd_); }
+  int port() const { return port_; }
+  // Each is closed at once.
+  int accepted() {
+    for (int one = accept(fd_, nullptr, nullptr); one >= 0; one = accept(fd_, nullptr, nullptr)) {
+      ::close(one);
+      ++accepted_;
+    }
+    return accepted_;
+  }
+
+ private:
+  int fd_;
+  int port_ = 0;
+  int accepted_ = 0;
+};
+
+TEST_F(ServiceTest, ARolloutThatIsOverAsksItsDatabaseNothing) {
+  Listener used, unused;
+  const auto url = [](const Listener& one) {
+    return "{url: \"postgresql://app@127.0.0.1:" + std::to_string(one.port()) + "/app\"}\n";
+  };
+  add_rollout("live", "expose.all_25", "used");
+  add_rollout("over", "contract.vacuum", "unused", rollout::Mode::kDone);
+  start(options("environments:\n  dev:\n    databases:\n      used: " + url(used) +
+                "      unused: " + url(unused)));
+  ASSERT_NE(service_, nullptr);
+  EXPECT_TRUE(wait_for([&] { return used.accepted() >= 3; })) << "the other one is observed";
+  EXPECT_EQ(unused.accepted(), 0);
+  EXPECT_EQ(service_->view("over")->state.mode, rollout::Mode::kDone);
+  const auto paused = service_->request("over", {rollout::RequestKind::kPause, "alice", "", ""});
+  EXPECT_NE(paused ? "" : paused.error().code, "server.slow") << "orders are still answered";
 }
 
 TEST(Connections, APasswordFileIsRelativeToTheConfiguration) {
