@@ -187,8 +187,13 @@ void Driver::hand_out(const std::vector<rollout::Command>& commands) {
   bool cancel = false;
   {
     std::lock_guard lock(mutex_);
+    // A step ended while this tick decided without knowing: what it wants may have happened already.
+    if (!outcomes_.empty()) {
+      wake_ = true;
+      return;
+    }
     if (running_.empty()) {
-      if (wanted && !command_) {
+      if (wanted && (!command_ || label(*command_) != label(*wanted))) {
         command_ = *wanted;
         changed_.notify_all();
       } else if (!wanted) {
