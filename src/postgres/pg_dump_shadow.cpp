@@ -254,7 +254,7 @@ Status PgDumpShadow::copy_schema(const schema::Catalog& source,
                                     "--no-tablespaces", "--no-publications", "--no-subscriptions",
                                     "--no-security-labels", "--lock-wait-timeout=5000"}),
                   program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
-                  clock_, options_.program_limit));
+                  clock_, options_.program_limit, options_.stopped));
   PL_TRY(auto session, connect());
   PL_TRY(const auto shadow, load_catalog(*session, {.schemas = {}, .tables = tables}));
   for (const auto& name : tables) {
@@ -309,7 +309,7 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
                                                   name, sample, options_.rows_max)}),
                     program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
                                        fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
-                    clock_, options_.program_limit));
+                    clock_, options_.program_limit, options_.stopped));
   for (const auto& sql : after) PL_CHECK(session.run(sql));
   PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
   const double copied = ports::to_double(count.rows.at(0)[0]);

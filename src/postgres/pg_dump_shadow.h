@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct ShadowOptions {
   std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow on the source's server
   std::vector<const PgDatabase*> environments;  // borrowed; beside the source, which is always among them
   Millis program_limit{5 * 60 * 1000};          // of pg_dump | psql
+  std::function<bool()> stopped;                // polled meanwhile: true ends them; may be empty
 };
 
 // `source` and `clock` outlive it. Statistics of the catalog cannot be written by an ordinary owner, so the

@@ -72,6 +72,28 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
+// Signals as a shell would give them to a program: ours are blocked in every thread but one, and a program
+// that inherits that hears of no end.
+class Attributes {
+ public:
+  Attributes() {
+    posix_spawnattr_init(&attributes_);
+    sigset_t none, usual;
+    sigemptyset(&none);
+    sigemptyset(&usual);
+    for (const int one : {SIGHUP, SIGINT, SIGPIPE, SIGTERM}) sigaddset(&usual, one);
+    posix_spawnattr_setsigmask(&attributes_, &none);
+    posix_spawnattr_setsigdefault(&attributes_, &usual);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~Attributes() { posix_spawnattr_destroy(&attributes_); }
+  Attributes(const Attributes&) = delete;
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
 Status start(const Program& program, int in, int out, int err, Child& child) {
   const auto environment = merged_environment(program);
   auto arguments = pointers(program.command);
@@ -81,8 +103,9 @@ Status start(const Program& program, int in, int out, int err, Child& child) {
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+  const Attributes attributes;
   const int failed =
-      posix_spawnp(&child.pid, arguments[0], &actions, nullptr, arguments.data(), variables.data());
+      posix_spawnp(&child.pid, arguments[0], &actions, attributes.get(), arguments.data(), variables.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed == 0) return {};
   child.pid = -1;
@@ -101,7 +124,8 @@ std::string read_all(int fd) {
 
 }  // namespace
 
-Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock, Millis limit) {
+Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock, Millis limit,
+                            const std::function<bool()>& stopped) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0)
     return fail(internal_error(fmt::format("no pipe: {}", std::strerror(errno))));
@@ -126,6 +150,10 @@ Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock
       return fail(
           make_error(Disposition::kRetry, "pg.program_timeout",
                      fmt::format("{} was not done after {}", from.command[0], format_duration(limit))));
+    }
+    if (stopped && stopped()) {
+      return fail(make_error(Disposition::kRetry, "pg.program_stopped",
+                             fmt::format("{} was stopped", from.command[0])));
     }
     clock.sleep(Millis{5});
   }

@@ -2,6 +2,7 @@
 // Passwords travel in the environment, never in arguments, which every user of the machine can read.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,9 +23,10 @@ struct PipeResult {
 };
 
 // `from | to`, to their end. kUser "pg.program" when one cannot be started (is it installed?), kRetry
-// "pg.program_timeout" when they are not done in time (both are killed), kUser "pg.program_failed" with
-// their last words when one ends with an error.
-Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock, Millis limit);
+// "pg.program_timeout" when they are not done in time, kRetry "pg.program_stopped" when `stopped` says so
+// (both are killed then), kUser "pg.program_failed" with their last words when one ends with an error.
+Result<PipeResult> run_pipe(const Program& from, const Program& to, Clock& clock, Millis limit,
+                            const std::function<bool()>& stopped = {});
 
 // PGHOST, PGPORT, PGUSER, PGPASSWORD, ... of the database.
 std::vector<std::pair<std::string, std::string>> libpq_environment(const PgDatabase& database);

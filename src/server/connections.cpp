@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "postgres/catalog_loader.h"
 #include "postgres/database.h"
@@ -64,13 +65,14 @@ void resolve_password_files(rollout::Config& config, const std::filesystem::path
 }
 
 Result<Connections> connect(const rollout::Config& config, const std::string& environment_name,
-                            const std::string& database_name, Clock& clock) {
+                            const std::string& database_name, Clock& clock, std::function<bool()> stopped) {
   PL_TRY(const auto* database, rollout::find_database(config, environment_name, database_name));
   PL_TRY(const auto* environment, rollout::find_environment(config, environment_name));
   Connections out;
   PL_TRY(auto primary, open(database->primary));
   const PgDatabase& source = *primary;
   postgres::ShadowOptions shadow;
+  shadow.stopped = std::move(stopped);
   for (const auto& replica : database->replicas) {
     PL_TRY(auto opened, open(replica));
     shadow.environments.push_back(opened.get());

@@ -32,8 +32,9 @@ struct Connections {
 // A password file's name is relative to the folder of poundlock.yaml, wherever the server is started.
 void resolve_password_files(rollout::Config& config, const std::filesystem::path& folder);
 
-// Opens no session yet. Errors are kUser with the place in poundlock.yaml. `clock` outlives the answer.
+// Opens no session yet. Errors are kUser with the place in poundlock.yaml. `clock` outlives the answer, and
+// so does what `stopped` refers to: true ends the programs that make a shadow.
 Result<Connections> connect(const rollout::Config& config, const std::string& environment,
-                            const std::string& database, Clock& clock);
+                            const std::string& database, Clock& clock, std::function<bool()> stopped = {});
 
 }  // namespace poundlock::server

@@ -27,6 +27,11 @@ std::string label(const rollout::Command& command) {
   return fmt::format("{}:{}", verb, command.step ? command.step->id : "");
 }
 
+Error stopping() {
+  return make_error(Disposition::kRetry, "server.stopping", "the server is stopping")
+      .with_hint("give the order again once it is back");
+}
+
 }  // namespace
 
 Driver::Driver(engine::Controller controller, Connect connect, ports::MetricsSource& metrics, Clock& clock,
@@ -48,13 +53,26 @@ Driver::Driver(engine::Controller controller, Connect connect, ports::MetricsSou
 }
 
 Driver::~Driver() {
+  stop();
+}
+
+void Driver::begin_stop() {
   stop_ = true;
   cancel_running();
   wake();
-  for (auto& thread : threads_) thread.join();
-  for (auto& one : pending_) {
-    one->answer.set_value(make_error(Disposition::kRetry, "server.stopping", "the server is stopping"));
-  }
+}
+
+void Driver::stop() {
+  begin_stop();
+  for (auto& thread : threads_)
+    if (thread.joinable()) thread.join();
+  std::lock_guard lock(mutex_);
+  for (auto& one : pending_) one->answer.set_value(stopping());
+  pending_.clear();
+}
+
+std::function<bool()> Driver::stopped() {
+  return [this] { return stop_.load() || cancel_.load(); };
 }
 
 bool Driver::finished() const {
@@ -86,6 +104,7 @@ Status Driver::request(rollout::Request request) {
   std::future<std::optional<Error>> answer;
   {
     std::lock_guard lock(mutex_);
+    if (stop_) return fail(stopping());
     if (!view_.trouble.empty()) {
       return fail(make_error(Disposition::kConflict, "rollout.not_driven", view_.trouble)
                       .with_hint("another server drives this rollout, or the store is damaged; see its log"));
@@ -223,7 +242,7 @@ void Driver::cancel_running() {
 // publishes meanwhile.
 bool Driver::connect() {
   while (!stop_) {
-    auto made = connect_();
+    auto made = connect_(stopped());
     std::unique_lock lock(mutex_);
     if (made) {
       connections_ = std::move(*made);
@@ -262,7 +281,7 @@ engine::ExecutorPorts Driver::executor_ports() {
   ports.load_catalog = connections_.load_catalog;
   ports.clock = &clock_;
   ports.seed = static_cast<std::uint64_t>(clock_.now().ms);
-  ports.stopped = [this] { return stop_.load() || cancel_.load(); };
+  ports.stopped = stopped();
   ports.progress = [this](const engine::Progress& progress) {
     std::lock_guard lock(mutex_);
     progress_ = progress;

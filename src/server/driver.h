@@ -37,12 +37,18 @@ struct RolloutView {
 
 class Driver {
  public:
-  // Asked until it answers, every few seconds: a password file may be mended while the server runs.
-  using Connect = std::function<Result<Connections>()>;
+  // Asked until it answers, every few seconds: a password file may be mended while the server runs. Its
+  // argument says when what the connections do is to end.
+  using Connect = std::function<Result<Connections>(std::function<bool()> stopped)>;
   Driver(engine::Controller controller, Connect connect, ports::MetricsSource& metrics, Clock& clock,
          std::function<void()> on_change);
-  ~Driver();  // stops; what is under way is cancelled and resumes with the next driver
+  ~Driver();  // stop()
   Driver(const Driver&) = delete;
+
+  // What is under way is cancelled and resumes with the next driver. begin_stop() does not wait, so that
+  // many drivers end together. Afterwards view() still answers; orders are told that the server is stopping.
+  void begin_stop();
+  void stop();
 
   // Waits for the tick that answers, at most 10 s. Thread-safe.
   Status request(rollout::Request request);
@@ -65,6 +71,7 @@ class Driver {
   void watch_locks_loop();
   void keep(rollout::Observations seen);
   void wake();
+  std::function<bool()> stopped();  // for what works on a database: polled there
   void hand_out(const std::vector<rollout::Command>& commands);
   void cancel_running();
   bool tick_once();

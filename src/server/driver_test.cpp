@@ -106,7 +106,7 @@ class DriverTest : public testing::Test {
     ASSERT_TRUE(store_->commit({{"rollout/" + plan.rollout + "/state", json::dump(to_json(state)), 1}}, {}));
     auto controller = engine::Controller::load(*store_, publisher_, plan.rollout, clock_.now());
     ASSERT_TRUE(controller) << controller.error().to_string();
-    const auto connect = [this]() -> Result<Connections> {
+    const auto connect = [this](const std::function<bool()>&) -> Result<Connections> {
       Connections out;
       out.primary = std::make_unique<NoDatabase>(*begun_, answer_);
       return out;

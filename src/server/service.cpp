@@ -161,12 +161,14 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
 
 Service::~Service() {
   stopping_ = true;  // starts that wait for the one under way end at once
+  std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers;
   {
-    // Drivers first: an order that arrives now gets an answer instead of a closed connection.
-    std::map<std::string, std::shared_ptr<Driver>, std::less<>> drivers;
     std::lock_guard lock(mutex_);
-    drivers.swap(drivers_);
+    drivers = drivers_;
   }
+  // Drivers first, and they stay known: an order that arrives now is told that the server is stopping.
+  for (auto& [name, driver] : drivers) driver->begin_stop();
+  for (auto& [name, driver] : drivers) driver->stop();
   if (http_) http_->stop(Millis{500});
   if (hub_) hub_->shutdown();
   if (loop_) loop_->stop();
@@ -223,7 +225,10 @@ Status Service::listen() {
 
 Result<bj::object> Service::start_rollout(const bj::object& body) {
   std::lock_guard starting(start_mutex_);
-  if (stopping_) return fail(make_error(Disposition::kRetry, "server.stopping", "the server is stopping"));
+  if (stopping_) {
+    return fail(make_error(Disposition::kRetry, "server.stopping", "the server is stopping")
+                    .with_hint("start it again once it is back"));
+  }
   const std::string source = text_of(body, "source");
   const std::string file = text_of(body, "file").empty() ? "rollout.yaml" : text_of(body, "file");
   PL_TRY(const auto spec, rollout::parse_rollout(source, file));
@@ -259,8 +264,8 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
 
 void Service::add_driver(engine::Controller controller) {
   const std::string name = controller.plan().rollout;
-  const auto open = [this, database = controller.plan().database] {
-    return connect(options_.config, options_.environment, database, clock_);
+  const auto open = [this, database = controller.plan().database](std::function<bool()> stopped) {
+    return connect(options_.config, options_.environment, database, clock_, std::move(stopped));
   };
   auto driver = std::make_shared<Driver>(std::move(controller), open, *metrics_, clock_, nullptr);
   std::shared_ptr<Driver> old;
