@@ -213,6 +213,47 @@ TEST_F(BadInputTest, OfTwoStartsAtOnceOneWinsAndTheOtherIsToldOfTheConflict) {
   EXPECT_EQ(value("SELECT count(*) FROM poundlock.ledger WHERE rollout = 'twice'"), "1");
 }
 
+// Reading the catalog takes a lock on each table. Whoever holds one in the way holds up no order to others.
+TEST_F(BadInputTest, StartsThatWaitForALockHoldUpNoKill) {
+  const auto text = [](const std::string& name) {
+    return fmt::format(
+        "rollout: {0}\ndatabase: app\nchange:\n  - create_index: {{table: orders, name: idx_{0}, columns: "
+        "[customer]}}\n",
+        name);
+  };
+  ASSERT_EQ(start_rollout(text("other"), "other").code, 0);
+  ASSERT_TRUE(wait_for("it is done", [&] { return cli::text_at(view("other"), "mode") == "done"; }));
+  auto holder = world_->owner();
+  ASSERT_TRUE(holder);
+  ASSERT_TRUE((*holder)->run("BEGIN"));
+  ASSERT_TRUE((*holder)->run("LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE"));
+  std::array<Running, 4> starts;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const std::string name = fmt::format("stuck_{}", i);
+    starts[i].pipe = ::popen(
+        fmt::format("cd / && {}/poundlock start {} --server {} --token-file {}/state/admin-token 2>&1",
+                    POUNDLOCK_BINARY_DIR, write_rollout(text(name), name), world_->url(), world_->directory())
+            .c_str(),
+        "r");
+    ASSERT_NE(starts[i].pipe, nullptr);
+  }
+  ASSERT_TRUE(wait_for("a start waits for the lock", [&] {
+    return value(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'poundlock%'"
+               " AND wait_event_type = 'Lock'") != "0";
+  }));
+  const TimePoint asked = clock_.steady();
+  const Said said = poundlock({"rollback", "other", "--why", "it hurts"});
+  EXPECT_LT(clock_.steady() - asked, Millis{1'500}) << said.err;
+  EXPECT_NE(said.code, 3) << said.err;
+  for (auto& one : starts) {
+    one.finish();
+    EXPECT_EQ(one.code, 3) << one.text;
+    EXPECT_THAT(one.text, testing::HasSubstr("lock timeout"));
+  }
+  EXPECT_TRUE((*holder)->run("ROLLBACK"));
+}
+
 TEST_F(BadInputTest, AnAdditiveRolloutNeedsNeitherFlagNorApplication) {
   const std::string file = write_rollout(
       "rollout: note\ndatabase: app\nprofile: additive\nchange:\n"
