@@ -105,7 +105,7 @@ void add_flag_routes(Router& router, Service& service) {
       Access::kRead);
   router.add(
       "GET", "/v1/flags/stream", [&](const Request& r) { return stream_response(service.hub(), r); },
-      Access::kRead);
+      Access::kReport);  // whoever opens it counts as an instance that has to follow
   router.add(
       "GET", "/v1/flags", [&](const Request&) { return list(service); }, Access::kRead);
   router.add(

@@ -1,5 +1,6 @@
-// What applications call: register, acknowledge, report, leave. Open on loopback: it changes no rollout
-// and no flag, only what is known of the caller.
+// What applications call: register, acknowledge, report, leave. It changes no flag, only what is known of
+// the caller; but gates are judged by it, so that it is open to this machine only, and asks others for the
+// applications' token.
 #include <boost/json.hpp>
 
 #include "base/json.h"
@@ -72,7 +73,7 @@ Response ingest(Service& service, const Request& request) {
 void add_instance_routes(Router& router, Service& service) {
   router.add(
       "POST", "/v1/instances", [&](const Request& r) { return register_instance(service, r); },
-      Access::kRead);
+      Access::kReport);
   router.add(
       "DELETE", "/v1/instances/{instance}",
       [&](const Request& r) {
@@ -80,12 +81,12 @@ void add_instance_routes(Router& router, Service& service) {
         service.metrics().departed(service_of(service, instance), instance);
         return json_response(bj::object{{"ok", true}});
       },
-      Access::kRead);
+      Access::kReport);
   router.add(
       "POST", "/v1/instances/{instance}/ack", [&](const Request& r) { return acknowledge(service, r); },
-      Access::kRead);
+      Access::kReport);
   router.add(
-      "POST", "/v1/telemetry", [&](const Request& r) { return ingest(service, r); }, Access::kRead);
+      "POST", "/v1/telemetry", [&](const Request& r) { return ingest(service, r); }, Access::kReport);
 }
 
 }  // namespace poundlock::server

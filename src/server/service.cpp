@@ -134,7 +134,7 @@ Status check_flag_free(const rollout::Plan& plan, const FlagService& flags) {
 Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& clock) {
   std::unique_ptr<Service> out(new Service(std::move(options), clock));
   PL_CHECK(out->open_store());
-  PL_CHECK(out->prepare_token());
+  PL_CHECK(out->prepare_tokens());
   out->loop_ = std::make_unique<EventLoop>();
   out->metrics_ = std::make_unique<telemetry::AppMetrics>(clock);
   SseOptions streams;
@@ -188,26 +188,30 @@ Status Service::open_store() {
   return {};
 }
 
-Status Service::prepare_token() {
+Status Service::prepare_tokens() {
   token_file_ = options_.state_dir + "/admin-token";
-  PL_TRY(const auto stored, store_->get(kTokenKey));
-  if (stored) {
-    auth_ = std::make_unique<AdminAuth>(stored->value);
-    return {};
-  }
+  PL_TRY(const auto admin, prepare_token(kTokenKey, token_file_));
+  token_is_new_ = admin.second;
+  auth_ = std::make_unique<AdminAuth>(admin.first);
+  PL_TRY(const auto application, prepare_token("auth/application", options_.state_dir + "/app-token"));
+  auth_->set_application(application.first);
+  return {};
+}
+
+Result<std::pair<std::string, bool>> Service::prepare_token(std::string_view key, const std::string& file) {
+  PL_TRY(const auto stored, store_->get(key));
+  if (stored) return std::pair(stored->value, false);
   PL_TRY(const std::string token, make_admin_token());
-  PL_CHECK(write_private(token_file_, token + "\n"));
+  PL_CHECK(write_private(file, token + "\n"));
   ports::AuditEntry audit;
   audit.at = clock_.now();
   audit.who = "server";
   audit.what = "token_made";
-  audit.subject = "auth";
+  audit.subject = std::string(key);
   audit.why = "first start";
   audit.details = "{}";
-  PL_CHECK(store_->commit({{std::string(kTokenKey), hash_token(token), 0}}, {audit}));
-  auth_ = std::make_unique<AdminAuth>(hash_token(token));
-  token_is_new_ = true;
-  return {};
+  PL_CHECK(store_->commit({{std::string(key), hash_token(token), 0}}, {audit}));
+  return std::pair(hash_token(token), true);
 }
 
 Status Service::listen() {

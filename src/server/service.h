@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -60,7 +61,9 @@ class Service {
  private:
   Service(ServiceOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
   Status open_store();
-  Status prepare_token();
+  Status prepare_tokens();
+  // The hash that the store keeps, and whether the token was made just now (and written to `file`).
+  Result<std::pair<std::string, bool>> prepare_token(std::string_view key, const std::string& file);
   Status resume_rollouts();
   Status listen();
   Result<std::shared_ptr<Driver>> find(std::string_view name) const;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "base/json.h"
 #include "rollout/decide_test_plan.h"
@@ -107,6 +109,23 @@ TEST_F(ServiceTest, OneRolloutThatCannotBeReadStopsNoOther) {
   EXPECT_EQ(bad.error().code, "rollout.not_driven");
   EXPECT_THAT(bad.error().message, HasSubstr("rollout/bad/state"));
   EXPECT_EQ(service_->view("none").error().code, "rollout.unknown");
+}
+
+TEST_F(ServiceTest, ApplicationsOnOtherMachinesHaveATokenOfTheirOwn) {
+  std::set<std::string> tokens;
+  for (int i = 0; i < 2; ++i) {
+    start(options());
+    ASSERT_NE(service_, nullptr);
+    EXPECT_EQ(service_->token_is_new(), i == 0);
+    for (const char* name : {"admin-token", "app-token"}) {
+      std::string token;
+      std::ifstream(folder_ / "state" / name) >> token;
+      EXPECT_THAT(token, testing::StartsWith("plk_"));
+      tokens.insert(token);
+    }
+    service_.reset();
+  }
+  EXPECT_EQ(tokens.size(), 2U) << "they differ, and are kept";
 }
 
 constexpr char kNoPassword[] = R"(environments:

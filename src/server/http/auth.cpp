@@ -57,17 +57,17 @@ AdminAuth::AdminAuth(std::string token_hash, AuthLimits limits)
     : limits_(limits), token_hash_(std::move(token_hash)) {}
 
 // Hashes are compared, in constant time: neither the token's bytes nor its length show in the timing.
-bool AdminAuth::is_token(std::string_view token) const {
+bool AdminAuth::is_token(std::string_view token, std::string_view expected) {
   if (token.empty() || token.size() > kTokenBytesMax) return false;
   const std::string hash = hash_token(token);
-  return hash.size() == token_hash_.size() &&
-         CRYPTO_memcmp(hash.data(), token_hash_.data(), hash.size()) == 0;
+  return hash.size() == expected.size() && CRYPTO_memcmp(hash.data(), expected.data(), hash.size()) == 0;
 }
 
 AuthVerdict AdminAuth::check(std::string_view authorization, std::string_view address, TimePoint now) {
   const std::string_view token = bearer_token(authorization);
   const std::lock_guard guard(mutex_);
-  if (is_token(token)) return AuthVerdict::kAdmin;
+  if (is_token(token, token_hash_)) return AuthVerdict::kAdmin;
+  if (is_token(token, application_hash_)) return AuthVerdict::kApplication;
   if (authorization.empty()) return AuthVerdict::kMissing;
   Failures& failures = failures_of(address, now);
   if (failures.count >= limits_.failures_max) return AuthVerdict::kLimited;
@@ -78,6 +78,11 @@ AuthVerdict AdminAuth::check(std::string_view authorization, std::string_view ad
 void AdminAuth::replace(std::string token_hash) {
   const std::lock_guard guard(mutex_);
   token_hash_ = std::move(token_hash);
+}
+
+void AdminAuth::set_application(std::string token_hash) {
+  const std::lock_guard guard(mutex_);
+  application_hash_ = std::move(token_hash);
 }
 
 AdminAuth::Failures& AdminAuth::failures_of(std::string_view address, TimePoint now) {

@@ -1,6 +1,7 @@
 // The admin token: made at first start, kept as a SHA-256 hash, asked for by every call that changes
 // something. It has 256 random bits, so that no amount of guessing finds it; the limit on failed
-// attempts keeps noise out of the log and never stands between the rightful admin and a kill.
+// attempts keeps noise out of the log and never stands between the rightful admin and a kill. Beside it the
+// applications' token, of the same make, which lets them report from other machines and do nothing else.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,7 @@ std::string hash_token(std::string_view token);  // SHA-256 in hexadecimal, for 
 
 enum class AuthVerdict {
   kAdmin,
+  kApplication,
   kMissing,  // no token: 401
   kWrong,    // 401
   kLimited,  // a wrong one after too many wrong ones: 429
@@ -38,6 +40,7 @@ class AdminAuth {
   // `authorization` is the header's value, `address` the peer without its port. The right token is
   // answered kAdmin whatever happened before.
   AuthVerdict check(std::string_view authorization, std::string_view address, TimePoint now);
+  void set_application(std::string token_hash);
   void replace(std::string token_hash);
   int retry_after_seconds(std::string_view address, TimePoint now) const;
 
@@ -46,12 +49,13 @@ class AdminAuth {
     int count = 0;
     TimePoint since;
   };
-  bool is_token(std::string_view token) const;
+  static bool is_token(std::string_view token, std::string_view expected);
   Failures& failures_of(std::string_view address, TimePoint now);
 
   const AuthLimits limits_;
   mutable std::mutex mutex_;
   std::string token_hash_;
+  std::string application_hash_;
   std::map<std::string, Failures, std::less<>> failures_;
 };
 

@@ -41,11 +41,12 @@ std::string_view Core::date() {
   return date_text;
 }
 
-Connection::Connection(std::shared_ptr<Core> core, Socket socket, std::string peer)
+Connection::Connection(std::shared_ptr<Core> core, Socket socket, std::string peer, bool local)
     : core_(std::move(core)),
       socket_(std::move(socket)),
       peer_(std::move(peer)),
-      address_(peer_.substr(0, peer_.rfind(':'))) {}
+      address_(peer_.substr(0, peer_.rfind(':'))),
+      local_(local) {}
 
 void Connection::start() {
   boost::system::error_code ignored;
@@ -192,14 +193,11 @@ void Connection::linger() {
 std::optional<Steady::time_point> Connection::deadline() const {
   const HttpOptions& options = core_->options;
   switch (state_) {
-    case State::kLingering:
-      return linger_until_;
+    case State::kLingering: return linger_until_;
     case State::kWaiting:
     case State::kStreaming:  // its hub looks after it
-    case State::kEnded:
-      return std::nullopt;
-    case State::kOpen:
-      break;
+    case State::kEnded: return std::nullopt;
+    case State::kOpen: break;
   }
   if (out_.size() > out_sent_) return write_progress_ + options.write_timeout;
   if (header_seen_) return request_began_ + options.request_timeout;

@@ -71,7 +71,8 @@ struct Core {
 
 class Connection : public std::enable_shared_from_this<Connection>, public SseSink {
  public:
-  Connection(std::shared_ptr<Core> core, Socket socket, std::string peer);
+  // `local`: the peer is on this machine.
+  Connection(std::shared_ptr<Core> core, Socket socket, std::string peer, bool local);
 
   void start();
   void sweep(Steady::time_point now);  // ends it where a time-out has passed
@@ -106,7 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   void take_header();
   bool framing_is_clear();  // false: answered, and the connection closes
   std::optional<Response> refuse();
-  std::optional<Response> authorize();
+  std::optional<Response> authorize(Access access);
   bool charge_body(std::size_t bytes);  // false: answered, and the connection closes
   void on_parse_error(const boost::system::error_code& error);
   void on_request();
@@ -121,6 +122,7 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   Socket socket_;
   const std::string peer_;     // "127.0.0.1:54321"
   const std::string address_;  // without the port
+  const bool local_;
   State state_ = State::kOpen;
   bool reading_ = false;      // a wait for bytes is under way
   bool writing_ = false;      // a wait for room is under way

@@ -13,6 +13,11 @@ namespace {
 
 namespace http = boost::beast::http;
 
+constexpr char kAdminHint[] =
+    "send the admin token that poundlockd made at its first start: Authorization: Bearer TOKEN";
+constexpr char kReportHint[] =
+    "give the client the token that poundlockd keeps in the file app-token of its state folder";
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -147,18 +152,22 @@ std::optional<Response> Connection::refuse() {
     return wrong;
   }
   route_ = match.route;
-  return route_->access == Access::kWrite ? authorize() : std::nullopt;
+  const bool open = route_->access == Access::kRead || (route_->access == Access::kReport && local_);
+  return open ? std::nullopt : authorize(route_->access);
 }
 
-std::optional<Response> Connection::authorize() {
+std::optional<Response> Connection::authorize(Access access) {
   const TimePoint now = core_->clock.steady();
-  constexpr char kHint[] =
-      "send the admin token that poundlockd made at its first start: Authorization: Bearer TOKEN";
+  const bool report = access == Access::kReport;
   switch (core_->auth.check(request_.header("authorization"), address_, now)) {
     case AuthVerdict::kAdmin: request_.admin = true; return std::nullopt;
+    case AuthVerdict::kApplication:
+      if (report) return std::nullopt;
+      return error_response(403, "auth.application", "the applications' token does not give this right",
+                            kAdminHint);
     case AuthVerdict::kLimited: {
       Response limited =
-          error_response(429, "auth.limited", "too many wrong tokens from this address", kHint);
+          error_response(429, "auth.limited", "too many wrong tokens from this address", "wait a minute");
       limited.headers.emplace_back("Retry-After",
                                    std::to_string(core_->auth.retry_after_seconds(address_, now)));
       return limited;
@@ -167,10 +176,12 @@ std::optional<Response> Connection::authorize() {
     case AuthVerdict::kWrong: break;
   }
   const bool missing = request_.header("authorization").empty();
-  Response refused = error_response(
-      401, missing ? "auth.missing" : "auth.wrong",
-      missing ? "this call changes something and needs the admin token" : "this is not the admin token",
-      kHint);
+  const char* needs = report ? "this call, from another machine, needs the applications' token"
+                             : "this call changes something and needs the admin token";
+  const char* wrong =
+      report ? "this is neither the applications' token nor the admin token" : "this is not the admin token";
+  Response refused = error_response(401, missing ? "auth.missing" : "auth.wrong", missing ? needs : wrong,
+                                    report ? kReportHint : kAdminHint);
   refused.headers.emplace_back("WWW-Authenticate", "Bearer");
   return refused;
 }

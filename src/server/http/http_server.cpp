@@ -35,6 +35,12 @@ std::string host_text(const net::ip::address& address) {
   return address.is_v6() ? "[" + address.to_string() + "]" : address.to_string();
 }
 
+bool is_local(const net::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return net::ip::make_address_v4(net::ip::v4_mapped, address.to_v6()).is_loopback();
+  return address.is_loopback();
+}
+
 }  // namespace
 
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
@@ -133,7 +139,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
       return;
     }
     auto connection = std::make_shared<Connection>(
-        core_, std::move(socket), fmt::format("{}:{}", host_text(peer.address()), peer.port()));
+        core_, std::move(socket), fmt::format("{}:{}", host_text(peer.address()), peer.port()),
+        is_local(peer.address()));
     core_->connections.insert(connection);
     core_->connection_count = core_->connections.size();
     connection->start();

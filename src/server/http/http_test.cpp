@@ -1,5 +1,7 @@
 // The HTTP server over real sockets: framing, bounds, time-outs, access.
 #include <gmock/gmock.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 
 #include <atomic>
 
@@ -441,6 +443,43 @@ TEST_F(HttpTest, ATakenPortAndABadAddressAreNamed) {
   HttpOptions odd;
   odd.address = "not-an-address";
   EXPECT_FALSE(HttpServer::bind(loop_, router_, auth_, clock_, odd));
+}
+
+// An address of this machine by which others reach it; connections to it come from it.
+std::optional<in_addr> outward_address() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return std::nullopt;
+  std::optional<in_addr> found;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    if ((one->ifa_flags & IFF_LOOPBACK) == 0)
+      found = reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+TEST_F(HttpTest, ReportsFromOtherMachinesNeedAToken) {
+  const auto address = outward_address();
+  if (!address) GTEST_SKIP() << "this machine has a loopback address only";
+  auth_.set_application(hash_token("app"));
+  router_.add(
+      "POST", "/report", [](const Request&) { return text_response("counted"); }, Access::kReport);
+  options_.address = "0.0.0.0";
+  start();
+  const auto from = [&](in_addr to, const std::string& line, const std::string& token) {
+    Peer one(server_->port(), 0, to);
+    one.send(line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" +
+             (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") + "\r\n");
+    return one.answer().first;
+  };
+  EXPECT_EQ(from({htonl(INADDR_LOOPBACK)}, "POST /report", ""), 200);
+  EXPECT_EQ(from(*address, "POST /report", ""), 401);
+  EXPECT_EQ(from(*address, "POST /report", "no"), 401);
+  EXPECT_EQ(from(*address, "POST /report", "app"), 200);
+  EXPECT_EQ(from(*address, "POST /report", token_), 200);
+  EXPECT_EQ(from(*address, "POST /change", "app"), 403) << "it gives no other right";
+  EXPECT_EQ(from(*address, "GET /echo", ""), 200);
 }
 
 }  // namespace

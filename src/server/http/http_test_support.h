@@ -38,13 +38,13 @@ class RealClock : public Clock {
 // Blocking, with a limit of 5 s on every wait.
 class Peer {
  public:
-  explicit Peer(std::uint16_t port, int receive_buffer = 0)
+  explicit Peer(std::uint16_t port, int receive_buffer = 0, in_addr to = {htonl(INADDR_LOOPBACK)})
       : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr = to;
     connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   }
   Peer(Peer&& other) noexcept

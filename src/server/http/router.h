@@ -13,8 +13,9 @@
 namespace poundlock::server {
 
 enum class Access {
-  kRead,   // nobody is asked who they are: the server binds to loopback unless told otherwise
-  kWrite,  // changes something: needs the admin token
+  kRead,    // nobody is asked who they are: the server binds to loopback unless told otherwise
+  kReport,  // what applications tell of themselves: from another machine it needs one of the two tokens
+  kWrite,   // changes something: needs the admin token
 };
 
 enum class Run {

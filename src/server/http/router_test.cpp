@@ -79,6 +79,14 @@ TEST(AdminAuth, TheRightTokenPassesWhateverHappenedBefore) {
   EXPECT_EQ(auth.check("Bearer no", "1.1.1.1", now + Millis{1'000}), AuthVerdict::kWrong);
 }
 
+TEST(AdminAuth, TheApplicationsTokenIsNotTheAdmins) {
+  AdminAuth auth(hash_token("secret"));
+  EXPECT_EQ(auth.check("Bearer app", "a", TimePoint{1}), AuthVerdict::kWrong) << "there is none yet";
+  auth.set_application(hash_token("app"));
+  EXPECT_EQ(auth.check("Bearer app", "a", TimePoint{1}), AuthVerdict::kApplication);
+  EXPECT_EQ(auth.check("Bearer secret", "a", TimePoint{1}), AuthVerdict::kAdmin);
+}
+
 TEST(AdminAuth, ACrowdOfAddressesSharesOneCount) {
   AdminAuth auth(hash_token("secret"), {2, Millis{1'000}, 2});
   int wrong = 0;
