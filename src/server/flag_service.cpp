@@ -12,6 +12,7 @@ namespace {
 
 namespace bj = boost::json;
 constexpr std::string_view kStoreKey = "flags/published";
+constexpr std::string_view kFileKey = "flags/file";
 constexpr std::string_view kPlain = "";
 
 Result<std::string> render(const std::map<std::string, bj::object>& parts, flag::Revision revision) {
@@ -38,43 +39,58 @@ Result<bj::object> as_object(bj::value value, std::string_view what) {
 Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store, const Clock& clock,
                                                        Deliver deliver) {
   std::unique_ptr<FlagService> out(new FlagService(store, clock, std::move(deliver)));
-  PL_TRY(const auto stored, store.get(kStoreKey));
-  if (stored) {
-    PL_TRY(const auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
-    PL_TRY(const auto object, as_object(value, "the stored flag set"));
-    const auto* parts = object.if_contains("parts");
-    const auto* epoch = object.if_contains("epoch");
-    const auto* number = object.if_contains("revision");
-    if (!parts || !parts->is_object() || !epoch || !number)
-      return fail(internal_error("the stored flag set is damaged"));
-    for (const auto& [owner, flags] : parts->as_object()) {
-      PL_TRY(out->parts_[std::string(owner)], as_object(flags, "a stored part"));
-    }
-    out->revision_ = {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()};
-    out->version_ = stored->version;
-  } else {
-    out->revision_ = {static_cast<std::uint64_t>(clock.now().ms), 1};
-  }
+  PL_CHECK(out->read_stored());
   PL_TRY(out->document_, render(out->parts_, out->revision_));
   PL_TRY(out->snapshot_, flag::Snapshot::compile(out->document_, "the stored flag set"));
   out->deliver();
   return out;
 }
 
+Status FlagService::read_stored() {
+  PL_TRY(const auto file, store_.get(kFileKey));
+  if (file) {
+    PL_TRY(auto value, json::parse(file->value, file->key, json::kOwnLimits));
+    PL_TRY(file_, as_object(std::move(value), "the stored flag file"));
+    file_version_ = file->version;
+  }
+  PL_TRY(const auto stored, store_.get(kStoreKey));
+  if (!stored) {
+    revision_ = {static_cast<std::uint64_t>(clock_.now().ms), 1};
+    return {};
+  }
+  PL_TRY(const auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
+  PL_TRY(const auto object, as_object(value, "the stored flag set"));
+  const auto* parts = object.if_contains("parts");
+  const auto* epoch = object.if_contains("epoch");
+  const auto* number = object.if_contains("revision");
+  if (!parts || !parts->is_object() || !epoch || !number)
+    return fail(internal_error("the stored flag set is damaged"));
+  for (const auto& [owner, flags] : parts->as_object()) {
+    PL_TRY(parts_[std::string(owner)], as_object(flags, "a stored part"));
+  }
+  revision_ = {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()};
+  version_ = stored->version;
+  return {};
+}
+
 void FlagService::deliver() const {
   if (deliver_) deliver_(revision_, document_);
 }
 
-Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> parts,
-                                            ports::AuditEntry audit) {
-  if (parts == parts_) return revision_;
+Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> parts, ports::AuditEntry audit,
+                                            std::vector<ports::Write> beside) {
+  if (parts == parts_) {
+    if (!beside.empty()) PL_CHECK(store_.commit(beside, {}));
+    return revision_;
+  }
   const flag::Revision next{revision_.epoch, revision_.number + 1};
   PL_TRY(auto document, render(parts, next));
   PL_TRY(auto snapshot, flag::Snapshot::compile(document, audit.subject));
   if (!snapshot->problems().empty()) return fail(snapshot->problems().front());
   audit.at = clock_.now();
   audit.details = fmt::format(R"({{"epoch":{},"revision":{}}})", next.epoch, next.number);
-  PL_CHECK(store_.commit({{std::string(kStoreKey), stored_form(parts, next), version_}}, {audit}));
+  beside.push_back({std::string(kStoreKey), stored_form(parts, next), version_});
+  PL_CHECK(store_.commit(beside, {audit}));
   version_ += 1;
   revision_ = next;
   parts_ = std::move(parts);
@@ -119,19 +135,28 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
   return replace(std::move(parts), std::move(audit));
 }
 
-Result<flag::Revision> FlagService::replace_plain(const bj::object& flags, std::string_view who) {
+Result<flag::Revision> FlagService::load_file(const bj::object& flags) {
   std::lock_guard lock(mutex_);
+  if (flags == file_) return revision_;
   auto parts = parts_;
-  if (flags.empty())
-    parts.erase(std::string(kPlain));
-  else
-    parts[std::string(kPlain)] = flags;
+  bj::object& plain = parts[std::string(kPlain)];
+  for (const auto& [key, definition] : flags) {
+    const auto* before = file_.if_contains(key);
+    if (!before || *before != definition) plain[key] = definition;
+  }
+  for (const auto& [key, definition] : file_)
+    if (!flags.contains(key)) plain.erase(key);
+  if (plain.empty()) parts.erase(std::string(kPlain));
   ports::AuditEntry audit;
-  audit.who = std::string(who);
+  audit.who = "file";
   audit.what = "flags_loaded";
   audit.subject = "flags";
   audit.why = "the flag file changed";
-  return replace(std::move(parts), std::move(audit));
+  PL_TRY(const auto revision, replace(std::move(parts), std::move(audit),
+                                      {{std::string(kFileKey), json::dump(flags), file_version_}}));
+  file_ = flags;
+  file_version_ += 1;
+  return revision;
 }
 
 std::vector<FlagInfo> FlagService::list() const {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -39,8 +40,9 @@ class FlagService : public ports::FlagPublisher {
   // key: its exposure is decided by gates, not by hand.
   Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
                              std::string_view who, std::string_view why);
-  // Replaces all plain flags by those of a file; publishes nothing when they are the same.
-  Result<flag::Revision> replace_plain(const boost::json::object& flags, std::string_view who);
+  // Plain flags by a file. Only what differs from the file that was loaded before, by this server or one
+  // before it, is changed: an order that was given by hand since then outlives a restart.
+  Result<flag::Revision> load_file(const boost::json::object& flags);
 
   std::vector<FlagInfo> list() const;
   std::shared_ptr<const flag::Snapshot> snapshot() const;
@@ -50,8 +52,11 @@ class FlagService : public ports::FlagPublisher {
  private:
   FlagService(ports::StateStore& store, const Clock& clock, Deliver deliver)
       : store_(store), clock_(clock), deliver_(std::move(deliver)) {}
-  // Compiles, commits, swaps and delivers `parts`; the old snapshot stays where any of it fails.
-  Result<flag::Revision> replace(std::map<std::string, boost::json::object> parts, ports::AuditEntry audit);
+  // Compiles, commits (with `beside`), swaps and delivers `parts`; the old snapshot stays where any of it
+  // fails.
+  Result<flag::Revision> replace(std::map<std::string, boost::json::object> parts, ports::AuditEntry audit,
+                                 std::vector<ports::Write> beside = {});
+  Status read_stored();
   void deliver() const;
 
   ports::StateStore& store_;
@@ -63,6 +68,8 @@ class FlagService : public ports::FlagPublisher {
   std::string document_;
   flag::Revision revision_;
   std::int64_t version_ = 0;
+  boost::json::object file_;  // what was loaded last
+  std::int64_t file_version_ = 0;
 };
 
 }  // namespace poundlock::server

@@ -326,24 +326,26 @@ std::vector<RolloutView> Service::views() const {
 void Service::reload_flags() {
   if (options_.flags_file.empty()) return;
   const std::string text = read_file(options_.flags_file);
-  if (text == flags_seen_) return;
-  flags_seen_ = text;
-  auto value = json::parse(text, options_.flags_file);
-  Status status;
-  if (!value) {
-    status = fail(value.error());
-  } else if (const auto* flags = value->is_object() ? value->as_object().if_contains("flags") : nullptr;
-             flags && flags->is_object()) {
-    if (auto revision = flags_->replace_plain(flags->as_object(), "file"); !revision)
-      status = fail(revision.error());
-  } else {
-    status = fail(user_error("flag.document", options_.flags_file + " holds no object \"flags\""));
-  }
-  // A bad file changes nothing: the last good flags stay.
-  if (!status)
-    spdlog::error("flags not reloaded: {}", status.error().to_string());
-  else
+  if (flags_seen_ == text) return;
+  const Status loaded = load_flags(text);
+  const std::string trouble = loaded ? "" : loaded.error().to_string();
+  // The same text is wrong the next time, too; a store that was busy is asked again.
+  if (loaded || loaded.error().disposition == Disposition::kUser) flags_seen_ = text;
+  if (loaded)
     spdlog::info("flags loaded from {}", options_.flags_file);
+  else if (trouble != flags_trouble_)
+    spdlog::error("flags not reloaded: {}", trouble);
+  flags_trouble_ = trouble;
+}
+
+// A bad file changes nothing: the last good flags stay.
+Status Service::load_flags(const std::string& text) {
+  PL_TRY(const auto value, json::parse(text, options_.flags_file));
+  const auto* flags = value.is_object() ? value.as_object().if_contains("flags") : nullptr;
+  if (!flags || !flags->is_object())
+    return fail(user_error("flag.document", options_.flags_file + " holds no object \"flags\""));
+  PL_CHECK(flags_->load_file(flags->as_object()));
+  return {};
 }
 
 }  // namespace poundlock::server

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,6 +66,7 @@ class Service {
   // The hash that the store keeps, and whether the token was made just now (and written to `file`).
   Result<std::pair<std::string, bool>> prepare_token(std::string_view key, const std::string& file);
   Status resume_rollouts();
+  Status load_flags(const std::string& text);
   Status listen();
   Result<std::shared_ptr<Driver>> find(std::string_view name) const;
   void add_driver(engine::Controller controller);
@@ -81,7 +83,8 @@ class Service {
   std::unique_ptr<FlagService> flags_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<HttpServer> http_;
-  std::string flags_seen_;
+  std::optional<std::string> flags_seen_;  // the text that was loaded, or will never be
+  std::string flags_trouble_;              // logged already
 
   std::mutex start_mutex_;  // one start at a time
   std::atomic<bool> stopping_{false};

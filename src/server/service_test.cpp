@@ -13,6 +13,7 @@
 #include "rollout/decide_test_plan.h"
 #include "server/connections.h"
 #include "server/http/http_test_support.h"
+#include "store/sqlite.h"
 #include "store/sqlite_store.h"
 
 namespace poundlock::server {
@@ -126,6 +127,103 @@ TEST_F(ServiceTest, ApplicationsOnOtherMachinesHaveATokenOfTheirOwn) {
     service_.reset();
   }
   EXPECT_EQ(tokens.size(), 2U) << "they differ, and are kept";
+}
+
+// The flags file, and an operator who sets flags by hand beside it.
+class FlagFileTest : public ServiceTest {
+ protected:
+  static std::string flag(const std::string& key, const std::string& variant) {
+    return "\"" + key + R"(":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" +
+           variant + "\"}";
+  }
+  void write(const std::string& flags) {
+    std::ofstream(folder_ / "flags.json") << "{\"flags\":{" << flags << "}}";
+  }
+  void start_with_file() {
+    service_.reset();
+    ServiceOptions with = options();
+    with.flags_file = (folder_ / "flags.json").string();
+    start(std::move(with));
+    ASSERT_NE(service_, nullptr);
+  }
+  void set(const std::string& key, const std::string& variant) {
+    const auto parsed = json::parse("{" + flag(key, variant) + "}", "flag");
+    const auto done = service_->flags().set(key, parsed->as_object().at(key).as_object(), "alice", "");
+    ASSERT_TRUE(done) << done.error().to_string();
+  }
+  std::string variant(const std::string& key) {
+    for (const auto& one : service_->flags().list())
+      if (one.key == key) return std::string(one.definition.at("defaultVariant").as_string());
+    return "none";
+  }
+};
+
+TEST_F(FlagFileTest, AChangeIsReadWhileTheServerRuns) {
+  write(flag("a", "on") + "," + flag("b", "on"));
+  start_with_file();
+  EXPECT_EQ(variant("a"), "on");
+  const auto before = service_->flags().revision();
+  service_->reload_flags();
+  EXPECT_EQ(service_->flags().revision(), before) << "nothing has changed";
+  write(flag("a", "off") + "," + flag("c", "on"));
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "off");
+  EXPECT_EQ(variant("b"), "none");
+  EXPECT_EQ(variant("c"), "on");
+  EXPECT_GT(service_->flags().revision(), before);
+}
+
+// Somebody turned it off at three in the morning. Neither a restart nor another flag's change undoes that.
+TEST_F(FlagFileTest, WhatWasSetByHandStaysUntilTheFileSaysOtherwise) {
+  write(flag("a", "on") + "," + flag("b", "on"));
+  start_with_file();
+  set("a", "off");
+  set("by_hand", "on");
+  start_with_file();
+  EXPECT_EQ(variant("a"), "off");
+  write(flag("a", "on") + "," + flag("b", "off"));
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "off");
+  EXPECT_EQ(variant("b"), "off");
+  EXPECT_EQ(variant("by_hand"), "on");
+  write(flag("b", "off"));
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "none");
+}
+
+TEST_F(FlagFileTest, ABadFileChangesNothing) {
+  write(flag("a", "on"));
+  start_with_file();
+  const auto before = service_->flags().revision();
+  for (const char* bad :
+       {"{", "[]", R"({"flags":{"a":{"state":"ENABLED","variants":{},"defaultVariant":"x"}}})"}) {
+    std::ofstream(folder_ / "flags.json") << bad;
+    service_->reload_flags();
+    EXPECT_EQ(variant("a"), "on") << bad;
+  }
+  std::filesystem::remove(folder_ / "flags.json");
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "on");
+  EXPECT_EQ(service_->flags().revision(), before);
+  write(flag("a", "off"));
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "off");
+}
+
+TEST_F(FlagFileTest, AChangeThatTheStoreCouldNotTakeIsTriedAgain) {
+  write(flag("a", "on"));
+  start_with_file();
+  write(flag("a", "off"));
+  {
+    auto other = store::Sqlite::open((folder_ / "state" / "poundlock.db").string(), false, Millis{1'000});
+    ASSERT_TRUE(other);
+    ASSERT_TRUE(other->run("BEGIN IMMEDIATE"));
+    service_->reload_flags();
+    EXPECT_EQ(variant("a"), "on");
+    ASSERT_TRUE(other->run("ROLLBACK"));
+  }
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "off");
 }
 
 constexpr char kNoPassword[] = R"(environments:
