@@ -40,6 +40,7 @@ Session::Session(std::shared_ptr<Core> core)
       listener_(core_->options().server, core_->options().token),
       speaker_(core_->options().server, core_->options().token),
       instance_path_("/v1/instances/" + url_escape(core_->options().instance)),
+      service_query_("?service=" + url_escape(core_->options().service)),
       last_heard_ms_(steady_ms()) {
   const bool has_server = !core_->options().server.empty();
   try {
@@ -129,7 +130,8 @@ void Session::on_event(const SseEvent& event) {
 
 void Session::acknowledge(flag::Revision revision) {
   const json::Object body{{"epoch", revision.epoch}, {"revision", revision.number}};
-  const Result<HttpReply> reply = speaker_.post(instance_path_ + "/ack", json::dump(body), kCallLimit);
+  const Result<HttpReply> reply =
+      speaker_.post(instance_path_ + "/ack" + service_query_, json::dump(body), kCallLimit);
   if (accepted(reply)) return;
   core_->note_trouble(trouble("acknowledging", reply));
   std::lock_guard lock(mutex_);
@@ -191,7 +193,7 @@ void Session::speak() {
     if (leaving) break;
   }
   // Leaves after the last figures, so that the server never waits for somebody who is gone.
-  if (has_server) (void)speaker_.del(instance_path_, kCallLimit);
+  if (has_server) (void)speaker_.del(instance_path_ + service_query_, kCallLimit);
 }
 
 }  // namespace poundlock::client

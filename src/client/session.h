@@ -2,9 +2,9 @@
 // snapshot, reports once a second, and leaves properly. Two threads; each owns its connection.
 //   POST   /v1/instances                      {service, instance, build, legacy_path}
 //   GET    /v1/flags/stream?instance&service&build    events: snapshot (id EPOCH.REVISION), beat (2 s)
-//   POST   /v1/instances/{instance}/ack       {epoch, revision}
+//   POST   /v1/instances/{instance}/ack?service       {epoch, revision}
 //   POST   /v1/telemetry                      flag::Report
-//   DELETE /v1/instances/{instance}
+//   DELETE /v1/instances/{instance}?service
 // Reconnects with full jitter between 0 and 100 ms, doubling to 2 s; the delay starts over once a
 // snapshot came through. Thread-safe.
 #pragma once
@@ -45,6 +45,7 @@ class Session {
   HttpClient listener_;
   HttpClient speaker_;
   const std::string instance_path_;
+  const std::string service_query_;  // two services may each have an instance of one name
   std::mutex mutex_;
   std::condition_variable wake_;
   bool closing_ = false;  // the stream thread ends

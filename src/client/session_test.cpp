@@ -205,7 +205,9 @@ TEST_F(SessionTest, RegistersFollowsAcknowledgesReportsAndLeaves) {
   EXPECT_EQ(server_.wait_for("GET /v1/flags/stream").line,
             "GET /v1/flags/stream?instance=i%201&service=orders&build=v1");
   server_.send(snapshot_event(3, flag::Stage::kLive));
-  EXPECT_EQ(server_.wait_for("POST /v1/instances/i%201/ack").body, R"({"epoch":1,"revision":3})");
+  const auto acknowledged = server_.wait_for("POST /v1/instances/i%201/ack");
+  EXPECT_EQ(acknowledged.line, "POST /v1/instances/i%201/ack?service=orders");
+  EXPECT_EQ(acknowledged.body, R"({"epoch":1,"revision":3})");
   EXPECT_EQ(stage(client), "live") << "acknowledged means applied";
   EXPECT_TRUE(client.status().connected);
   auto report = flag::report_from_json(server_.wait_for("POST /v1/telemetry").body);
@@ -215,7 +217,7 @@ TEST_F(SessionTest, RegistersFollowsAcknowledgesReportsAndLeaves) {
   EXPECT_EQ(server_.wait_for("POST /v1/instances/i%201/ack").body, R"({"epoch":1,"revision":4})");
   EXPECT_EQ(stage(client), "off");
   client.close();
-  server_.wait_for("DELETE /v1/instances/i%201");
+  server_.wait_for("DELETE /v1/instances/i%201?service=orders");
   EXPECT_EQ(stage(client), "off") << "evaluations go on";
 }
 

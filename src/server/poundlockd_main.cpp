@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -108,6 +109,14 @@ void write_address(const std::string& state_dir, const std::string& url) {
   fs::rename(path + ".new", path, ignored);
 }
 
+// Many systems start a process with 1,024 files and let it ask for more; a fleet holds a stream each.
+void raise_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &files);  // refused: it works with what it has
+}
+
 int run(const Options& options) {
   auto settings = service_options(options);
   if (!settings) {
@@ -153,6 +162,7 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   spdlog::set_default_logger(spdlog::stderr_color_mt("poundlockd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+  raise_file_limit();
   if (options.verbose) spdlog::set_level(spdlog::level::debug);
   return run(options);
 }

@@ -24,11 +24,10 @@ Result<bj::object> body_object(const Request& request) {
   return std::move(value.as_object());
 }
 
-// Which service an instance belongs to, where a call names the instance only.
-std::string service_of(Service& service, std::string_view instance) {
-  for (const auto& one : service.metrics().instances())
-    if (one.instance == instance) return one.service;
-  return {};
+// Clients from before `?service=` name the instance only.
+std::string service_of(Service& service, const Request& request) {
+  const auto given = request.query_value("service");
+  return given.empty() ? service.metrics().service_of(request.param("instance")) : std::string(given);
 }
 
 Response register_instance(Service& service, const Request& request) {
@@ -54,8 +53,7 @@ Response acknowledge(Service& service, const Request& request) {
   const auto* number = body->if_contains("revision");
   if (!epoch || !number || !epoch->is_number() || !number->is_number())
     return error_response(400, "instance.revision", "epoch and revision are needed, as numbers");
-  const auto instance = request.param("instance");
-  service.metrics().acknowledge(service_of(service, instance), instance,
+  service.metrics().acknowledge(service_of(service, request), request.param("instance"),
                                 {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()});
   return json_response(bj::object{{"ok", true}});
 }
@@ -77,8 +75,7 @@ void add_instance_routes(Router& router, Service& service) {
   router.add(
       "DELETE", "/v1/instances/{instance}",
       [&](const Request& r) {
-        const auto instance = r.param("instance");
-        service.metrics().departed(service_of(service, instance), instance);
+        service.metrics().departed(service_of(service, r), r.param("instance"));
         return json_response(bj::object{{"ok", true}});
       },
       Access::kReport);

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
@@ -25,7 +27,24 @@ namespace {
 
 namespace bj = boost::json;
 constexpr std::string_view kTokenKey = "auth/admin";
+constexpr std::size_t kFilesKept = 256;
 constexpr std::size_t kRolloutsMax = 16;  // driven at once; each has threads of its own
+
+// How many connections the process can hold. Descriptors are kept for databases, files and the store, and of
+// the connections some for those that open no stream: a fleet must not lock out the order that it needs.
+struct Room {
+  std::size_t connections = HttpOptions{}.connections_max;
+  std::size_t streams() const { return connections - connections / 8; }
+};
+
+Room room() {
+  Room out;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return out;
+  const auto all = static_cast<std::size_t>(files.rlim_cur);
+  out.connections = std::min(out.connections, all - std::min(kFilesKept, all / 4));
+  return out;
+}
 
 // Readable by its owner only, from its first byte on.
 Status write_private(const std::string& path, const std::string& text) {
@@ -138,6 +157,7 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
   out->loop_ = std::make_unique<EventLoop>();
   out->metrics_ = std::make_unique<telemetry::AppMetrics>(clock);
   SseOptions streams;
+  streams.subscribers_max = room().streams();
   auto* metrics = out->metrics_.get();
   streams.on_connect = [metrics](const SubscriberInfo& info) {
     metrics->stream_opened(info.service, info.instance, info.build);
@@ -223,6 +243,7 @@ Status Service::listen() {
   HttpOptions http;
   http.address = options_.host;
   http.port = options_.port;
+  http.connections_max = room().connections;
   PL_TRY(http_, HttpServer::bind(*loop_, *router_, *auth_, clock_, std::move(http)));
   return {};
 }

@@ -2,6 +2,7 @@
 #include "server/service.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -127,6 +128,64 @@ TEST_F(ServiceTest, ApplicationsOnOtherMachinesHaveATokenOfTheirOwn) {
     service_.reset();
   }
   EXPECT_EQ(tokens.size(), 2U) << "they differ, and are kept";
+}
+
+std::pair<int, std::string> ask(Service& service, const std::string& line, const std::string& body = "") {
+  const std::string url = service.url();
+  Peer peer(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
+  peer.send(line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
+            "\r\n\r\n" + body);
+  return peer.answer();
+}
+
+TEST_F(ServiceTest, TwoServicesMayHaveAnInstanceOfOneName) {
+  start(options());
+  ASSERT_NE(service_, nullptr);
+  for (const char* name : {"orders", "payments"}) {
+    const std::string body = std::string(R"({"instance":"host-1","service":")") + name + "\"}";
+    ASSERT_EQ(ask(*service_, "POST /v1/instances", body).first, 201);
+  }
+  const auto of = [&](const std::string& name) {
+    for (const auto& one : service_->metrics().instances())
+      if (one.service == name) return one;
+    return rollout::InstanceInfo{};
+  };
+  constexpr char kRevision[] = R"({"epoch":1,"revision":7})";
+  EXPECT_EQ(ask(*service_, "POST /v1/instances/host-1/ack?service=payments", kRevision).first, 200);
+  EXPECT_EQ(of("payments").applied.number, 7U);
+  EXPECT_EQ(of("orders").applied.number, 0U);
+  EXPECT_EQ(ask(*service_, "DELETE /v1/instances/host-1?service=payments").first, 200);
+  EXPECT_TRUE(of("payments").departed);
+  EXPECT_FALSE(of("orders").departed);
+  // Whose word it is cannot be known: then it is nobody's.
+  EXPECT_EQ(ask(*service_, "POST /v1/instances/host-1/ack", kRevision).first, 200);
+  EXPECT_EQ(of("orders").applied.number, 0U);
+}
+
+TEST_F(ServiceTest, AFleetThatFillsTheServerLeavesRoomForOrders) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 256;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  start(options());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);  // this process holds both ends
+  ASSERT_NE(service_, nullptr);
+  const std::string url = service_->url();
+  const auto port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  std::vector<Peer> fleet;
+  int streams = 0;
+  for (int i = 0; i < 180; ++i) {
+    fleet.emplace_back(port);
+    fleet.back().send("GET /v1/flags/stream?service=s&instance=" + std::to_string(i) +
+                      " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ASSERT_TRUE(fleet.back().read_until("\r\n\r\n"));
+    if (fleet.back().text().starts_with("HTTP/1.1 200")) ++streams;
+  }
+  EXPECT_GE(streams, 100);
+  EXPECT_LE(streams, 192) << "of 256 files some are kept";
+  EXPECT_EQ(ask(*service_, "POST /v1/rollouts/any/rollback").first, 401)
+      << "it is heard, and asked for a token";
 }
 
 // The flags file, and an operator who sets flags by hand beside it.

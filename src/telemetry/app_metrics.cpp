@@ -387,6 +387,17 @@ std::vector<rollout::InstanceInfo> AppMetrics::instances() const {
   return instances_locked();
 }
 
+std::string AppMetrics::service_of(std::string_view instance) const {
+  const std::lock_guard guard(mutex_);
+  const std::string* found = nullptr;
+  for (const auto& [key, one] : instances_) {
+    if (key.second != instance) continue;
+    if (found != nullptr) return {};
+    found = &key.first;
+  }
+  return found == nullptr ? std::string() : *found;
+}
+
 std::vector<PathTotal> AppMetrics::path_totals() const {
   const std::lock_guard guard(mutex_);
   std::vector<PathTotal> all;

@@ -76,6 +76,8 @@ class AppMetrics : public ports::MetricsSource {
                                     const std::vector<std::string>& excluded) override;
 
   std::vector<rollout::InstanceInfo> instances() const;
+  // Of the only instance with this name; "" where there is none, or several services have one.
+  std::string service_of(std::string_view instance) const;
   std::vector<PathTotal> path_totals() const;
   std::vector<EvaluationTotal> evaluation_totals() const;
   std::uint64_t reports() const;

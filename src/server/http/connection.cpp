@@ -205,6 +205,11 @@ std::optional<Steady::time_point> Connection::deadline() const {
   return idle_since_ + options.idle_timeout;
 }
 
+std::optional<Steady::time_point> Connection::idle_since() const {
+  const bool idle = state_ == State::kOpen && !fresh_ && !parser_ && in_.size() == in_at_ && out_.empty();
+  return idle ? std::optional(idle_since_) : std::nullopt;
+}
+
 void Connection::sweep(Steady::time_point now) {
   const auto limit = deadline();
   if (!limit || now < *limit) return;

@@ -77,7 +77,9 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   void start();
   void sweep(Steady::time_point now);  // ends it where a time-out has passed
   void begin_stop();                   // ends it when its present answer is out
-  void end();                          // at once
+  // Since when nothing is under way; nullopt: something is, or nothing was answered yet.
+  std::optional<Steady::time_point> idle_since() const;
+  void end();  // at once
 
   bool offer(const Frame& frame) override;
   std::optional<Millis> waiting() const override;

@@ -128,6 +128,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void take(Socket socket, const net::ip::tcp::endpoint& peer) {
+    if (core_->connections.size() >= core_->options.connections_max) make_room();
     if (core_->connections.size() >= core_->options.connections_max) {
       std::string full;
       render_response(full,
@@ -144,6 +145,16 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     core_->connections.insert(connection);
     core_->connection_count = core_->connections.size();
     connection->start();
+  }
+
+  // Clients keep connections open that they use now and then, and open them again. An order must get in.
+  void make_room() {
+    std::shared_ptr<Connection> longest;
+    for (const auto& one : core_->connections) {
+      const auto since = one->idle_since();
+      if (since && (!longest || *since < *longest->idle_since())) longest = one;
+    }
+    if (longest) longest->end();
   }
 
   void sweep() {

@@ -23,7 +23,8 @@ struct HttpOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
 
-  std::size_t connections_max = 12'000;      // one more is answered 503 and closed
+  // One more takes the place of the one that has been idle longest; where none is, it is answered 503.
+  std::size_t connections_max = 12'000;
   std::size_t header_bytes_max = 16 << 10;   // 431
   std::size_t body_bytes_max = 4 << 20;      // 413
   std::size_t bodies_bytes_max = 64 << 20;   // of all connections together: 503

@@ -288,6 +288,22 @@ TEST_F(HttpTest, ConnectionsAreCapped) {
   EXPECT_EQ(ask("GET /echo").first, 200);
 }
 
+TEST_F(HttpTest, AConnectionThatIsIdleMakesRoom) {
+  options_.connections_max = 2;
+  start();
+  std::vector<Peer> idle;
+  for (int i = 0; i < 2; ++i) {
+    idle.push_back(peer());
+    idle.back().send(kGet);
+    EXPECT_EQ(idle.back().answer().second, "hello");
+  }
+  EXPECT_EQ(ask("GET /echo").first, 200);
+  EXPECT_EQ(idle[0].read_to_end(), "");
+  EXPECT_TRUE(idle[0].ended()) << "the one that was idle longest";
+  idle[1].send(kGet);
+  EXPECT_EQ(idle[1].answer().second, "hello");
+}
+
 TEST_F(HttpTest, WritesNeedTheAdminToken) {
   start();
   const auto refused = ask("POST /change");
