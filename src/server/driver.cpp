@@ -84,6 +84,15 @@ bool Driver::finished_locked() const {
   return view_.state.mode == rollout::Mode::kDone || view_.state.mode == rollout::Mode::kAborted;
 }
 
+// Over, published, and every reader has come back where somebody waits to hear so.
+bool Driver::settled_locked() const {
+  const auto& state = view_.state;
+  const bool published = !plan_->flag || state.flag_revision != flag::Revision{};
+  const bool awaited = !state.rollbacks.empty() && state.rollbacks.back().flag_off.ms != 0 &&
+                       state.rollbacks.back().everybody_back.ms == 0;
+  return finished_locked() && published && !awaited;
+}
+
 RolloutView Driver::view() const {
   std::lock_guard lock(mutex_);
   RolloutView out = view_;
@@ -132,7 +141,7 @@ void Driver::tick_loop() {
     {
       std::unique_lock lock(mutex_);
       const auto due = [this] { return wake_ || stop_.load(); };
-      if (finished_locked() && last_error_.empty())
+      if (settled_locked() && last_error_.empty())
         changed_.wait(lock, due);  // only an order makes more of it
       else
         changed_.wait_for(lock, kTickEvery, due);

@@ -76,6 +76,7 @@ class Driver {
   void cancel_running();
   bool tick_once();
   bool finished_locked() const;
+  bool settled_locked() const;
   engine::ExecutorPorts executor_ports();
 
   const std::string name_;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include "base/json.h"
@@ -55,7 +56,7 @@ class ServiceTest : public testing::Test {
     return opened ? std::move(*opened) : nullptr;
   }
   void add_rollout(const std::string& name, const std::string& at = "", const std::string& database = "app",
-                   rollout::Mode mode = rollout::Mode::kRunning) {
+                   const std::function<void(rollout::RolloutState&)>& edit = {}) {
     auto plan = rollout::testing::make_test_plan();
     plan.rollout = name;
     plan.flag->key = name + "_key";
@@ -67,10 +68,10 @@ class ServiceTest : public testing::Test {
     if (at.empty()) return;
     auto state = made->state();
     state.position = *plan.index_of(at);
-    state.mode = mode;
     for (std::size_t i = 0; i < state.position; ++i)
       if (plan.items[i].step) state.steps[plan.items[i].id].done = true;
     if (plan.items[state.position].flag) state.flag = *plan.items[state.position].flag;
+    if (edit) edit(state);
     ASSERT_TRUE(open->commit({{"rollout/" + name + "/state", json::dump(to_json(state)), 1}}, {}));
   }
   void damage(const std::string& name) {
@@ -346,7 +347,8 @@ TEST_F(ServiceTest, ARolloutThatIsOverAsksItsDatabaseNothing) {
     return "{url: \"postgresql://app@127.0.0.1:" + std::to_string(one.port()) + "/app\"}\n";
   };
   add_rollout("live", "expose.all_25", "used");
-  add_rollout("over", "contract.vacuum", "unused", rollout::Mode::kDone);
+  add_rollout("over", "contract.vacuum", "unused",
+              [](rollout::RolloutState& state) { state.mode = rollout::Mode::kDone; });
   start(options("environments:\n  dev:\n    databases:\n      used: " + url(used) +
                 "      unused: " + url(unused)));
   ASSERT_NE(service_, nullptr);
@@ -355,6 +357,23 @@ TEST_F(ServiceTest, ARolloutThatIsOverAsksItsDatabaseNothing) {
   EXPECT_EQ(service_->view("over")->state.mode, rollout::Mode::kDone);
   const auto paused = service_->request("over", {rollout::RequestKind::kPause, "alice", "", ""});
   EXPECT_NE(paused ? "" : paused.error().code, "server.slow") << "orders are still answered";
+}
+
+TEST_F(ServiceTest, AnAbortIsFollowedUntilEveryReaderIsBack) {
+  add_rollout("gone", "prepare.dry_run", "app", [](rollout::RolloutState& state) {
+    state.mode = rollout::Mode::kAborted;
+    state.flag_revision = {1, 5};
+    state.rollbacks.push_back({"operator:alice", "", {1}, {2}, {}, {1, 5}});
+  });
+  start(options());
+  ASSERT_NE(service_, nullptr);
+  ASSERT_TRUE(wait_for([&] { return !service_->view("gone")->report.headline.empty(); }));
+  flag::Report hello;
+  hello.service = "orders";
+  hello.instance = "host-1";
+  service_->metrics().ingest(hello);
+  service_->metrics().acknowledge("orders", "host-1", {1, 5});
+  EXPECT_TRUE(wait_for([&] { return service_->view("gone")->state.rollbacks.at(0).everybody_back.ms != 0; }));
 }
 
 TEST(Connections, APasswordFileIsRelativeToTheConfiguration) {
