@@ -130,5 +130,26 @@ TEST_F(KillTest, TheRolloutSurvivesAKillInBackfillExposureAndContract) {
   EXPECT_EQ(world_->figures().faults, 0U);
 }
 
+// Whoever starts it again in the middle of the exposure has forgotten the database's password.
+TEST_F(KillTest, AServerWithoutThePasswordStillRollsBack) {
+  start_world(small());
+  ASSERT_FALSE(HasFatalFailure());
+  const Said started = start_rollout(small_rollout());
+  ASSERT_EQ(started.code, 0) << started.err;
+  ASSERT_TRUE(go_on("a quarter of everybody is exposed", [](const bj::object& seen) {
+    return cli::text_at(seen, "item") == "expose.all_25" &&
+           cli::text_at(cli::object_at(seen, "flag"), "stage") == "live";
+  }));
+  world_->server().kill_now();
+  const auto restarted = world_->restart_server(false);
+  ASSERT_TRUE(restarted) << restarted.error().to_string();
+  ASSERT_TRUE(wait_for("the report names what is missing", [&] {
+    return bj::serialize(cli::list_at(view(), "waiting")).find("DEMO_PASSWORD") != std::string::npos;
+  }));
+  order("rollback");
+  EXPECT_EQ(cli::text_at(cli::object_at(view(), "flag"), "stage"), "dualwrite");
+  EXPECT_EQ(world_->figures().errors, 0U);
+}
+
 }  // namespace
 }  // namespace poundlock::scenario

@@ -39,6 +39,16 @@ class ShadowTest : public RolloutFixture {
   const std::vector<schema::QualifiedName> tables_{{"shop", "orders"}};
 };
 
+// A server that is told to stop does not wait for pg_dump.
+TEST_F(ShadowTest, EndsItsProgramsWhenItIsStopped) {
+  postgres::ShadowOptions options;
+  options.stopped = [] { return true; };
+  const auto info = shadow(std::move(options))->create(tables_);
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, "pg.program_stopped");
+  EXPECT_FALSE(exists("app_poundlock_shadow"));
+}
+
 TEST_F(ShadowTest, HoldsTheSchemaAndASampleAndGoesAway) {
   auto made = shadow();
   auto info = made->create(tables_);

@@ -116,17 +116,17 @@ std::map<std::string, std::string> World::variables() const {
   return {{"DEMO_PASSWORD", password_}, {"PGPASSWORD", password_}};
 }
 
-Status World::restart_server() {
+Status World::restart_server(bool secrets) {
   server_.kill_now();
   // Readers know this address; port 0 of the file would give another one.
-  return start_server(url_.substr(url_.find("//") + 2));
+  return start_server(url_.substr(url_.find("//") + 2), secrets);
 }
 
-Status World::start_server(const std::string& listen) {
+Status World::start_server(const std::string& listen, bool secrets) {
   ProcessOptions options;
   options.command = {program("poundlockd"), "--config", directory_ + "/poundlock.yaml"};
   if (!listen.empty()) options.command.insert(options.command.end(), {"--listen", listen});
-  options.variables = variables();
+  if (secrets) options.variables = variables();
   options.log = directory_ + "/poundlockd.log";
   options.keep = options_.keep;
   const std::string file = directory_ + "/state/server.json";

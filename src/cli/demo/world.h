@@ -48,8 +48,9 @@ class World {
   postgres::PrivateCluster& cluster() { return *cluster_; }
   StallWatch& stalls() { return *stalls_; }
   Process& server() { return server_; }
-  // After poundlockd was killed: anew at the same address, with the same store.
-  Status restart_server();
+  // After poundlockd was killed: anew at the same address, with the same store. `secrets` false: whoever
+  // starts it forgets what poundlock.yaml takes from the environment.
+  Status restart_server(bool secrets = true);
 
   Status start_app(const std::string& build, bool legacy_path);
   void stop_app();
@@ -68,7 +69,7 @@ class World {
   Status start_cluster();
   Status make_tables();
   Status write_files();
-  Status start_server(const std::string& listen = "");
+  Status start_server(const std::string& listen = "", bool secrets = true);
   std::string program(const char* name) const;
 
   Context& context_;
