@@ -116,6 +116,7 @@ boost::json::value to_json(const Step& step) {
                       {"blocks_writers", step.blocks_writers},
                       {"destructive", step.destructive}};
   if (step.in_step) object["in_step"] = in_step_json(*step.in_step);
+  if (step.open) object["open"] = true;
   return object;
 }
 
@@ -146,6 +147,9 @@ Result<Step> step_from_json(const boost::json::value& value) {
   PL_TRY(const json::Object* in_step, json::optional_object(*object, "in_step"));
   if (in_step != nullptr) {
     PL_TRY(step.in_step, in_step_from(*in_step));
+  }
+  if (json::find(*object, "open")) {
+    PL_TRY(step.open, json::get_bool(*object, "open"));
   }
   return step;
 }

@@ -67,6 +67,7 @@ struct Step {
   bool blocks_writers = false;  // counted by the dry run's limit of 120 s
   bool destructive = false;     // data cannot be had back from the database alone
   std::optional<InStep> in_step;  // kBackfill and kVerify
+  bool open = false;              // kVerify: both sides are written, so that out_of_step_open counts
   bool operator==(const Step&) const = default;
 };
 

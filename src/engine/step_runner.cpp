@@ -375,7 +375,9 @@ Status StepRunner::perform_rows(Attempt& attempt) {
   };
   if (step.kind == StepKind::kVerify) {
     PL_CHECK(fenced_record(attempt, false));
-    PL_TRY(const auto result, verify(*session_, clock_, *step.in_step, {}, attempt.stop, tell));
+    VerifyOptions how;
+    how.open = step.open;
+    PL_TRY(const auto result, verify(*session_, clock_, *step.in_step, how, attempt.stop, tell));
     for (const auto& [name, value] : result.figures()) attempt.outcome.figures[name] = value;
     attempt.stopped = result.stopped;
     if (result.stopped) return {};

@@ -109,6 +109,7 @@ void Decider::absorb_outcomes() {
         break;
       case OutcomeKind::kUndone:
         record = StepRecord{false, 0, now_, {}, outcome.detail};
+        forget_drop(outcome.step);
         if (!s_.undo.empty() && s_.undo.front() == outcome.step) {
           s_.undo.erase(s_.undo.begin());
           say("controller", "step_undone", outcome.step);
@@ -119,6 +120,12 @@ void Decider::absorb_outcomes() {
     }
     settle_pending_rollback(outcome);
   }
+}
+
+// A drop that is known not to have committed has not begun: what stopped it is looked at again first.
+void Decider::forget_drop(const std::string& step) {
+  const Item* item = plan_.item(step);
+  if (item && item->step && item->step->destructive) s_.steps.erase(step);
 }
 
 // A rollback that met a drop under way: now its outcome is known.
@@ -189,8 +196,9 @@ void Decider::judge() {
     s_.holding_since = {};
     return;
   }
-  GateInput input{seen_, s_.baseline ? &*s_.baseline : nullptr, s_.marks, plan_, {}, *when, exposure(), 1,
-                  now_};
+  GateInput input{
+      seen_,      s_.baseline ? &*s_.baseline : nullptr, s_.marks, plan_, {}, *when, exposure(), 1, now_,
+      destroyed()};
   s_.gates = judge_all(input, *when);
   const bool blind = std::any_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
     return reading.no_data && !reading.waived;
@@ -199,9 +207,23 @@ void Decider::judge() {
   if (blind && s_.holding_since.ms == 0) s_.holding_since = now_;
 }
 
+// Sides that differ when everybody is on the new one: nobody is sent to a side that may be behind, and
+// nothing is dropped. The next sample may miss the row, so that a person has to say that it goes on.
+bool Decider::stop_out_of_step() {
+  if (s_.flag.stage != "complete" || destroyed()) return false;
+  for (const GateReading& reading : s_.gates) {
+    const Gate* gate = find_gate(reading.gate);
+    if (reading.waived || reading.verdict != Verdict::kFail || !gate || !gate->compares_sides) continue;
+    if (s_.mode == Mode::kRunning || s_.paused_by_gate)
+      pause(fmt::format("gate {}: {}", reading.gate, reading.reason), false);
+    return true;
+  }
+  return false;
+}
+
 void Decider::react_to_gates() {
   const bool watching = s_.mode == Mode::kRunning || (s_.mode == Mode::kPaused);
-  if (!watching) return;
+  if (!watching || stop_out_of_step()) return;
   const GateReading* worst = nullptr;
   OnFailure reaction = OnFailure::kBlock;
   for (const GateReading& reading : s_.gates) {
@@ -306,9 +328,9 @@ bool Decider::in_sync_installed() const {
 bool Decider::verified() const {
   bool any = false;
   for (const Item& item : plan_.items) {
-    if (!item.step || item.step->kind != change::StepKind::kVerify) continue;
-    const auto record = s_.steps.find(item.id);
-    if (record == s_.steps.end() || !record->second.done) return false;
+    const bool first = item.phase == Phase::kDualWrite;  // the one before the drop ends no window
+    if (!first || !item.step || item.step->kind != change::StepKind::kVerify) continue;
+    if (!done(item)) return false;
     any = true;
   }
   return any;

@@ -24,6 +24,7 @@ class World {
     seen.outcomes = std::exchange(outcomes_, {});
     seen.published = published_;
     if (!no_app_) seen.app = app_;
+    for (const auto& [name, value] : values_) seen.values[name] = {value, now_ + Millis{1000}, "primary", ""};
     if (!app_.instances.empty())
       app_.instances[0].applied = hold_ack_ ? app_.instances[0].applied : revision_;
     now_ = now_ + Millis{1000} + std::exchange(clock_jump_, Millis{0});
@@ -89,6 +90,7 @@ class World {
   flag::Revision revision_{1, 0};
   std::optional<Published> published_;
   AppWindow app_;
+  std::map<std::string, double> values_;
   std::map<std::string, Error> fail_;
   std::string stall_;
   bool hold_ack_ = false;
@@ -109,10 +111,10 @@ TEST(Decide, GoesThroughAllFourPhasesInOrder) {
   ASSERT_TRUE(world.reach("contract.approve_drop")) << world.at();
   world.tick({ask(RequestKind::kApprove, "drop")});
   ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
-  EXPECT_THAT(world.trace_,
-              ::testing::ElementsAre("prepare.dry_run", "dual_write.add_column", "dual_write.sync_trigger",
-                                     "dual_write.backfill", "dual_write.verify", "dual_write.index",
-                                     "expose.open_sync", "contract.drop", "contract.vacuum"));
+  EXPECT_THAT(world.trace_, ::testing::ElementsAre(
+                                "prepare.dry_run", "dual_write.add_column", "dual_write.sync_trigger",
+                                "dual_write.backfill", "dual_write.verify", "dual_write.index",
+                                "expose.open_sync", "contract.verify", "contract.drop", "contract.vacuum"));
   EXPECT_EQ(world.decision_.report.headline, "done: the new side is the only side");
 }
 
@@ -272,6 +274,88 @@ TEST(Decide, ADropUnderWayIsProbedBeforeAKillAnswers) {
       EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.vacuum")));
     }
   }
+}
+
+TEST(Decide, SidesThatDifferAtTheDropStopItUntilAPersonHasLooked) {
+  Plan plan = make_test_plan({"sampled_mismatches"});
+  for (Item& item : plan.items) {
+    if (!item.step || item.step->kind != change::StepKind::kVerify) continue;
+    item.step->in_step.emplace();
+    item.step->in_step->table = "orders";
+    item.step->in_step->out_of_step = "true";
+  }
+  World world(std::move(plan));
+  world.values_ = {{"sample_1.sampled", 5000}, {"sample_1.rows", 0}, {"sample_1.open", 0}};
+  world.stall_ = "contract.drop";
+  ASSERT_TRUE(world.reach_drop()) << world.at();
+  world.values_["sample_1.open"] = 1;
+  world.tick();
+  world.stall_.clear();
+  EXPECT_EQ(world.state_.mode, Mode::kPaused);
+  EXPECT_EQ(world.state_.flag.stage, "complete") << "legacy may be behind: nobody is sent back to it";
+  EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("out of step"));
+  world.values_["sample_1.open"] = 0;  // the next sample looks at other blocks
+  for (int i = 0; i < 50; ++i) world.tick();
+  EXPECT_EQ(world.state_.mode, Mode::kPaused);
+  EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.drop")));
+  world.trace_.clear();
+  world.tick({ask(RequestKind::kResume)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_THAT(world.trace_,
+              ::testing::ElementsAre("contract.drop", "contract.verify", "contract.drop", "contract.vacuum"))
+      << "probed, for it may have committed; then every row is compared again";
+}
+
+TEST(Decide, ADropThatCommittedBeforeAPauseIsNotVerifiedAnyMore) {
+  World world(make_test_plan());
+  world.stall_ = "contract.drop";
+  ASSERT_TRUE(world.reach_drop());
+  world.tick({ask(RequestKind::kPause)});
+  world.drop_committed_ = true;
+  world.trace_.clear();
+  world.tick({ask(RequestKind::kResume)});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.verify")));
+}
+
+TEST(Decide, RowsThatDifferAtTheLastVerifyKeepTheLegacySide) {
+  World world(make_test_plan());
+  world.fail_["contract.verify"] =
+      make_error(Disposition::kRefused, "verify.mismatches", "1 of 5000 rows is out of step");
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kPaused; })) << world.at();
+  EXPECT_EQ(world.at(), "contract.verify");
+  EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("out of step"));
+  EXPECT_EQ(world.state_.flag.stage, "complete");
+  EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.drop")));
+}
+
+TEST(Decide, ErrorsWhileClosingBringEverybodyBack) {
+  World world(make_test_plan({"error_rate"}));
+  const auto report = [&](std::uint64_t errors) {
+    world.app_.instances.resize(1);
+    world.app_.newest = world.now_;
+    world.app_.paths.resize(1);
+    world.app_.paths[0].fresh.counts = {200'000, 0, 0, 0, errors};
+    world.app_.paths[0].legacy.counts = {200'000, 0, 0, 0, 0};
+  };
+  const auto drive = [&](const char* item) {
+    return world.run_until([&] {
+      report(0);
+      return world.at() == item;
+    });
+  };
+  ASSERT_TRUE(drive("contract.approve_release")) << world.at();
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(drive("contract.approve_drop")) << world.at();
+  // Builds without the legacy path may have nothing left to report.
+  for (int i = 0; i < 60; ++i) world.tick();
+  EXPECT_THAT(world.state_.gates, ::testing::Each(::testing::Field(&GateReading::verdict, Verdict::kPass)));
+  report(40'000);
+  world.tick();
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+  EXPECT_EQ(world.state_.rollbacks.back().cause, "gate:error_rate");
 }
 
 TEST(Decide, TwoOperatorsWhoKillDuringADropBothWaitForItsOutcome) {

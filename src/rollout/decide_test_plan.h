@@ -105,6 +105,10 @@ inline Plan make_test_plan(const std::set<std::string>& armed_gates = {}) {
       window_item("contract.observe", "observe_again", Phase::kContract, Moment::kRelease, Millis{30'000}));
   plan.items.push_back(flag_item("contract.close", Phase::kContract, {"complete", 100, 100, false}));
   plan.items.push_back(approval_item("contract.approve_drop", "drop"));
+  auto again = make_step("contract.verify", Phase::kContract, StepKind::kVerify);
+  again.undo.clear();
+  again.open = true;
+  plan.items.push_back(step_item(again));
   auto drop = make_step("contract.drop", Phase::kContract, StepKind::kTransaction);
   drop.destructive = true;
   drop.undo.clear();

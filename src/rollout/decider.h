@@ -42,10 +42,12 @@ class Decider {
   void absorb_published();
   void absorb_outcomes();
   void absorb_failure(const StepOutcome& outcome, StepRecord& record);
+  void forget_drop(const std::string& step);
   void settle_pending_rollback(const StepOutcome& outcome);
   void merge_figures();
   void take_marks();
   void judge();
+  bool stop_out_of_step();
   void react_to_gates();
   // requests.cpp
   void absorb_requests();
@@ -57,6 +59,9 @@ class Decider {
   void forward();
   bool item_finished(const Item& item);  // may add commands
   bool step_finished(const Item& item);
+  bool may_drop(const Item& item);
+  const Item* unverified() const;
+  void forget_final_verify();
   bool baseline_finished(const Item& item);
   bool flag_finished(const Item& item);
   bool exposure_finished(const Item& item);

@@ -14,6 +14,10 @@ bool own_window(const std::string& name) {
   return name != "dual_write" && name != "overlap";
 }
 
+bool is_final_verify(const Item& item) {
+  return item.phase == Phase::kContract && item.step && item.step->kind == change::StepKind::kVerify;
+}
+
 }  // namespace
 
 void Decider::forward() {
@@ -45,13 +49,46 @@ bool Decider::item_finished(const Item& item) {
 
 bool Decider::step_finished(const Item& item) {
   if (done(item)) return true;
-  // A reference that turns up while a drop still waits for its lock stops it.
-  if (item.step->destructive && count_anew()) return false;
-  const bool allowed = !item.step->destructive || quiet();
-  if (!allowed || now_ < s_.retry_at) return false;
+  if (item.step->destructive && !may_drop(item)) return false;
+  if (now_ < s_.retry_at) return false;
   s_.steps.try_emplace(item.id);  // a rollback takes back what was begun, and this is how it knows
   command(CommandKind::kRunStep, *item.step);
   return false;
+}
+
+bool Decider::may_drop(const Item& item) {
+  // A reference that turns up while a drop still waits for its lock stops it.
+  if (count_anew()) {
+    forget_final_verify();
+    return false;
+  }
+  const Item* check = unverified();
+  // A comparison of hours goes on, whatever a gate lacks for a moment.
+  const bool comparing = check && s_.steps.contains(check->id);
+  if (!comparing && !quiet()) return false;
+  if (!check) return true;
+  if (now_ < s_.retry_at) return false;
+  // A drop that was begun may have committed, and then there is nothing to compare any more.
+  if (s_.steps.contains(item.id)) {
+    command(CommandKind::kProbeStep, *item.step);
+  } else {
+    s_.steps.try_emplace(check->id);
+    command(CommandKind::kRunStep, *check->step);
+  }
+  return false;
+}
+
+// What has to be compared again before a drop. Between two drops there is one side less to compare with.
+const Item* Decider::unverified() const {
+  if (destroyed()) return nullptr;
+  for (const Item& item : plan_.items)
+    if (is_final_verify(item) && !done(item)) return &item;
+  return nullptr;
+}
+
+void Decider::forget_final_verify() {
+  for (const Item& item : plan_.items)
+    if (is_final_verify(item)) s_.steps.erase(item.id);
 }
 
 bool Decider::baseline_finished(const Item& item) {

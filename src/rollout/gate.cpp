@@ -104,7 +104,7 @@ std::vector<GateReading> judge_all(const GateInput& common, Moment moment) {
   out.reserve(due.size());
   for (const auto& [gate, settings] : due) {
     const GateInput in{common.seen, common.baseline, common.marks,         common.plan, settings,
-                       moment,      common.exposure, std::max(1U, active), common.now};
+                       moment,      common.exposure, std::max(1U, active), common.now,  common.dropped};
     GateReading one = gate->judge(in);
     one.gate = gate->id;
     one.unit = gate->unit;

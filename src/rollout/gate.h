@@ -91,6 +91,7 @@ struct GateInput {
   double exposure = 0;  // share of users on the new side, 0..1
   unsigned active = 1;  // gates judged together: each spends 1/active of the error budget
   TimePoint now;
+  bool dropped = false;  // a drop has committed: what it dropped cannot be looked at any more
 
   // nullopt: not observed, or older than 15 s. A number that nobody measured is never a pass.
   std::optional<double> value(std::string_view name) const;
@@ -118,6 +119,9 @@ struct Gate {
   std::string_view unit;   // "ms", "ratio", "count", "%"
   GateClass gate_class = GateClass::kAbsolute;
   OnFailure on_failure = OnFailure::kRollback;
+  // It tells whether the sides agree. Once everybody is on the new side a failure stops for a person, where
+  // going back would show users a side that may be behind.
+  bool compares_sides = false;
   Moments moments = 0;
   double limit = 0;
   std::uint64_t min_samples = 0;

@@ -77,6 +77,17 @@ std::optional<GateReading> without_application(const GateInput& in) {
   return std::nullopt;
 }
 
+std::optional<GateReading> without_attempts(const GateInput& in) {
+  // Who is connected and up to date is for readers_applied and instances_attested to say.
+  if (in.moment == Moment::kBeforeDrop && in.seen.app && in.now - in.seen.app->newest > kFresh)
+    return pass(in, std::nullopt, "no attempt is reported any more: what has no legacy path need not");
+  return without_application(in);
+}
+
+bool only_failures_count(Moment moment) {
+  return moment == Moment::kBaseline || moment == Moment::kBeforeDrop;
+}
+
 bool judges_fresh(Moment moment) {
   return moment != Moment::kBaseline && moment != Moment::kDualWrite && moment != Moment::kExpand;
 }
@@ -95,9 +106,9 @@ GateReading judge_rate(const GateInput& in, const std::vector<Rate>& parts, cons
     if (decide_rate(part, limit, e) == Against::kAbove)
       return violated(in, percent(part), fmt::format("{}: over {}", seen_text(part), percent_text(limit)));
   }
-  if (total.trials == 0) return no_data(in, fmt::format("none of the {} yet", total.events_are));
-  // Before the expand only what already fails is said; nothing is to be proved yet.
-  if (in.moment == Moment::kBaseline)
+  if (total.trials == 0 && in.moment != Moment::kBeforeDrop)
+    return no_data(in, fmt::format("none of the {} yet", total.events_are));
+  if (only_failures_count(in.moment))
     return pass(in, percent(total), fmt::format("{}: not over {}", seen_text(total), percent_text(limit)));
   if (total.trials < static_cast<double>(in.settings.min_samples)) {
     return hold(in, percent(total),
@@ -117,7 +128,7 @@ GateReading judge_rate(const GateInput& in, const std::vector<Rate>& parts, cons
 
 GateReading judge_client_errors(const GateInput& in, std::uint64_t flag::Counts::*kind,
                                 std::string_view name) {
-  if (auto reading = without_application(in)) return *std::move(reading);
+  if (auto reading = without_attempts(in)) return *std::move(reading);
   std::vector<Rate> parts;
   Rate total;
   double before_errors = 0;
@@ -138,7 +149,8 @@ GateReading judge_client_errors(const GateInput& in, std::uint64_t flag::Counts:
   const double value = total.trials > 0 ? 100 * total.events / total.trials : 0;
   const std::string seen = fmt::format("{} of {} attempts ended in a {}, {}", count_text(total.events),
                                        count_text(total.trials), name, percent_text(value / 100));
-  if (total.trials == 0) return no_data(in, "the application has attempted nothing yet");
+  if (total.trials == 0 && in.moment != Moment::kBeforeDrop)
+    return no_data(in, "the application has attempted nothing yet");
   if (decide_rate(total, limit, budget(in)) == Against::kAbove)
     return violated(in, value, fmt::format("{}: over {}", seen, percent_text(limit)));
   return pass(in, value, fmt::format("{}: not over {}", seen, percent_text(limit)));

@@ -28,6 +28,14 @@ std::optional<double> figure(const GateInput& in, std::string_view name);
 // no application and passes; one with a flag that nobody reports on, or not for 15 s, has no data.
 std::optional<GateReading> without_application(const GateInput& in);
 
+// The same for what judges attempts. Builds without a legacy path may have stopped reporting this flag, and
+// the drop must not wait for attempts that nobody makes.
+std::optional<GateReading> without_attempts(const GateInput& in);
+
+// Before the expand nothing is to be proved yet, and before the drop it has been: only what already fails is
+// said, and few samples are no reason to wait.
+bool only_failures_count(Moment moment);
+
 // The side whose attempts count at this moment: legacy up to the end of dual_write, new from then on.
 bool judges_fresh(Moment moment);
 const SideStats& judged_side(const GateInput& in, const PathStats& path);

@@ -44,7 +44,8 @@ class Scripted : public change::Operation {
 OperationPlan column_change(const std::string& column) {
   OperationPlan plan;
   plan.steps = {step("dual_write.add_column", Phase::kDualWrite),
-                step("dual_write.verify", Phase::kDualWrite), step("contract.drop", Phase::kContract)};
+                step("dual_write.verify", Phase::kDualWrite, StepKind::kVerify),
+                step("contract.drop", Phase::kContract)};
   plan.open_sync = {step("expose.open_sync", Phase::kExpose)};
   plan.close_sync = {step("dual_write.close_sync", Phase::kDualWrite)};
   plan.restore = {step("contract.restore", Phase::kContract)};
@@ -87,14 +88,17 @@ bool has_item(const Plan& plan, std::string_view id) {
 
 TEST(MakePlan, AFullRolloutGoesThroughTheFourPhasesInOrder) {
   const Plan plan = plan_of(full_spec());
-  EXPECT_THAT(ids(plan),
-              ElementsAre("prepare.parity", "prepare.lint", "prepare.paths", "prepare.dry_run",
-                          "prepare.rehearsal", "prepare.baseline", "prepare.gates", "dual_write.add_column",
-                          "dual_write.verify", "dual_write.flag", "dual_write.window", "expose.open_sync",
-                          "expose.internal_1", "expose.internal_100", "expose.all_1", "expose.all_25",
-                          "expose.all_100", "expose.observe", "contract.approve_release", "contract.release",
-                          "contract.observe", "contract.overlap", "contract.close", "contract.closing",
-                          "contract.approve_drop", "contract.drop_gates", "contract.drop"));
+  EXPECT_THAT(
+      ids(plan),
+      ElementsAre("prepare.parity", "prepare.lint", "prepare.paths", "prepare.dry_run", "prepare.rehearsal",
+                  "prepare.baseline", "prepare.gates", "dual_write.add_column", "dual_write.verify",
+                  "dual_write.flag", "dual_write.window", "expose.open_sync", "expose.internal_1",
+                  "expose.internal_100", "expose.all_1", "expose.all_25", "expose.all_100", "expose.observe",
+                  "contract.approve_release", "contract.release", "contract.observe", "contract.overlap",
+                  "contract.close", "contract.closing", "contract.approve_drop", "contract.drop_gates",
+                  "contract.verify", "contract.drop"));
+  EXPECT_FALSE(plan.item("dual_write.verify")->step->open);
+  EXPECT_TRUE(plan.item("contract.verify")->step->open) << "by then both sides are written";
   for (std::size_t i = 1; i < plan.items.size(); ++i) {
     EXPECT_LE(plan.items[i - 1].phase, plan.items[i].phase) << plan.items[i].id;
     EXPECT_FALSE(plan.items[i].title.empty());

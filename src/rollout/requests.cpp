@@ -63,6 +63,7 @@ std::optional<Error> Decider::resume(const Request& request) {
   s_.pause_reason.clear();
   s_.retry_at = {};
   for (auto& [id, record] : s_.steps) record.attempts = 0;
+  forget_final_verify();  // whatever was repaired meanwhile may have bypassed the trigger
   say(request.who, "resume", request.why);
   return std::nullopt;
 }

@@ -168,5 +168,35 @@ TEST_F(RollbackTest, EveryStepOfDualWriteGoesBack) {
   }
 }
 
+// A repair with the trigger turned off, after everything was verified: it is on the legacy side only.
+TEST_F(RollbackTest, WhatIsWrittenPastTheTriggerIsNotDropped) {
+  start_world(small());
+  ASSERT_FALSE(HasFatalFailure());
+  const Said started = start_rollout(small_rollout());
+  ASSERT_EQ(started.code, 0) << started.err;
+  ASSERT_TRUE(go_on("the rollout is closing", [](const auto& seen) { return at(seen, "contract.closing"); }));
+  query(
+      "DO $$ BEGIN ALTER TABLE public.orders DISABLE TRIGGER USER; "
+      "UPDATE public.orders SET legacy_status = 'repaired' WHERE id = 4711; "
+      "ALTER TABLE public.orders ENABLE TRIGGER USER; END $$");
+  ASSERT_TRUE(wait_for_mode("paused"));
+  EXPECT_THAT(cli::text_at(view(), "pause_reason"), testing::HasSubstr("out of step"));
+  EXPECT_EQ(cli::text_at(cli::object_at(view(), "flag"), "stage"), "complete");
+  EXPECT_EQ(value("SELECT legacy_status FROM public.orders WHERE id = 4711"), "repaired");
+  query("UPDATE public.orders SET new_status = 'repaired' WHERE id = 4711");
+  ASSERT_TRUE(wait_for("a sample is in step again", [&] {
+    const auto seen = view();
+    const auto& gates = cli::list_at(seen, "gates");
+    return std::any_of(gates.begin(), gates.end(), [](const auto& one) {
+      return cli::text_at(cli::element(one), "gate") == "sampled_mismatches" &&
+             cli::text_at(cli::element(one), "verdict") == "pass";
+    });
+  }));
+  order("resume");
+  ASSERT_TRUE(go_on(
+      "the rollout is done", [](const auto& seen) { return cli::text_at(seen, "mode") == "done"; }, true));
+  EXPECT_EQ(value("SELECT new_status FROM public.orders WHERE id = 4711"), "repaired");
+}
+
 }  // namespace
 }  // namespace poundlock::scenario

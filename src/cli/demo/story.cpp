@@ -169,7 +169,7 @@ Status Teller::final_verify() {
   PL_TRY(const auto plan, rollout::plan_from_json(json));
   PL_TRY(auto session, world_.owner());
   for (const auto& item : plan.items) {
-    if (!item.step || item.step->kind != change::StepKind::kVerify) continue;
+    if (!item.step || item.step->kind != change::StepKind::kVerify || item.step->open) continue;
     engine::VerifyOptions verify;
     verify.open = true;
     PL_TRY(const auto result, engine::verify(*session, context_.clock, *item.step->in_step, verify, {}, {}));

@@ -20,7 +20,8 @@ const Gate& connection_timeouts() {
       .unit = "%",
       .gate_class = GateClass::kHealth,
       .on_failure = OnFailure::kRollback,
-      .moments = Moment::kExpand | Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease,
+      .moments = Moment::kExpand | Moment::kDualWrite | Moment::kExpose | Moment::kObserve |
+                 Moment::kRelease | Moment::kBeforeDrop,
       .limit = 0.1,
       .min_samples = 0,
       .judge = judge,

@@ -70,7 +70,8 @@ const Gate& deadlocks() {
       .unit = "count",
       .gate_class = GateClass::kHealth,
       .on_failure = OnFailure::kRollback,
-      .moments = Moment::kExpand | Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease,
+      .moments = Moment::kExpand | Moment::kDualWrite | Moment::kExpose | Moment::kObserve |
+                 Moment::kRelease | Moment::kBeforeDrop,
       .limit = 2,
       .min_samples = 0,
       .questions = questions,

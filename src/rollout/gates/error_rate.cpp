@@ -22,7 +22,7 @@ Rate rate_of(const GateInput& in, const PathStats& path) {
 }
 
 GateReading judge(const GateInput& in) {
-  if (auto reading = without_application(in)) return *std::move(reading);
+  if (auto reading = without_attempts(in)) return *std::move(reading);
   std::vector<Rate> parts;
   Rate total;
   total.events_are = what(in);
@@ -47,8 +47,8 @@ const Gate& error_rate() {
       .unit = "%",
       .gate_class = GateClass::kDifferential,
       .on_failure = OnFailure::kRollback,
-      .moments =
-          Moment::kBaseline | Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease,
+      .moments = Moment::kBaseline | Moment::kDualWrite | Moment::kExpose | Moment::kObserve |
+                 Moment::kRelease | Moment::kBeforeDrop,
       .limit = 0.1,
       .min_samples = 10'000,
       .judge = judge,

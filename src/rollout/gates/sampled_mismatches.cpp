@@ -43,6 +43,7 @@ GateReading judge(const GateInput& in) {
     const std::string name = fmt::format("sample_{}", i);
     const auto rows = in.value(name + ".sampled");
     const auto differing = in.value(name + (judges_fresh(in.moment) ? ".open" : ".rows"));
+    if (in.dropped && !rows) continue;  // its legacy column is gone
     if (!rows || !differing) return no_data(in, "the table has not been sampled within 15 s");
     sampled += *rows;
     mismatches += *differing;
@@ -64,7 +65,9 @@ const Gate& sampled_mismatches() {
       .unit = "rows",
       .gate_class = GateClass::kAbsolute,
       .on_failure = OnFailure::kRollback,
-      .moments = Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease,
+      .compares_sides = true,
+      .moments =
+          Moment::kDualWrite | Moment::kExpose | Moment::kObserve | Moment::kRelease | Moment::kBeforeDrop,
       .limit = 0,
       .min_samples = 0,
       .questions = questions,

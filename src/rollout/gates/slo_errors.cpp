@@ -12,7 +12,7 @@ namespace poundlock::rollout {
 namespace {
 
 GateReading judge(const GateInput& in) {
-  if (auto reading = without_application(in)) return *std::move(reading);
+  if (auto reading = without_attempts(in)) return *std::move(reading);
   double errors = 0;
   double units = 0;
   for (const PathStats& path : in.seen.app->paths) {
@@ -23,15 +23,16 @@ GateReading judge(const GateInput& in) {
     // A fallback is a second attempt of the same unit of work.
     units -= static_cast<double>(std::min(path.fresh.fallbacks, path.legacy.counts.attempts));
   }
-  if (units <= 0) return no_data(in, "the application has done nothing yet");
-  const double rate = errors / units;
+  if (units <= 0 && in.moment != Moment::kBeforeDrop)
+    return no_data(in, "the application has done nothing yet");
+  const double rate = units > 0 ? errors / units : 0;
   const double limit = in.settings.limit / 100;
   const std::string seen = fmt::format("{} of {} units of work ended in an error for the user, {}",
                                        count_text(errors), count_text(units), percent_text(rate));
   if (rate_against(errors, units, limit, budget(in)) == Against::kAbove)
     return violated(in, 100 * rate, fmt::format("{}: over {}", seen, percent_text(limit)));
   const double needed = static_cast<double>(in.settings.min_samples);
-  if (units < needed && in.moment != Moment::kBaseline)
+  if (units < needed && !only_failures_count(in.moment))
     return hold(in, 100 * rate, fmt::format("{}; {} are needed for a verdict", seen, count_text(needed)));
   return pass(in, 100 * rate, fmt::format("{}: not over {}", seen, percent_text(limit)));
 }
@@ -49,7 +50,7 @@ const Gate& slo_errors() {
       .gate_class = GateClass::kAbsolute,
       .on_failure = OnFailure::kRollback,
       .moments = Moment::kBaseline | Moment::kExpand | Moment::kDualWrite | Moment::kExpose |
-                 Moment::kObserve | Moment::kRelease,
+                 Moment::kObserve | Moment::kRelease | Moment::kBeforeDrop,
       .limit = 2,
       .min_samples = 1'000,
       .judge = judge,
