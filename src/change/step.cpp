@@ -61,7 +61,9 @@ json::Object in_step_json(const InStep& in_step) {
           {"assignment", in_step.assignment},
           {"out_of_step", in_step.out_of_step},
           {"out_of_step_open", in_step.out_of_step_open},
-          {"conflicts", in_step.conflicts}};
+          {"conflicts", in_step.conflicts},
+          {"installed_probe", in_step.installed_probe},
+          {"opened_probe", in_step.opened_probe}};
 }
 
 Result<InStep> in_step_from(const json::Object& object) {
@@ -74,6 +76,10 @@ Result<InStep> in_step_from(const json::Object& object) {
   PL_TRY(auto conflicts, json::optional_string(object, "conflicts"));
   in_step.out_of_step_open = open.value_or("");
   in_step.conflicts = conflicts.value_or("");
+  PL_TRY(auto installed, json::optional_string(object, "installed_probe"));
+  PL_TRY(auto opened, json::optional_string(object, "opened_probe"));
+  in_step.installed_probe = installed.value_or("");
+  in_step.opened_probe = opened.value_or("");
   return in_step;
 }
 

@@ -38,6 +38,10 @@ struct InStep {
   // The same once the new side may be written: neither `up` nor `down` maps one side to the other.
   std::string out_of_step_open;
   std::string conflicts;              // quoted sequence that counts conflicts; may be empty
+  // One SELECT of one boolean each: are trigger and function there and not turned off, and does the function
+  // let either side be written, as it has to from exposure on? Empty where no trigger keeps the rows.
+  std::string installed_probe;
+  std::string opened_probe;
   bool operator==(const InStep&) const = default;
 };
 

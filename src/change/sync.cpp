@@ -257,6 +257,8 @@ InStep in_step(const SyncSpec& spec) {
   result.assignment = fmt::format("{} = ({})", quoted(spec.fresh), on_row(spec.up, ""));
   result.out_of_step = fresh_differs(spec, "");
   result.conflicts = sync_sequence(spec);
+  result.installed_probe = sync_installed_probe(spec);
+  result.opened_probe = sync_mode_probe(spec, SyncMode::kNew);
   return result;
 }
 

@@ -196,9 +196,8 @@ void Decider::judge() {
     s_.holding_since = {};
     return;
   }
-  GateInput input{
-      seen_,      s_.baseline ? &*s_.baseline : nullptr, s_.marks, plan_, {}, *when, exposure(), 1, now_,
-      destroyed()};
+  GateInput input{seen_, s_.baseline ? &*s_.baseline : nullptr, s_.marks, plan_, {}, *when, exposure(), 1,
+                  now_,  destroyed() || drop_under_way()};
   s_.gates = judge_all(input, *when);
   const bool blind = std::any_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
     return reading.no_data && !reading.waived;

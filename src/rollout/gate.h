@@ -91,7 +91,7 @@ struct GateInput {
   double exposure = 0;  // share of users on the new side, 0..1
   unsigned active = 1;  // gates judged together: each spends 1/active of the error budget
   TimePoint now;
-  bool dropped = false;  // a drop has committed: what it dropped cannot be looked at any more
+  bool dropped = false;  // a drop has committed, or is about to: what it drops may be gone
 
   // nullopt: not observed, or older than 15 s. A number that nobody measured is never a pass.
   std::optional<double> value(std::string_view name) const;

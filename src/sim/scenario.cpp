@@ -43,10 +43,10 @@ constexpr double kSpeed = 100;  // 10m are 6 s
 
 // The gates that look at what this world has. What others ask is a real server's, replica's or shadow's to
 // answer.
-constexpr std::array<std::string_view, 12> kArmed{
-    "breakers",          "error_rate",      "fallback_rate",   "latency_p95",
-    "latency_p99",       "readers_applied", "excluded_on_new", "instances_attested",
-    "references_legacy", "references_new",  "slo_errors",      "verify_mismatches"};
+constexpr std::array<std::string_view, 13> kArmed{
+    "breakers",        "error_rate",      "fallback_rate",      "latency_p95",       "latency_p99",
+    "readers_applied", "excluded_on_new", "instances_attested", "references_legacy", "references_new",
+    "slo_errors",      "sync_installed",  "verify_mismatches"};
 
 schema::Catalog catalog() {
   schema::Table orders;

@@ -167,6 +167,9 @@ engine::TickInput World::observe(Process& p) {
   value("statements.clock_s", static_cast<double>(clock_.steady().ms) / 1000);
   value("statements.legacy_refs", static_cast<double>(server_.legacy_reads));
   value("statements.fresh_refs", static_cast<double>(server_.fresh_reads));
+  const std::string mode = server_.schema.sync_mode();
+  value("sync_1.installed", !mode.empty() && mode != "off" ? 1 : 0);
+  value("sync_1.opened", mode == "new" ? 1 : 0);
   for (const char* side : {"legacy", "fresh"}) {
     value(fmt::format("{}_objects.catalog", side).c_str(), 0);
     value(fmt::format("{}_objects.functions", side).c_str(), 0);

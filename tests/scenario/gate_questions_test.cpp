@@ -7,9 +7,11 @@
 #include <functional>
 #include <thread>
 
+#include "change/sync.h"
 #include "engine/collector.h"
 #include "engine/lock_watch.h"
 #include "rollout/gate.h"
+#include "schema/expression.h"
 #include "support/pg_cluster.h"
 #include "support/wait.h"
 
@@ -272,6 +274,46 @@ TEST_F(GateQuestionsTest, FindRowsThatWereWrittenPastTheTrigger) {
   const auto seen = collect();
   EXPECT_EQ(at(seen, "sample_1.rows"), 2);
   EXPECT_EQ(judge("sampled_mismatches", seen, seen).verdict, Verdict::kFail);
+}
+
+TEST_F(GateQuestionsTest, SeeATriggerThatIsNotAsThePhaseNeedsIt) {
+  change::SyncSpec sync;
+  sync.table = {"public", "orders"};
+  sync.legacy = {"legacy_status", "text", std::nullopt, false};
+  sync.fresh = {"new_status", "text", std::nullopt, false};
+  sync.up = *schema::parse_expression("legacy_status");
+  sync.down = *schema::parse_expression("new_status");
+  sync.rollout = plan_.rollout;
+  sync.name = "new_status";
+  sync.column_types = {{"legacy_status", "text"}, {"new_status", "text"}};
+  plan_.items[0].step->in_step = change::in_step(sync);
+  collector_ = std::make_unique<engine::Collector>(
+      ports::Databases{database_.get(), nullptr, nullptr, {replica_.get()}}, plan_);
+  const auto expect = [&](double installed, double opened, const char* when) {
+    const auto seen = collect();
+    EXPECT_EQ(at(seen, "collector.errors"), 0) << seen.values.at("collector.errors").detail;
+    EXPECT_EQ(at(seen, "sync_1.installed"), installed) << when;
+    EXPECT_EQ(at(seen, "sync_1.opened"), opened) << when;
+    return at(seen, "sync_1.conflicts");
+  };
+  must(super_, "GRANT pg_monitor TO app");
+  must(super_, "CREATE SCHEMA IF NOT EXISTS poundlock AUTHORIZATION app");
+  must(super_, "GRANT USAGE ON SCHEMA poundlock TO PUBLIC");
+  expect(0, 0, "nothing is there");
+  must(owner_, "CREATE SEQUENCE " + change::sync_sequence(sync));
+  must(owner_, "GRANT USAGE, SELECT ON SEQUENCE " + change::sync_sequence(sync) + " TO PUBLIC");
+  must(owner_, change::create_sync_function(sync, change::SyncMode::kLegacy));
+  must(owner_, "CREATE TRIGGER " + change::sync_trigger(sync) +
+                   " BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION " +
+                   change::sync_function(sync) + "()");
+  EXPECT_EQ(expect(1, 0, "legacy is the authority"), 0);
+  must(writer_, "UPDATE orders SET new_status = 'lost' WHERE id = 1");
+  EXPECT_EQ(expect(1, 0, "a write to the new side was taken back"), 1);
+  must(owner_, change::create_sync_function(sync, change::SyncMode::kNew));
+  expect(1, 1, "opened");
+  must(owner_, "ALTER TABLE public.orders DISABLE TRIGGER USER");
+  expect(0, 1, "disabled");
+  must(super_, "DROP SCHEMA poundlock CASCADE");
 }
 
 // The waiter waits behind a session of ours, through another one; and not at all behind a stranger.

@@ -208,6 +208,38 @@ TEST(Mismatches, FailOnOneRow) {
   EXPECT_VERDICT(bench.judge("sampled_mismatches"), Verdict::kPass, "nothing is kept in step");
 }
 
+TEST(SyncInstalled, WantsATriggerInTheModeOfThePhase) {
+  GateBench bench;
+  bench.moment = Moment::kDualWrite;
+  EXPECT_VERDICT(bench.judge("sync_installed"), Verdict::kPass, "no trigger keeps anything in step");
+  bench.plan.items[0].step->in_step->installed_probe = "SELECT true";
+  bench.plan.items[0].step->in_step->opened_probe = "SELECT false";
+  EXPECT_TRUE(bench.judge("sync_installed").no_data);
+  const auto seen = [&](double installed, double opened) {
+    bench.observe("sync_1.installed", installed);
+    bench.observe("sync_1.opened", opened);
+    bench.since("sync_1.conflicts", 2);
+    bench.marks["sync_1.installed"] = installed;
+  };
+  seen(1, 0);
+  EXPECT_VERDICT(bench.judge("sync_installed"), Verdict::kPass, "2 conflicts since the mark");
+  bench.moment = Moment::kExpose;
+  EXPECT_VERDICT(bench.judge("sync_installed"), Verdict::kFail,
+                 "\"public\".\"orders\" (its function does not let the new side be written)");
+  bench.marks.clear();  // looked at before the step that opened the sync
+  EXPECT_TRUE(bench.judge("sync_installed").no_data);
+  seen(1, 1);
+  EXPECT_VERDICT(bench.judge("sync_installed"), Verdict::kPass, "as this phase needs them");
+  for (const Moment moment : {Moment::kDualWrite, Moment::kRelease, Moment::kBeforeDrop}) {
+    bench.moment = moment;
+    seen(0, 0);
+    EXPECT_VERDICT(bench.judge("sync_installed"), Verdict::kFail, "missing, disabled or turned off");
+  }
+  bench.now = bench.now + Millis{15'001};
+  EXPECT_TRUE(bench.judge("sync_installed").no_data);
+  EXPECT_EQ(find_gate("sync_installed")->on_failure, OnFailure::kRollback);
+}
+
 TEST(DryRun, BlocksOnLongStepsAndOnContention) {
   GateBench bench;
   bench.moment = Moment::kPrepare;
