@@ -185,6 +185,18 @@ TEST(Decide, ASecondRollbackTakesTheExpandBackInReverse) {
   EXPECT_EQ(world.state_.flag.stage, "off");
 }
 
+TEST(Decide, ASyncThatWasTurnedOffIsNotTurnedOnAgainByAnUndo) {
+  World world(make_test_plan());
+  world.plan_.items[*world.plan_.index_of("expose.open_sync")].step->undo = {"SELECT 'the sync of before'"};
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.trace_.clear();
+  world.tick({ask(RequestKind::kRollback, "prepare")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_THAT(world.trace_,
+              ::testing::ElementsAre("rollback.close_sync", "undo dual_write.index",
+                                     "undo dual_write.sync_trigger", "undo dual_write.add_column"));
+}
+
 TEST(Decide, TheSyncGoesOnWhileAnybodyStillReadsTheNewSide) {
   World world(make_test_plan({"references_new"}));
   world.plan_.fresh = {{"public", "orders", "new_status"}};

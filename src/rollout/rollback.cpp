@@ -87,6 +87,8 @@ std::optional<Error> Decider::roll_back(const Request& request, const std::strin
   s_.undo.clear();
   if (phase == Phase::kPrepare || phase == Phase::kDualWrite || all || deeper) {
     for (auto it = plan_.items.rbegin(); it != plan_.items.rend(); ++it) {
+      // Turning the sync off covers whatever opened it: taken back one by one, it would be on again.
+      if (it->phase == Phase::kExpose && !plan_.close_sync.empty()) continue;
       // Also a step that was tried without success: it may have left something.
       const auto record = s_.steps.find(it->id);
       if (it->step && !it->step->undo.empty() && record != s_.steps.end()) s_.undo.push_back(it->id);
