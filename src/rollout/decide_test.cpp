@@ -594,7 +594,12 @@ TEST(Decide, ARestoredRolloutAsksForItsDropAgainAndCanBeRestoredAgain) {
     ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
     EXPECT_THAT(world.trace_, ::testing::Contains("restore.add_column"));
     EXPECT_LT(world.state_.windows["overlap"], Millis{5'000}) << "the sides are in step only since now";
+    EXPECT_EQ(world.at(), "expose.open_sync");
+    world.trace_.clear();
     world.tick({ask(RequestKind::kResume)});
+    ASSERT_TRUE(world.reach("expose.all_25"));
+    EXPECT_THAT(world.trace_, ::testing::ElementsAre("expose.open_sync"))
+        << "the restored sync is that of before exposure";
     ASSERT_TRUE(world.reach("contract.approve_release")) << world.at();
     for (int i = 0; i < 100; ++i) world.tick();
     EXPECT_EQ(world.at(), "contract.approve_release") << "the first approval was for the first drop";

@@ -105,8 +105,10 @@ void Decider::back() {
   if (s_.restoring) {
     if (restore_one()) return;
     s_.restoring = false;
+    // The sync that was restored is that of before exposure: it is opened again before anybody is exposed.
     for (const Item& item : plan_.items)
-      if (item.phase == Phase::kContract) s_.steps.erase(item.id);
+      if (item.phase >= Phase::kExpose) s_.steps.erase(item.id);
+    s_.position = plan_.first_of(Phase::kExpose);
     if (plan_.flag) set_flag({"dualwrite", 0, 0, true});
   }
   // Legacy first, for everybody; then the schema. A reader whose stream is silent is waited for only so

@@ -118,6 +118,12 @@ class RollbackTest : public DemoFixture {
     EXPECT_EQ(changed_by_us(), "0");
     expect_journals_kept("legacy_status");
     EXPECT_EQ(world_->figures().errors, 0U);
+    // Whoever is exposed again is the authority again.
+    order("resume");
+    ASSERT_TRUE(wait_for("the sync is opened again", [&] {
+      return value("SELECT count(*) FROM pg_proc WHERE strpos(prosrc, 'poundlock sync, mode new') > 0") ==
+             "1";
+    }));
   }
 
   std::string schema_, data_;
