@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/strings.h"
 #include "flag/rollout_flag.h"
@@ -11,6 +12,18 @@
 namespace poundlock::rollout {
 namespace {
 constexpr std::size_t kJournalMax = 200;
+
+// Observations that only grow, unless statistics are reset.
+constexpr std::array<std::string_view, 13> kCounters{
+    "statements.write_calls", "statements.write_rows",  "statements.wal_bytes", "statements.wal_fpi",
+    "statements.wal_records", "statements.own_rows",    "statements.versions",  "statements.legacy_refs",
+    "statements.fresh_refs",  "statements.fresh_reads", "database.deadlocks",   "scans.index_scans",
+    "scans.table_scans"};
+
+// Where marks keep a counter's newest value: one that began at zero never falls below its mark.
+std::string last_seen(std::string_view counter) {
+  return fmt::format("last.{}", counter);
+}
 }  // namespace
 
 Decision decide(const RolloutState& state, const Plan& plan, const Observations& seen, TimePoint now,
@@ -179,12 +192,48 @@ void Decider::merge_figures() {
 }
 
 void Decider::take_marks() {
+  begin_anew_after_reset();
   for (const auto& [name, observation] : seen_.values) {
     if (observation.at < s_.mark_at) continue;  // measured before the mark began
     const auto [mark, fresh] = s_.marks.try_emplace(name, observation.value);
     // A counter that went back was reset: it counts anew from here.
     if (!fresh && observation.value < mark->second) mark->second = observation.value;
   }
+  for (const std::string_view name : kCounters)
+    if (const auto now = since_mark(name)) s_.marks[last_seen(name)] = now->value;
+}
+
+const Observation* Decider::since_mark(std::string_view name) const {
+  const auto seen = seen_.values.find(std::string(name));
+  return seen == seen_.values.end() || seen->second.at < s_.mark_at ? nullptr : &seen->second;
+}
+
+// A counter that went back was reset, and with it its neighbours: those that have not yet fallen below their
+// mark would be compared with ones that count from zero, and rows be found to be written many times over.
+void Decider::begin_anew_after_reset() {
+  std::string_view fell;
+  bool beyond_statements = false;
+  for (const std::string_view name : kCounters) {
+    const Observation* seen = since_mark(name);
+    const auto last = s_.marks.find(last_seen(name));
+    if (!seen || last == s_.marks.end() || seen->value >= last->second) continue;
+    fell = name;
+    beyond_statements = beyond_statements || !name.starts_with("statements.");
+  }
+  if (fell.empty()) return;
+  // A view that evicts statements all the time would fill the audit trail.
+  if (now_ - s_.mark_at > kTickGapMax)
+    say("controller", "count_anew", fmt::format("{} went back: statistics were reset", fell));
+  // Nothing is judged as so many statements to so many attempts: the application's samples may stay.
+  if (beyond_statements)
+    begin_mark();
+  else
+    count_from_now();
+  // What was counted in the window that is to show no reference is not known any more.
+  const Item* item = present();
+  if (item && item->kind == ItemKind::kWindow && item->moment == Moment::kBeforeDrop)
+    s_.windows[item->window] = Millis{0};
+  forget_final_verify();
 }
 
 // --- gates ---------------------------------------------------------------------------------------
@@ -377,6 +426,11 @@ double Decider::exposure() const {
 
 void Decider::begin_mark() {
   s_.mark += 1;
+  count_from_now();
+}
+
+// The database's counters alone; the application's figures go by the number of the mark.
+void Decider::count_from_now() {
   s_.mark_at = now_;
   s_.marks.clear();
   s_.holding_since = {};

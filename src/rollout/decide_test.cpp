@@ -503,6 +503,46 @@ TEST(Decide, AReferenceThatIsGoneAgainBeginsTheClosingWindowAnew) {
   EXPECT_GE(world.now_ - since, Millis{55'000});
 }
 
+TEST(Decide, AfterAStatisticsResetEveryCounterBeginsAnew) {
+  World world(make_test_plan());
+  world.values_ = {{"statements.write_rows", 0}, {"statements.versions", 50'000}};
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  world.tick();
+  world.values_ = {{"statements.write_rows", 30'000}, {"statements.versions", 80'000}};
+  world.tick();
+  // The view of statements is reset, the one of tables is not.
+  world.values_ = {{"statements.write_rows", 10}, {"statements.versions", 80'010}};
+  world.tick();
+  EXPECT_EQ(world.state_.marks["statements.write_rows"], 10);
+  EXPECT_EQ(world.state_.marks["statements.versions"], 80'010)
+      << "else each row was written thousands of times";
+  const auto mark = world.state_.mark;
+  world.values_["scans.table_scans"] = 7;
+  world.tick();
+  world.values_["scans.table_scans"] = 0;
+  world.tick();
+  EXPECT_GT(world.state_.mark, mark) << "scans are judged for each attempt";
+}
+
+TEST(Decide, AStatisticsResetBeginsTheClosingWindowAnew) {
+  Plan plan = make_test_plan();
+  auto at = plan.items.begin() + static_cast<std::ptrdiff_t>(*plan.index_of("contract.close") + 1);
+  plan.items.insert(at, testing::window_item("contract.closing", "closing", Phase::kContract,
+                                             Moment::kBeforeDrop, Millis{60'000}));
+  World world(std::move(plan));
+  world.values_["statements.legacy_refs"] = 7'000'000;
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.windows["closing"] >= Millis{50'000}; }));
+  world.values_["statements.legacy_refs"] = 0;
+  world.tick();
+  EXPECT_LT(world.state_.windows["closing"], Millis{5'000})
+      << "what was counted before is not known any more";
+  const auto since = world.now_;
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_GE(world.now_ - since, Millis{55'000});
+}
+
 TEST(Decide, InternalTrafficAloneIsASmallExposure) {
   World world(make_test_plan({"error_rate"}));
   auto& internal = world.plan_.items[*world.plan_.index_of("expose.all_25")];

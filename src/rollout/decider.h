@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rollout/decide.h"
@@ -46,6 +47,8 @@ class Decider {
   void settle_pending_rollback(const StepOutcome& outcome);
   void merge_figures();
   void take_marks();
+  void begin_anew_after_reset();
+  const Observation* since_mark(std::string_view name) const;  // null: not seen since then
   void judge();
   bool stop_out_of_step();
   void react_to_gates();
@@ -96,6 +99,7 @@ class Decider {
   bool readers_applied() const;
   double exposure() const;
   void begin_mark();
+  void count_from_now();
   bool count_anew();   // true where a failing count was begun anew
   bool quiet() const;  // nothing has referred to the legacy side for as long as the plan asks for
   void set_flag(const FlagSetting& flag);
