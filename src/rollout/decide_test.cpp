@@ -211,6 +211,26 @@ TEST(Decide, TheSyncGoesOnWhileAnybodyStillReadsTheNewSide) {
   EXPECT_EQ(world.state_.flag.stage, "dualwrite");
 }
 
+TEST(Decide, AnAdditiveColumnIsNotAddedUnderASelectStar) {
+  Plan plan = make_test_plan({"select_star"});
+  plan.fresh = {{"public", "orders", "note"}};
+  const auto expand = *plan.index_of("dual_write.add_column");
+  plan.items.resize(expand + 1);
+  plan.items.insert(plan.items.begin() + static_cast<std::ptrdiff_t>(expand),
+                    testing::make_item("prepare.gates", ItemKind::kGates, Phase::kPrepare, Moment::kPrepare));
+  plan.flag.reset();
+  World world(std::move(plan));
+  world.values_ = {{"collector.pg_stat_statements", 1},
+                   {"statements.clock_s", 1},
+                   {"statements.unreadable", 0},
+                   {"statements.star", 1}};
+  for (int i = 0; i < 100; ++i) world.tick();
+  EXPECT_THAT(world.trace_, ::testing::ElementsAre("prepare.dry_run"));
+  EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("SELECT *"));
+  world.values_["statements.star"] = 0;
+  EXPECT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; }));
+}
+
 TEST(Decide, AbortEndsWithNothingLeft) {
   World world(make_test_plan());
   ASSERT_TRUE(world.reach("expose.all_25"));

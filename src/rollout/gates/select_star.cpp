@@ -40,7 +40,7 @@ const Gate& select_star() {
       .unit = "count",
       .gate_class = GateClass::kAbsolute,
       .on_failure = OnFailure::kBlock,
-      .moments = static_cast<Moments>(Moment::kBaseline),
+      .moments = Moment::kBaseline | Moment::kPrepare,
       .limit = 0,
       .min_samples = 0,
       .questions = questions,
