@@ -211,6 +211,30 @@ TEST(Decide, TheSyncGoesOnWhileAnybodyStillReadsTheNewSide) {
   EXPECT_EQ(world.state_.flag.stage, "dualwrite");
 }
 
+TEST(Decide, ANewSideThatIsReadNowAndThenIsNotDroppedByARollback) {
+  World world(make_test_plan({"references_new"}));
+  world.plan_.fresh = {{"public", "orders", "new_status"}};
+  world.values_ = {{"collector.pg_stat_statements", 1}, {"statements.clock_s", 1},
+                   {"statements.unreadable", 0},        {"statements.fresh_refs", 100},
+                   {"fresh_objects.catalog", 0},        {"fresh_objects.functions", 0},
+                   {"fresh_sessions.count", 0}};
+  ASSERT_TRUE(world.reach("expose.all_25"));
+  world.trace_.clear();
+  world.tick({ask(RequestKind::kRollback, "prepare")});
+  for (int i = 0; i < 900; ++i) {
+    if (i % 10 == 0) world.values_["statements.fresh_refs"] += 1;
+    world.tick();
+  }
+  EXPECT_THAT(world.trace_, ::testing::IsEmpty()) << "its reader would fail";
+  EXPECT_EQ(world.state_.mode, Mode::kRollingBack);
+  // Nobody reads it any more: it goes after a while, and a person is told for how long to wait.
+  for (int i = 0; i < 20; ++i) world.tick();
+  EXPECT_THAT(world.decision_.report.waiting,
+              ::testing::Contains(::testing::HasSubstr("nobody to refer to the new side for another")));
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kRolledBack; }));
+  EXPECT_THAT(world.trace_, ::testing::Contains("undo dual_write.add_column"));
+}
+
 TEST(Decide, AnAdditiveColumnIsNotAddedUnderASelectStar) {
   Plan plan = make_test_plan({"select_star"});
   plan.fresh = {{"public", "orders", "note"}};

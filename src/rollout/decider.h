@@ -78,6 +78,8 @@ class Decider {
   void begin_restore(const Request& request);
   void back();
   bool undo_one();
+  bool unread();
+  Millis unread_for() const;
   void finish_rollback();
   bool restore_one();
   void note_everybody_back();

@@ -106,6 +106,9 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
   if (s_.mode == Mode::kRollingBack && !s_.undo.empty()) {
     const auto record = s_.steps.find(s_.undo.front());
     if (record != s_.steps.end() && record->second.attempts > 0) out.push_back(record->second.detail);
+    if (const Millis left = unread_for(); !s_.gates.empty() && left.count() > 0)
+      out.push_back(fmt::format("nobody to refer to the new side for another {}; then it is taken back",
+                                format_duration(left)));
   }
   for (const GateReading& reading : s_.gates)
     if (!reading.waived && reading.verdict != Verdict::kPass)

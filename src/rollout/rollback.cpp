@@ -9,6 +9,9 @@
 namespace poundlock::rollout {
 namespace {
 constexpr std::size_t kRollbacksMax = 50;
+// A job that reads each few minutes must be seen before its column goes.
+constexpr Millis kUndoQuiet{5 * 60'000};
+constexpr Millis kTwoLooks{10'000};  // of the gate's slowest question, whatever the plan's speed
 }  // namespace
 
 std::optional<Error> Decider::begin_rollback(const Request& request, const std::string& cause) {
@@ -133,7 +136,7 @@ bool Decider::undo_one() {
     // Before exposure nobody was ever sent there, and a trigger that hurts writers stops at once.
     const Item* at = present();
     const bool exposed = !at || at->phase >= Phase::kExpose;
-    if (exposed && (count_anew() || !gates_pass())) return true;
+    if (exposed && !unread()) return true;
     // Replacing the function takes no lock on the table.
     while (s_.undo_close < plan_.close_sync.size()) {
       const change::Step& step = plan_.close_sync[s_.undo_close];
@@ -143,7 +146,7 @@ bool Decider::undo_one() {
       }
       s_.undo_close += 1;
     }
-    if (count_anew() || !gates_pass()) return true;
+    if (!unread()) return true;
   }
   if (s_.undo.empty()) return false;
   const Item* item = plan_.item(s_.undo.front());
@@ -153,6 +156,22 @@ bool Decider::undo_one() {
   }
   if (!retry_later) command(CommandKind::kUndoStep, *item->step);
   return true;
+}
+
+// Has nobody referred to the new side for long enough? The gate alone passes with its first look, at which
+// everything has been referred to zero times since the mark.
+bool Decider::unread() {
+  if (s_.gates.empty()) return false;  // nothing has been judged on this way back yet
+  return !count_anew() && gates_pass() && unread_for().count() <= 0;
+}
+
+// How much longer nobody may refer to the new side before it is taken back.
+Millis Decider::unread_for() const {
+  const bool counted = std::any_of(s_.gates.begin(), s_.gates.end(),
+                                   [](const GateReading& reading) { return !reading.waived; });
+  if (!counted) return Millis{0};
+  const auto wanted = static_cast<std::int64_t>(static_cast<double>(kUndoQuiet.count()) / plan_.speed);
+  return std::max(Millis{wanted}, kTwoLooks) - (now_ - s_.mark_at);
 }
 
 bool Decider::restore_one() {
