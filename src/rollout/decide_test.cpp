@@ -587,6 +587,25 @@ TEST(Decide, AStatisticsResetBeginsTheClosingWindowAnew) {
   EXPECT_GE(world.now_ - since, Millis{55'000});
 }
 
+TEST(Decide, OneReadOfTheNewSideDelaysExposureAndDoesNotPreventIt) {
+  World world(make_test_plan({"new_reads_while_off"}));
+  world.plan_.fresh = {{"public", "orders", "new_status"}};
+  world.plan_.items[*world.plan_.index_of("dual_write.window")].duration = Millis{1'800'000};
+  world.values_ = {{"collector.pg_stat_statements", 1},
+                   {"statements.clock_s", 1},
+                   {"statements.unreadable", 0},
+                   {"statements.fresh_reads", 0}};
+  const auto window = [&] { return world.state_.windows["dual_write"]; };
+  ASSERT_TRUE(world.run_until([&] { return window() >= Millis{600'000}; }, 700));
+  world.values_["statements.fresh_reads"] = 1;
+  world.tick();
+  const auto read = world.now_;
+  for (int i = 0; i < 10; ++i) world.tick();
+  EXPECT_LT(window(), Millis{60'000}) << "who reads it daily has to be seen again";
+  EXPECT_TRUE(world.run_until([&] { return world.at() != "dual_write.window"; }, 3'000));
+  EXPECT_GE(world.now_ - read, Millis{1'790'000});
+}
+
 TEST(Decide, InternalTrafficAloneIsASmallExposure) {
   World world(make_test_plan({"error_rate"}));
   auto& internal = world.plan_.items[*world.plan_.index_of("expose.all_25")];

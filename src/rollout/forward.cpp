@@ -9,6 +9,8 @@
 namespace poundlock::rollout {
 namespace {
 
+constexpr Millis kUnreadBeforeExposure{24 * 3'600'000};
+
 // Windows that belong to one item; "dual_write" and "overlap" run through several (tick_windows).
 bool own_window(const std::string& name) {
   return name != "dual_write" && name != "overlap";
@@ -135,6 +137,14 @@ bool Decider::exposure_finished(const Item& item) {
 bool Decider::window_finished(const Item& item) {
   // References must stay at zero for the whole window: one that is seen begins it anew.
   if (item.moment == Moment::kBeforeDrop && count_anew()) s_.windows[item.window] = Millis{0};
+  // A read of the new side does not undo the days for which both were written, but what reads once a day has
+  // to be given a day to be seen again.
+  if (item.moment == Moment::kDualWrite && count_anew()) {
+    const auto day =
+        static_cast<std::int64_t>(static_cast<double>(kUnreadBeforeExposure.count()) / plan_.speed);
+    Millis& window = s_.windows[item.window];
+    window = std::min(window, item.duration - std::min(item.duration, Millis{day}));
+  }
   if (own_window(item.window) && gates_pass()) s_.windows[item.window] += elapsed_;
   return s_.windows[item.window] >= item.duration && gates_pass();
 }

@@ -121,6 +121,11 @@ StatementUse by_tree(const schema::Statement& statement, const Plan& plan) {
     });
   };
   out.star = spreads(found.star) || spreads(found.whole_row);
+  // A dump lists whatever columns there are: that is SELECT * by another name, and the next one is made anew.
+  if (out.legacy && out.fresh && spreads(found.copies_out)) {
+    out.legacy = out.fresh = out.fresh_read = false;
+    out.star = true;
+  }
   return out;
 }
 

@@ -38,6 +38,16 @@ TEST(StatementUse, CountsStarsAndUnlistedInsertsForADropOnly) {
   EXPECT_FALSE(use_of("SELECT count(*) FROM orders").star);
 }
 
+TEST(StatementUse, TakesADumpForWhatItIs) {
+  const StatementUse dump = use_of("COPY public.orders (id, legacy_status, new_status, note) TO stdout;");
+  EXPECT_TRUE(dump.star);
+  EXPECT_FALSE(dump.legacy || dump.fresh || dump.fresh_read);
+  // Whoever chose the columns refers to them, and who loads them does.
+  EXPECT_TRUE(use_of("COPY orders (id, legacy_status) TO STDOUT").legacy);
+  EXPECT_TRUE(use_of("COPY orders (id, new_status) TO STDOUT").fresh_read);
+  EXPECT_TRUE(use_of("COPY orders (id, legacy_status, new_status) FROM STDIN").legacy);
+}
+
 TEST(StatementUse, JudgesWhatDoesNotParseByItsWordsAndSparesItsNeighbours) {
   const auto uses =
       uses_of({"SELECT id FROM orders", "FROB orders legacy_status 'open", "SELECT 'it''s' FROM orders"},

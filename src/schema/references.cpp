@@ -257,6 +257,7 @@ class Collector {
     for (const std::string& name : strings(node.attlist, node.n_attlist))
       found_.columns.push_back({"", name, static_cast<bool>(node.is_from), {table}, {}});
     if (node.n_attlist == 0) (node.is_from ? found_.inserts_unlisted : found_.star).push_back(table);
+    if (node.n_attlist > 0 && !node.is_from) found_.copies_out.push_back(table);
     visit(node.where_clause, scope);
   }
 

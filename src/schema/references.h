@@ -34,6 +34,7 @@ struct References {
   std::vector<QualifiedName> star;              // SELECT *, t.*, RETURNING *, COPY without a list, NATURAL
   std::vector<QualifiedName> whole_row;         // the row as one value: SELECT o FROM orders o
   std::vector<QualifiedName> inserts_unlisted;  // INSERT or COPY FROM without a column list
+  std::vector<QualifiedName> copies_out;        // COPY t (columns) TO, as pg_dump writes it
   bool writes = false;                          // any part of it writes, a WITH's INSERT too
 };
 
