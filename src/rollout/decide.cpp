@@ -286,7 +286,9 @@ void Decider::react_to_gates() {
         s_.flag.stage == "live" || s_.flag.stage == "rampdown" || s_.flag.stage == "complete";
     if (reading.no_data && exposed && s_.holding_since.ms != 0 && now_ - s_.holding_since > deadline) {
       counts = true;  // nobody can see what the new side does: the deadline decides
-      what = OnFailure::kRollback;
+      // Once the flag is closed, what only keeps the drop from going on says nothing against the new side.
+      const bool only_drop = s_.flag.stage == "complete" && gate->on_failure == OnFailure::kBlock;
+      what = only_drop ? OnFailure::kPause : OnFailure::kRollback;
     }
     if (counts && (!worst || static_cast<int>(what) < static_cast<int>(reaction))) {
       worst = &reading;
@@ -436,8 +438,16 @@ void Decider::count_from_now() {
   s_.holding_since = {};
 }
 
+// A gate of references that holds with data has lost some of what it counts.
+bool Decider::count_lost() const {
+  return std::any_of(s_.gates.begin(), s_.gates.end(), [](const GateReading& reading) {
+    return reading.gate.starts_with("references_") && !reading.waived && !reading.no_data &&
+           reading.verdict == Verdict::kHold;
+  });
+}
+
 bool Decider::count_anew() {
-  if (!gates_fail() || now_ - s_.mark_at < kCountAnew) return false;
+  if (!(gates_fail() || count_lost()) || now_ - s_.mark_at < kCountAnew) return false;
   begin_mark();
   return true;
 }

@@ -587,6 +587,56 @@ TEST(Decide, AStatisticsResetBeginsTheClosingWindowAnew) {
   EXPECT_GE(world.now_ - since, Millis{55'000});
 }
 
+std::map<std::string, double> no_references() {
+  return {{"collector.pg_stat_statements", 1}, {"statements.clock_s", 1},
+          {"statements.unreadable", 0},        {"statements.legacy_refs", 100},
+          {"legacy_objects.catalog", 0},       {"legacy_objects.functions", 0},
+          {"legacy_sessions.count", 0},        {"collector.statements_evicted", 5}};
+}
+
+Plan plan_that_closes() {
+  Plan plan = make_test_plan({"references_legacy"});
+  plan.legacy = {{"public", "orders", "legacy_status"}};
+  auto at = plan.items.begin() + static_cast<std::ptrdiff_t>(*plan.index_of("contract.close") + 1);
+  plan.items.insert(at, testing::window_item("contract.closing", "closing", Phase::kContract,
+                                             Moment::kBeforeDrop, Millis{60'000}));
+  return plan;
+}
+
+TEST(Decide, AStatementThatWasEvictedBeginsTheClosingWindowAnew) {
+  World world(plan_that_closes());
+  world.values_ = no_references();
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.windows["closing"] >= Millis{50'000}; }));
+  world.values_["collector.statements_evicted"] = 6;
+  world.tick();
+  EXPECT_THAT(world.decision_.report.waiting,
+              ::testing::Contains(::testing::HasSubstr("evicted statements")));
+  world.tick();
+  EXPECT_LT(world.state_.windows["closing"], Millis{5'000});
+  const auto since = world.now_;
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+  EXPECT_GE(world.now_ - since, Millis{55'000});
+  EXPECT_TRUE(world.state_.rollbacks.empty());
+}
+
+TEST(Decide, WhatOnlyHoldsTheDropUpSendsNobodyBackForLackOfData) {
+  World world(plan_that_closes());
+  world.values_ = no_references();
+  world.values_.erase("collector.statements_evicted");  // before PostgreSQL 14 nobody counts that
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kPaused; }, 3'000)) << world.at();
+  EXPECT_EQ(world.at(), "contract.closing");
+  EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("PostgreSQL 14"));
+  for (int i = 0; i < 3'000; ++i) world.tick();
+  EXPECT_EQ(world.state_.flag.stage, "complete");
+  EXPECT_TRUE(world.state_.rollbacks.empty());
+  world.values_["collector.statements_evicted"] = 5;
+  EXPECT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kDone; })) << world.at();
+}
+
 TEST(Decide, OneReadOfTheNewSideDelaysExposureAndDoesNotPreventIt) {
   World world(make_test_plan({"new_reads_while_off"}));
   world.plan_.fresh = {{"public", "orders", "new_status"}};

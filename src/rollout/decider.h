@@ -102,7 +102,8 @@ class Decider {
   double exposure() const;
   void begin_mark();
   void count_from_now();
-  bool count_anew();   // true where a failing count was begun anew
+  bool count_lost() const;
+  bool count_anew();   // true where a failing or lost count was begun anew
   bool quiet() const;  // nothing has referred to the legacy side for as long as the plan asks for
   void set_flag(const FlagSetting& flag);
   void say(const std::string& who, const std::string& what, const std::string& why);

@@ -204,14 +204,20 @@ GateReading judge_references(const GateInput& in, ReferenceSide side) {
     for (const auto& one : found) text += (text.empty() ? "" : "; ") + one;
     return violated(in, total, fmt::format("still referred to: {}", text));
   }
-  const auto evicted = in.since_mark("collector.statements_evicted");
   if (!unknown.empty())
     return no_data(in, fmt::format("not known: {}{}{}", unknown, hidden ? ": " : "", hidden.value_or("")));
-  if (evicted && *evicted > 0 && !without_statements) {
-    return no_data(
-        in, fmt::format("pg_stat_statements has evicted statements {:.0f} times since the mark, so that a "
-                        "reference may be lost: raise pg_stat_statements.max",
-                        *evicted));
+  if (!without_statements && legacy && !in.value("collector.statements_evicted"))
+    return no_data(in,
+                   "whether pg_stat_statements lost a statement is not known (PostgreSQL 14 and later count "
+                   "it): a reference may have gone unseen");
+  const double evicted = in.since_mark("collector.statements_evicted").value_or(0);
+  if (evicted > 0 && !without_statements) {
+    // No lack of data, which would end at a deadline: the window begins anew (Decider::count_anew).
+    return hold(
+        in, total,
+        fmt::format("pg_stat_statements has evicted statements {:.0f} times since the mark, so that a "
+                    "reference may be lost, and the count begins anew: raise pg_stat_statements.max",
+                    evicted));
   }
   return pass(in, total,
               without_statements ? "no object, function or session refers to it (without pg_stat_statements)"

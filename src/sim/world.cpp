@@ -162,6 +162,7 @@ engine::TickInput World::observe(Process& p) {
     input.values[name] = {number, clock_.wall(), "primary", ""};
   };
   value("collector.pg_stat_statements", 1);
+  value("collector.statements_evicted", 0);
   value("statements.unreadable", 0);
   value("statements.shared_role", 0);
   value("statements.clock_s", static_cast<double>(clock_.steady().ms) / 1000);

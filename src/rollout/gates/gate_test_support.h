@@ -65,6 +65,7 @@ struct GateBench {
     observe("statements.unreadable", 0);
     observe("statements.shared_role", 0);
     since("statements.clock_s", 60);
+    since("collector.statements_evicted", 0);
     for (const char* name : {"write_calls", "write_rows", "own_rows", "versions", "legacy_refs", "fresh_refs",
                              "fresh_reads", "wal_bytes", "wal_fpi", "wal_records"})
       since(std::string("statements.") + name, 0);
