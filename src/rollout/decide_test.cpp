@@ -789,6 +789,16 @@ TEST(Decide, PromoteShortensADwellAndNothingElse) {
   EXPECT_EQ(world.at(), "expose.all_100");
 }
 
+TEST(Decide, WhoIsReleasedIsCountedFromTheRelease) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  const auto mark = world.state_.mark;
+  world.tick({ask(RequestKind::kApprove, "release")});
+  ASSERT_TRUE(world.reach("contract.observe")) << world.at();
+  EXPECT_FALSE(world.state_.flag.exclusions);
+  EXPECT_GT(world.state_.mark, mark) << "what was counted before was not about them";
+}
+
 TEST(Decide, AnOpenBreakerBringsEverybodyBackByItself) {
   World world(make_test_plan({"breakers"}));
   world.app_.instances.resize(1);

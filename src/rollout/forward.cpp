@@ -172,8 +172,9 @@ void Decider::enter(std::size_t position) {
   if (item->flag) set_flag(*item->flag);
   if (item->kind == ItemKind::kWindow && own_window(item->window)) s_.windows[item->window] = Millis{0};
   // Gates count from here, except where the same moment goes on: references must have stayed at zero
-  // through the whole closing window, up to the drop.
-  const bool counts_anew = item->kind == ItemKind::kExposure || item->kind == ItemKind::kBaseline;
+  // through the whole closing window, up to the drop. A flag lets others in, who are judged for themselves.
+  const bool counts_anew =
+      item->kind == ItemKind::kExposure || item->kind == ItemKind::kBaseline || item->kind == ItemKind::kFlag;
   if (counts_anew || (item->moment && item->moment != before)) begin_mark();
 }
 

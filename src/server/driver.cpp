@@ -19,6 +19,7 @@ constexpr Millis kLockWatchEvery{20};
 constexpr std::chrono::seconds kAnswerWithin{10};
 constexpr std::chrono::seconds kConnectEvery{2};
 constexpr std::size_t kPendingMax = 64;
+const std::vector<std::string> kNobody;  // excluded: everybody is released
 
 std::string label(const rollout::Command& command) {
   const char* verb = command.kind == rollout::CommandKind::kRunStep    ? "run"
@@ -164,7 +165,8 @@ bool Driver::tick_once() {
   for (const auto& one : pending) input.requests.push_back(one->request);
   std::lock_guard controlling(controller_mutex_);
   if (plan_->flag) {
-    if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark, excluded_)) {
+    if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark,
+                                      controller_.state().flag.exclusions ? excluded_ : kNobody)) {
       // Without any instance there is nothing to wait for and nothing to learn: gates then hold.
       if (!window->instances.empty()) input.app = std::move(*window);
     }
