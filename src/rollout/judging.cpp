@@ -23,6 +23,13 @@ std::string seen_text(const Rate& rate) {
                      where, percent_text(rate.trials > 0 ? rate.events / rate.trials : 0));
 }
 
+// `are`: "attempts on the new side failed".
+std::string recent_text(const Recent& recent, std::string_view are, const std::string& where) {
+  return fmt::format("{} of the newest {} {}{}, {}", count_text(recent.events), count_text(recent.trials),
+                     are, where.empty() ? "" : fmt::format(" on path {}", where),
+                     percent_text(recent.trials > 0 ? recent.events / recent.trials : 0));
+}
+
 // What the Wilson bound must stay under to pass: the more users are on the new side, the less. Never asks
 // for more than min_samples without an event can prove, or a healthy change could not pass at all.
 double acceptable(const GateInput& in) {
@@ -96,15 +103,60 @@ const SideStats& judged_side(const GateInput& in, const PathStats& path) {
   return judges_fresh(in.moment) ? path.fresh : path.legacy;
 }
 
+void Recent::add(const SideStats& side, std::uint64_t Block::*kind) {
+  std::vector<BlockCount> counts;
+  for (const Block& block : side.blocks) {
+    counts.push_back({block.*kind, block.attempts});
+    events += static_cast<double>(block.*kind);
+    trials += static_cast<double>(block.attempts);
+  }
+  variance = std::max(variance, block_variance(counts));
+}
+
+void Recent::add(const Recent& other) {
+  events += other.events;
+  trials += other.trials;
+  variance = std::max(variance, other.variance);
+}
+
+bool Recent::above(double p0, double e, double all_trials) const {
+  if (trials <= 0 || trials >= all_trials) return false;
+  return rate_against(events / variance, trials / variance, p0, e / kRecentLooks) == Against::kAbove;
+}
+
+Rate rate_of(const SideStats& side, std::uint64_t events, std::uint64_t Block::*recent, const char* what,
+             const std::string& path) {
+  Rate out{static_cast<double>(events), static_cast<double>(side.counts.attempts), 1, what, path, {}};
+  out.recent.add(side, recent);
+  out.variance = out.recent.variance;
+  return out;
+}
+
+Rate sum_of(const std::vector<Rate>& parts, const char* what) {
+  Rate total;
+  total.events_are = what;
+  for (const Rate& part : parts) {
+    total.events += part.events;
+    total.trials += part.trials;
+    total.recent.add(part.recent);
+  }
+  total.variance = total.recent.variance;
+  return total;
+}
+
 GateReading judge_rate(const GateInput& in, const std::vector<Rate>& parts, const Rate& total) {
   const double limit = in.settings.limit / 100;
   const double e = budget(in) / static_cast<double>(parts.size() + 1);
   const auto percent = [](const Rate& rate) { return rate.trials > 0 ? 100 * rate.events / rate.trials : 0; };
-  if (decide_rate(total, limit, e) == Against::kAbove)
-    return violated(in, percent(total), fmt::format("{}: over {}", seen_text(total), percent_text(limit)));
-  for (const Rate& part : parts) {
-    if (decide_rate(part, limit, e) == Against::kAbove)
-      return violated(in, percent(part), fmt::format("{}: over {}", seen_text(part), percent_text(limit)));
+  std::vector<const Rate*> all{&total};
+  for (const Rate& part : parts) all.push_back(&part);
+  for (const Rate* one : all) {
+    if (decide_rate(*one, limit, e) == Against::kAbove)
+      return violated(in, percent(*one), fmt::format("{}: over {}", seen_text(*one), percent_text(limit)));
+    if (one->recent.above(limit, e, one->trials))
+      return violated(in, 100 * one->recent.events / one->recent.trials,
+                      fmt::format("{}: over {}", recent_text(one->recent, one->events_are, one->where),
+                                  percent_text(limit)));
   }
   if (total.trials == 0 && in.moment != Moment::kBeforeDrop)
     return no_data(in, fmt::format("none of the {} yet", total.events_are));
@@ -127,16 +179,17 @@ GateReading judge_rate(const GateInput& in, const std::vector<Rate>& parts, cons
 }
 
 GateReading judge_client_errors(const GateInput& in, std::uint64_t flag::Counts::*kind,
-                                std::string_view name) {
+                                std::uint64_t Block::*recent_kind, std::string_view name) {
   if (auto reading = without_attempts(in)) return *std::move(reading);
-  std::vector<Rate> parts;
   Rate total;
+  Recent recent;
   double before_errors = 0;
   double before_attempts = 0;
   for (const PathStats& path : in.seen.app->paths) {
     for (const SideStats* side : {&path.legacy, &path.fresh}) {
       total.events += static_cast<double>(side->counts.*kind);
       total.trials += static_cast<double>(side->counts.attempts);
+      recent.add(*side, recent_kind);
     }
     if (!in.baseline) continue;
     if (const auto found = in.baseline->paths.find(path.path); found != in.baseline->paths.end()) {
@@ -153,6 +206,11 @@ GateReading judge_client_errors(const GateInput& in, std::uint64_t flag::Counts:
     return no_data(in, "the application has attempted nothing yet");
   if (decide_rate(total, limit, budget(in)) == Against::kAbove)
     return violated(in, value, fmt::format("{}: over {}", seen, percent_text(limit)));
+  if (recent.above(limit, budget(in), total.trials))
+    return violated(
+        in, 100 * recent.events / recent.trials,
+        fmt::format("{}: over {}", recent_text(recent, fmt::format("attempts ended in a {}", name), ""),
+                    percent_text(limit)));
   return pass(in, value, fmt::format("{}: not over {}", seen, percent_text(limit)));
 }
 

@@ -40,6 +40,19 @@ bool only_failures_count(Moment moment);
 bool judges_fresh(Moment moment);
 const SideStats& judged_side(const GateInput& in, const PathStats& path);
 
+// What happened in the newest blocks, two minutes of a busy path. In the third day of a window the counts
+// since the mark hide for hours what begins now.
+struct Recent {
+  double events = 0;
+  double trials = 0;
+  double variance = 1;
+  void add(const SideStats& side, std::uint64_t Block::*kind);
+  void add(const Recent& other);
+  // Over p0, with this gate's share of the error budget split over all the stretches that are looked at? Not
+  // asked where there are no older attempts: then the counts since the mark tell.
+  bool above(double p0, double e, double all_trials) const;
+};
+
 // Is s of n within the limit (per cent in settings)? Fails by the confidence sequence; passes when there are
 // min_samples and the Wilson bound is low enough for the present exposure.
 struct Rate {
@@ -48,12 +61,16 @@ struct Rate {
   double variance = 1;     // block_variance()
   std::string events_are;  // "attempts on the new side failed"
   std::string where;       // names the worst path where it is not the sum
+  Recent recent;           // the same of the newest blocks
 };
+Rate rate_of(const SideStats& side, std::uint64_t events, std::uint64_t Block::*recent, const char* what,
+             const std::string& path);
+Rate sum_of(const std::vector<Rate>& parts, const char* what);
 GateReading judge_rate(const GateInput& in, const std::vector<Rate>& parts, const Rate& total);
 
 // Has a kind of client error (time-outs, connections) become more frequent than before the change? Fails by
 // the confidence sequence against the limit (per cent) or twice the recorded baseline's whole error rate.
 GateReading judge_client_errors(const GateInput& in, std::uint64_t flag::Counts::*kind,
-                                std::string_view name);
+                                std::uint64_t Block::*recent_kind, std::string_view name);
 
 }  // namespace poundlock::rollout

@@ -43,6 +43,41 @@ std::string millis_text(double micros) {
   return fmt::format("{:.2f} ms", micros / 1000);
 }
 
+// The newest blocks against legacy's newest: in the third day of a window the samples since the mark hide for
+// hours what begins now. At 100 % nobody is left on legacy, and two minutes of a busy hour are slower for
+// everybody than any recording: only what is far beyond it counts then.
+constexpr double kFarBeyond = 2;
+
+bool recently_above(const GateInput& in, const PathStats& path, const Histogram& control, double q, double e,
+                    PathReading& out) {
+  Histogram recent;
+  Histogram beside;
+  const SideStats& side = judged_side(in, path);
+  for (const Block& block : side.blocks) recent.merge(block.latency);
+  for (const Block& block : path.legacy.blocks) beside.merge(block.latency);
+  if (recent.count() == 0 || recent.count() >= side.latency.count()) return false;
+  // The last seconds before everybody was exposed are beside nothing.
+  const bool together = judges_fresh(in.moment) && beside.count() >= kControlSamplesMin &&
+                        2 * path.legacy.blocks.size() >= side.blocks.size();
+  const Histogram& with = together ? beside : control;
+  const double upper = with.at_rank(quantile_ranks(with.count(), q)->upper);
+  const double threshold =
+      std::max(in.settings.limit * upper, upper + kLatencySlackMicros) * (together ? 1 : kFarBeyond);
+  std::vector<BlockCount> blocks;
+  for (const Block& block : side.blocks)
+    blocks.push_back({block.latency.above(threshold), block.latency.count()});
+  const double v = block_variance(blocks);
+  const double s = static_cast<double>(recent.above(threshold)) / v;
+  const double n = static_cast<double>(recent.count()) / v;
+  if (rate_against(s, n, 1 - q, e / kRecentLooks) != Against::kAbove) return false;
+  const double before = with.quantile(q);
+  out.ratio = before > 0 ? recent.quantile(q) / before : 1;
+  out.text =
+      fmt::format("{}: {} in the newest {} attempts against {}", path.path, millis_text(recent.quantile(q)),
+                  count_text(static_cast<double>(recent.count())), millis_text(before));
+  return true;
+}
+
 PathReading read_path(const GateInput& in, const PathStats& path, const Histogram& control, double q,
                       double e) {
   const SideStats& side = judged_side(in, path);
@@ -63,6 +98,7 @@ PathReading read_path(const GateInput& in, const PathStats& path, const Histogra
   out.likely = s / n > (1 - q) + 2 * std::sqrt(q * (1 - q) / n) + 1 / n;
   out.text =
       fmt::format("{}: {} against {}", path.path, millis_text(latency.quantile(q)), millis_text(before));
+  if (!out.above) out.above = recently_above(in, path, control, q, e, out);
   return out;
 }
 

@@ -25,6 +25,10 @@ struct Observation {
 struct Block {  // one second of attempts; consecutive blocks show how bursty failures come
   std::uint64_t attempts = 0;
   std::uint64_t errors = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t connection = 0;
+  std::uint64_t fallbacks = 0;
+  std::uint64_t user_errors = 0;
   Histogram latency;
 };
 

@@ -12,6 +12,9 @@ enum class Against { kBelow, kUndecided, kAbove };
 
 // The whole error budget of one decision; gates that are judged together split it (Bonferroni).
 inline constexpr double kErrorBudget = 0.001;
+// A window of 72 h has 2,160 stretches of two minutes, and a look each second sees them shifted: the budget
+// of what is asked of the newest ones alone is split by this.
+inline constexpr double kRecentLooks = 10'000;
 inline constexpr double kWilsonZ = 1.96;  // 95 %, two-sided
 inline constexpr double kQuantileZ =
     2.635;  // 99.2 %: an upper order statistic exists from n = 688 on for p99

@@ -218,12 +218,16 @@ void AppMetrics::add_path(Window& window, const PathReport& path, std::int64_t s
 void AppMetrics::add_second(SideSeries& series, const PathReport& path, std::int64_t second,
                             std::size_t blocks_max) {
   if (series.seconds.empty() || series.seconds.back().second != second) {
-    series.seconds.push_back({second, 0, 0, {}});
+    series.seconds.push_back({.second = second});
     if (series.seconds.size() > blocks_max) series.seconds.pop_front();
   }
   Second& block = series.seconds.back();
   block.attempts += path.counts.attempts;
   block.errors += path.counts.errors();
+  block.timeouts += path.counts.timeouts;
+  block.connection += path.counts.connection;
+  block.fallbacks += path.fallbacks;
+  block.user_errors += path.user_errors;
   auto old = std::move(block.latency);
   block.latency.clear();
   auto at = old.begin();
@@ -348,6 +352,10 @@ void AppMetrics::fill_paths(rollout::AppWindow& out, const Window& window,
         rollout::Block& block = blocks[i][second.second];
         block.attempts += second.attempts;
         block.errors += second.errors;
+        block.timeouts += second.timeouts;
+        block.connection += second.connection;
+        block.fallbacks += second.fallbacks;
+        block.user_errors += second.user_errors;
         for (const auto& [bucket, count] : second.latency) block.latency.add_bucket(bucket, count);
       }
     }

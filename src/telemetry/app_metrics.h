@@ -97,6 +97,10 @@ class AppMetrics : public ports::MetricsSource {
     std::int64_t second = 0;
     std::uint64_t attempts = 0;
     std::uint64_t errors = 0;
+    std::uint64_t timeouts = 0;
+    std::uint64_t connection = 0;
+    std::uint64_t fallbacks = 0;
+    std::uint64_t user_errors = 0;
     std::vector<std::pair<std::uint16_t, std::uint32_t>> latency;  // bucket, count; ascending
   };
   struct SideSeries {

@@ -133,6 +133,24 @@ TEST_F(AppMetricsTest, ExcludedContextsAreKeptOutOfPathsAndListed) {
   EXPECT_EQ(fresh(window(1)).counts.attempts, 11U);  // once the exclusion is released
 }
 
+TEST_F(AppMetricsTest, BlocksTellEachKindOfFailure) {
+  window(1);
+  auto row = path(Side::kNew, 10, 1);
+  row.counts.connection = 2;
+  row.fallbacks = 3;
+  row.user_errors = 4;
+  auto batch = row;
+  batch.context = "batch";
+  metrics_.ingest(report("a", 1, {row, batch}));
+  const auto blocks = fresh(window(1)).blocks;
+  ASSERT_THAT(blocks, SizeIs(1));
+  EXPECT_EQ(blocks[0].errors, 6U);
+  EXPECT_EQ(blocks[0].timeouts, 2U);
+  EXPECT_EQ(blocks[0].connection, 4U);
+  EXPECT_EQ(blocks[0].fallbacks, 6U);
+  EXPECT_EQ(blocks[0].user_errors, 8U);
+}
+
 TEST_F(AppMetricsTest, BlocksAreSecondsOldestFirstAndBounded) {
   window(1);
   for (std::uint64_t i = 1; i <= 130; ++i) {

@@ -5,7 +5,7 @@ namespace poundlock::rollout {
 namespace {
 
 GateReading judge(const GateInput& in) {
-  return judge_client_errors(in, &flag::Counts::connection, "connection time-out");
+  return judge_client_errors(in, &flag::Counts::connection, &Block::connection, "connection time-out");
 }
 
 }  // namespace

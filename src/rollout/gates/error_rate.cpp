@@ -1,10 +1,8 @@
-#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "rollout/gate.h"
 #include "rollout/judging.h"
-#include "rollout/statistics.h"
 
 namespace poundlock::rollout {
 namespace {
@@ -13,26 +11,14 @@ const char* what(const GateInput& in) {
   return judges_fresh(in.moment) ? "attempts on the new side failed" : "attempts on the legacy side failed";
 }
 
-Rate rate_of(const GateInput& in, const PathStats& path) {
-  const SideStats& side = judged_side(in, path);
-  std::vector<BlockCount> blocks;
-  for (const Block& block : side.blocks) blocks.push_back({block.errors, block.attempts});
-  return {static_cast<double>(side.counts.errors()), static_cast<double>(side.counts.attempts),
-          block_variance(blocks), what(in), path.path};
-}
-
 GateReading judge(const GateInput& in) {
   if (auto reading = without_attempts(in)) return *std::move(reading);
   std::vector<Rate> parts;
-  Rate total;
-  total.events_are = what(in);
   for (const PathStats& path : in.seen.app->paths) {
-    parts.push_back(rate_of(in, path));
-    total.events += parts.back().events;
-    total.trials += parts.back().trials;
-    total.variance = std::max(total.variance, parts.back().variance);
+    const SideStats& side = judged_side(in, path);
+    parts.push_back(rate_of(side, side.counts.errors(), &Block::errors, what(in), path.path));
   }
-  return judge_rate(in, parts, total);
+  return judge_rate(in, parts, sum_of(parts, what(in)));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@ namespace poundlock::rollout {
 namespace {
 
 GateReading judge(const GateInput& in) {
-  return judge_client_errors(in, &flag::Counts::timeouts, "query time-out");
+  return judge_client_errors(in, &flag::Counts::timeouts, &Block::timeouts, "query time-out");
 }
 
 }  // namespace

@@ -15,10 +15,12 @@ GateReading judge(const GateInput& in) {
   if (auto reading = without_attempts(in)) return *std::move(reading);
   double errors = 0;
   double units = 0;
+  Recent recent;
   for (const PathStats& path : in.seen.app->paths) {
     for (const SideStats* side : {&path.legacy, &path.fresh}) {
       errors += static_cast<double>(side->user_errors);
       units += static_cast<double>(side->counts.attempts);
+      recent.add(*side, &Block::user_errors);
     }
     // A fallback is a second attempt of the same unit of work.
     units -= static_cast<double>(std::min(path.fresh.fallbacks, path.legacy.counts.attempts));
@@ -31,6 +33,10 @@ GateReading judge(const GateInput& in) {
                                        count_text(errors), count_text(units), percent_text(rate));
   if (rate_against(errors, units, limit, budget(in)) == Against::kAbove)
     return violated(in, 100 * rate, fmt::format("{}: over {}", seen, percent_text(limit)));
+  if (recent.above(limit, budget(in), units))
+    return violated(in, 100 * recent.events / recent.trials,
+                    fmt::format("{} of the newest {} attempts ended in an error for the user: over {}",
+                                count_text(recent.events), count_text(recent.trials), percent_text(limit)));
   const double needed = static_cast<double>(in.settings.min_samples);
   if (units < needed && !only_failures_count(in.moment))
     return hold(in, 100 * rate, fmt::format("{}; {} are needed for a verdict", seen, count_text(needed)));
