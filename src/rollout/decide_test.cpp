@@ -799,6 +799,33 @@ TEST(Decide, WhoIsReleasedIsCountedFromTheRelease) {
   EXPECT_GT(world.state_.mark, mark) << "what was counted before was not about them";
 }
 
+TEST(Decide, ARarePathDoesNotKeepTheBaselineFromEnding) {
+  Plan plan = make_test_plan();
+  Item baseline =
+      testing::make_item("prepare.baseline", ItemKind::kBaseline, Phase::kPrepare, Moment::kBaseline);
+  plan.items.insert(plan.items.begin() + 1, std::move(baseline));
+  World world(std::move(plan));
+  const auto seen = [&](std::size_t index, const char* name, std::uint64_t attempts) {
+    PathStats& path = world.app_.paths.at(index);
+    path.path = name;
+    path.legacy.counts.attempts = attempts;
+    path.legacy.latency = {};
+    path.legacy.latency.add(3000, attempts);
+  };
+  world.app_.instances.resize(1);
+  world.app_.paths.resize(2);
+  seen(0, "by_status", 9'000);
+  seen(1, "by_note", 3);
+  for (int i = 0; i < 100; ++i) world.tick();
+  EXPECT_EQ(world.at(), "prepare.baseline") << "10,000 are asked for";
+  EXPECT_THAT(world.decision_.report.waiting, ::testing::Contains(::testing::HasSubstr("by_note (3)")));
+  seen(0, "by_status", 20'000);
+  ASSERT_TRUE(world.run_until([&] { return world.at() != "prepare.baseline"; }, 10));
+  ASSERT_TRUE(world.state_.baseline);
+  EXPECT_EQ(world.state_.baseline->paths["by_note"].attempts, 3U);
+  EXPECT_THAT(world.state_.journal, ::testing::Contains(::testing::HasSubstr("compare with on by_note (3)")));
+}
+
 TEST(Decide, AnOpenBreakerBringsEverybodyBackByItself) {
   World world(make_test_plan({"breakers"}));
   world.app_.instances.resize(1);

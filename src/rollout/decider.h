@@ -66,6 +66,7 @@ class Decider {
   const Item* unverified() const;
   void forget_final_verify();
   bool baseline_finished(const Item& item);
+  std::string thin_paths() const;
   bool flag_finished(const Item& item);
   bool exposure_finished(const Item& item);
   bool window_finished(const Item& item);

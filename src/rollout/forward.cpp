@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "rollout/decider.h"
+#include "rollout/question_text.h"
 #include "rollout/statistics.h"
 
 namespace poundlock::rollout {
@@ -100,22 +101,41 @@ bool Decider::baseline_finished(const Item& item) {
   Baseline baseline;
   baseline.at = now_;
   baseline.seconds = static_cast<double>((now_ - s_.mark_at).count()) / 1000.0;
+  std::uint64_t all = 0;
   for (const PathStats& path : seen_.app->paths) {
     if (path.legacy.counts.attempts == 0) continue;
-    if (path.legacy.counts.attempts < enough) return false;
+    all += path.legacy.counts.attempts;
     baseline.paths[path.path] = {path.legacy.counts.attempts, path.legacy.counts.errors(),
                                  path.legacy.latency};
   }
-  if (baseline.paths.empty()) return false;
+  // Of all paths together, and of each that carries a share: one that is used once an hour would keep the
+  // baseline from ever ending.
+  if (baseline.paths.empty() || all < enough) return false;
+  for (const auto& [name, path] : baseline.paths) {
+    const bool matters = static_cast<double>(path.attempts) > kShareThatMatters * static_cast<double>(all);
+    if (matters && path.attempts < std::min(enough, kControlSamplesMin)) return false;
+  }
   for (const auto& [name, observation] : seen_.values) {
     baseline.values[name] = observation.value;
     if (const auto mark = s_.marks.find(name); mark != s_.marks.end())
       baseline.differences[name] = observation.value - mark->second;
   }
   say("controller", "baseline",
-      fmt::format("recorded over {:.1f} s on {} paths", baseline.seconds, baseline.paths.size()));
+      fmt::format("recorded over {:.1f} s on {} paths{}", baseline.seconds, baseline.paths.size(),
+                  thin_paths().empty() ? "" : "; too few samples to compare with on " + thin_paths()));
   s_.baseline = std::move(baseline);
   return true;
+}
+
+// Paths that have fewer samples on legacy than a comparison needs: "by_note (3)".
+std::string Decider::thin_paths() const {
+  std::vector<std::string> names;
+  for (const PathStats& path : seen_.app ? seen_.app->paths : std::vector<PathStats>{}) {
+    const auto samples = path.legacy.latency.count();
+    if (path.legacy.counts.attempts > 0 && samples < kControlSamplesMin)
+      names.push_back(fmt::format("{} ({})", path.path, samples));
+  }
+  return name_list(names);
 }
 
 bool Decider::flag_finished(const Item&) {

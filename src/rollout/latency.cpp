@@ -111,12 +111,14 @@ GateReading judge_latency(const GateInput& in, double q) {
   std::uint64_t samples = 0;
   std::size_t judged = 0;
   std::string unjudged;
+  std::uint64_t unjudged_samples = 0;
   PathReading worst;
   for (const PathStats& path : paths) {
     if (judged_side(in, path).latency.count() == 0) continue;
     const Histogram* control = control_of(in, path, q);
     if (!control) {
       unjudged += (unjudged.empty() ? "" : ", ") + path.path;
+      unjudged_samples += judged_side(in, path).latency.count();
       continue;
     }
     PathReading one = read_path(in, path, *control, q, e);
@@ -145,6 +147,11 @@ GateReading judge_latency(const GateInput& in, double q) {
                 fmt::format("{} of {} samples so far; {}{}", count_text(static_cast<double>(samples)),
                             count_text(static_cast<double>(in.settings.min_samples)), worst.text, rest));
   }
+  const double all = static_cast<double>(samples + unjudged_samples);
+  if (static_cast<double>(unjudged_samples) > kShareThatMatters * all)
+    return hold(in, worst.ratio,
+                fmt::format("{} of {} attempts are on paths that cannot be compared{}",
+                            count_text(static_cast<double>(unjudged_samples)), count_text(all), rest));
   return pass(in, worst.ratio,
               fmt::format("slowest path {}: {:.2f} times, {} samples{}", worst.text, worst.ratio,
                           count_text(static_cast<double>(samples)), rest));

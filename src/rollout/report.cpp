@@ -89,9 +89,11 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
         out.push_back(fmt::format("another try of {} (failed {} times): {}", item->id,
                                   record->second.attempts, record->second.detail));
     }
+    const std::string thin = item->kind == ItemKind::kBaseline ? thin_paths() : "";
     if (item->kind == ItemKind::kBaseline)
       out.emplace_back(seen_.app && !seen_.app->paths.empty()
-                           ? "enough samples of the application on legacy"
+                           ? "enough samples of the application on legacy" +
+                                 (thin.empty() ? "" : "; few so far on " + thin)
                            : "the application's figures: no instance has reported a path of this flag yet");
     if (item->flag && !readers_applied()) {
       for (const auto& one : seen_.app ? seen_.app->instances : std::vector<InstanceInfo>{})

@@ -19,6 +19,8 @@ inline constexpr double kWilsonZ = 1.96;  // 95 %, two-sided
 inline constexpr double kQuantileZ =
     2.635;  // 99.2 %: an upper order statistic exists from n = 688 on for p99
 inline constexpr std::uint64_t kControlSamplesMin = 688;
+// Of all attempts: what carries less may stay unjudged, or one rare path would hold for ever.
+inline constexpr double kShareThatMatters = 0.05;
 
 // Is the rate behind s events in n trials above or below p0? Robbins' confidence sequence (Robbins 1970,
 // "Statistical methods related to the law of the iterated logarithm"; Ding, Gandy, Hahn, arXiv 1611.01675):

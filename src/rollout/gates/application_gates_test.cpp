@@ -183,6 +183,18 @@ TEST(Latency, FailsWhatBecomesSlowLateInALongWindow) {
   EXPECT_VERDICT(bench.judge("latency_p95"), Verdict::kFail, "in the newest 12,000 attempts");
 }
 
+TEST(Latency, HoldsWhileAPathThatMattersCannotBeCompared) {
+  GateBench bench;
+  fill(bench.path("by_status").legacy, 20'000, 0);
+  fill(bench.path("by_status").fresh, 10'000, 0);
+  fill(bench.path("report").fresh, 100, 0);
+  EXPECT_VERDICT(bench.judge("latency_p99"), Verdict::kPass, "too few samples to compare with for report");
+  fill(bench.path("report").fresh, 2000, 0);
+  EXPECT_VERDICT(bench.judge("latency_p99"), Verdict::kHold, "2,100 of 12,100 attempts");
+  fill(bench.path("report").legacy, 1000, 0);
+  EXPECT_VERDICT(bench.judge("latency_p99"), Verdict::kPass, "times");
+}
+
 TEST(Latency, LeavesDifferencesOfMicrosecondsAlone) {
   GateBench bench;
   fill(bench.path().legacy, 20'000, 0, 200);
