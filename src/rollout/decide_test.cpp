@@ -826,6 +826,24 @@ TEST(Decide, ARarePathDoesNotKeepTheBaselineFromEnding) {
   EXPECT_THAT(world.state_.journal, ::testing::Contains(::testing::HasSubstr("compare with on by_note (3)")));
 }
 
+TEST(Decide, NobodyIsExposedBeforeReplicasHaveTheColumn) {
+  Plan plan = make_test_plan({"replicas_replayed"});
+  World world(std::move(plan));
+  world.values_ = {{"replication.replicas", 1},
+                   {"replication.written_lsn", 5'000},
+                   {"replication.replayed_lsn", 6'000},
+                   {"collector.replicas", 0}};
+  ASSERT_TRUE(world.reach("expose.open_sync")) << world.at();
+  // The replica turns out to be behind when the last step before the exposure is done.
+  world.values_["replication.replayed_lsn"] = 4'000;
+  for (int i = 0; i < 50; ++i) world.tick();
+  EXPECT_EQ(world.at(), "expose.open_sync");
+  EXPECT_EQ(world.state_.flag.stage, "dualwrite");
+  EXPECT_THAT(world.decision_.report.waiting, ::testing::Contains(::testing::HasSubstr("not replayed")));
+  world.values_["replication.replayed_lsn"] = 6'000;
+  EXPECT_TRUE(world.reach("expose.all_25"));
+}
+
 TEST(Decide, AnOpenBreakerBringsEverybodyBackByItself) {
   World world(make_test_plan({"breakers"}));
   world.app_.instances.resize(1);

@@ -60,6 +60,7 @@ class Decider {
   std::optional<Error> approve(const Request& request);
   // forward.cpp
   void forward();
+  bool may_expose(const Item& item, bool moved);
   bool item_finished(const Item& item);  // may add commands
   bool step_finished(const Item& item);
   bool may_drop(const Item& item);

@@ -27,12 +27,24 @@ void Decider::forward() {
   for (std::size_t guard = 0; guard <= plan_.items.size(); ++guard) {
     const Item* item = present();
     if (!item || !item_finished(*item)) return;
+    if (!may_expose(*item, guard > 0)) return;
     advance();
     // Whatever comes next is judged by readings of its own, at the next tick. A step needs none, but for a
     // drop, which nothing takes back.
     const Item* following = present();
     if (!following || following->kind != ItemKind::kStep || following->step->destructive) return;
   }
+}
+
+// An exposure is live with its entry: what must hold before anybody reads the new side (replicas have
+// replayed its column) is judged before it, by readings of the item in front of it.
+bool Decider::may_expose(const Item& item, bool moved) {
+  const std::size_t after = s_.position + 1;
+  const bool first = after < plan_.items.size() && plan_.items[after].kind == ItemKind::kExposure &&
+                     item.kind != ItemKind::kExposure;
+  if (!first || (!moved && gates_pass())) return true;
+  count_anew();
+  return false;
 }
 
 bool Decider::item_finished(const Item& item) {

@@ -48,7 +48,7 @@ const Gate& replicas_replayed() {
       .unit = "bytes",
       .gate_class = GateClass::kAbsolute,
       .on_failure = OnFailure::kBlock,
-      .moments = static_cast<Moments>(Moment::kExpose),
+      .moments = Moment::kDualWrite | Moment::kExpose,
       .limit = 0,
       .min_samples = 0,
       .questions = questions,
