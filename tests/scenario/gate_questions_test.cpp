@@ -124,7 +124,9 @@ PgCluster* GateQuestionsTest::cluster_ = nullptr;
 TEST_F(GateQuestionsTest, AllAnswerWithPgMonitor) {
   must(super_, "GRANT pg_monitor TO app");
   must(writer_, "UPDATE orders SET note = 'x' WHERE id <= 10");
-  const auto seen = collect_until([&](const Observations& o) { return o.values.contains("replica.ms"); });
+  const auto seen = collect_until([&](const Observations& o) {
+    return o.values.contains("replica.ms") && o.values.contains("replication.replayed_lsn");
+  });
   EXPECT_EQ(at(seen, "collector.errors"), 0) << seen.values.at("collector.errors").detail;
   EXPECT_EQ(at(seen, "collector.pg_stat_statements"), 1);
   EXPECT_EQ(at(seen, "collector.statements_evicted"), 0);
@@ -314,6 +316,22 @@ TEST_F(GateQuestionsTest, SeeATriggerThatIsNotAsThePhaseNeedsIt) {
   must(owner_, "ALTER TABLE public.orders DISABLE TRIGGER USER");
   expect(0, 1, "disabled");
   must(super_, "DROP SCHEMA poundlock CASCADE");
+}
+
+TEST_F(GateQuestionsTest, SampleAPartOfAPartitionedTable) {
+  must(owner_, "DROP TABLE public.orders");
+  must(owner_,
+       "CREATE TABLE public.orders (id int, legacy_status text, new_status text, note text) PARTITION BY "
+       "RANGE "
+       "(id)");
+  must(owner_, "CREATE TABLE public.orders_1 PARTITION OF public.orders FOR VALUES FROM (0) TO (20001)");
+  must(owner_, "CREATE TABLE public.orders_2 PARTITION OF public.orders FOR VALUES FROM (20001) TO (90000)");
+  must(owner_,
+       "INSERT INTO public.orders SELECT i, 'paid', 'paid', repeat('x', 400) FROM generate_series(1, 40000) "
+       "i");
+  const auto seen = collect();
+  EXPECT_EQ(at(seen, "collector.errors"), 0) << seen.values.at("collector.errors").detail;
+  EXPECT_LT(at(seen, "sample_1.sampled"), 5000) << "the parent has no blocks of its own: all were read";
 }
 
 // The waiter waits behind a session of ours, through another one; and not at all behind a stranger.

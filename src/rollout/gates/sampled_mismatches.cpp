@@ -13,8 +13,9 @@ namespace {
 
 constexpr int kSampledBlocks = 60;
 
-// Some blocks of the table, chosen anew each time. `rows`: new is not up(legacy); `open`: nor is legacy
-// down(new), which is what counts once the new side may be written.
+// Some blocks of the table, chosen anew each time; a partitioned table has its blocks in its partitions.
+// `rows`: new is not up(legacy); `open`: nor is legacy down(new), which is what counts once the new side may
+// be written.
 std::vector<Question> questions(const Plan& plan) {
   std::vector<Question> out;
   for (const change::InStep& step : in_steps_of(plan)) {
@@ -23,9 +24,10 @@ std::vector<Question> questions(const Plan& plan) {
     const std::string& open = step.out_of_step_open.empty() ? step.out_of_step : step.out_of_step_open;
     one.sql = fmt::format(
         "SELECT count(*) AS sampled, count(*) FILTER (WHERE {}) AS rows, count(*) FILTER (WHERE {}) AS open "
-        "FROM {} TABLESAMPLE SYSTEM ((SELECT least(100.0, 100.0 * {} / greatest(1, "
-        "pg_catalog.pg_relation_size($1::regclass) "
-        "/ pg_catalog.current_setting('block_size')::bigint))))",
+        "FROM {} TABLESAMPLE SYSTEM ((WITH RECURSIVE tree AS (SELECT $1::regclass::oid AS oid UNION "
+        "SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON tree.oid = i.inhparent) "
+        "SELECT least(100.0, 100.0 * {} / greatest(1, sum(pg_catalog.pg_relation_size(tree.oid)) "
+        "/ pg_catalog.current_setting('block_size')::bigint)) FROM tree))",
         step.out_of_step, open, step.table, kSampledBlocks);
     one.params = {step.table};
     one.every = Millis{5000};
