@@ -161,23 +161,37 @@ std::string choose_direction(const SyncSpec& spec, SyncMode mode) {
   return text + "  END IF;\n";
 }
 
-std::string body_of(const SyncSpec& spec, SyncMode mode) {
-  if (mode == SyncMode::kOff) return "BEGIN\n  RETURN NEW;\nEND;\n";
-  std::string text =
-      "DECLARE\n  legacy_written boolean;\n  fresh_written boolean;\n  from_fresh boolean;\nBEGIN\n";
-  text += return_if_equal(fresh_differs(spec, "NEW"), evaluation_is_safe(spec, spec.up, spec.fresh.type));
-  if (mode != SyncMode::kLegacy) {
-    text +=
-        return_if_equal(legacy_differs(spec, "NEW"), evaluation_is_safe(spec, spec.down, spec.legacy.type));
-  }
-  text += "  IF TG_OP = 'INSERT' THEN\n";
+std::string which_were_written(const SyncSpec& spec) {
+  std::string text = "  IF TG_OP = 'INSERT' THEN\n";
   text += fmt::format("    legacy_written := {};\n", written_on_insert(spec, spec.legacy));
   text += fmt::format("    fresh_written := {};\n  ELSE\n", written_on_insert(spec, spec.fresh));
   text += fmt::format("    legacy_written := {};\n", legacy_written_on_update(spec));
   text +=
       fmt::format("    fresh_written := pg_catalog.record_image_ne(ROW(OLD.{0}), ROW(NEW.{0}));\n  END IF;\n",
                   quoted(spec.fresh));
+  return text;
+}
+
+std::string body_of(const SyncSpec& spec, SyncMode mode) {
+  if (mode == SyncMode::kOff) return "BEGIN\n  RETURN NEW;\nEND;\n";
+  std::string text =
+      "DECLARE\n  legacy_written boolean;\n  fresh_written boolean;\n  from_fresh boolean;\nBEGIN\n";
+  text += which_were_written(spec);
+  // A row that came in by the new side alone has no old side yet. It may be in step by accident, where
+  // up(NULL) is the very value that was written; left alone, it would fail the old side's NOT NULL, or be
+  // missed by those who read it there.
+  const bool open = mode != SyncMode::kLegacy;
+  if (open)
+    text += fmt::format(
+        "  IF TG_OP = 'INSERT' AND fresh_written AND {} IS NULL THEN\n    from_fresh := true;\n  ELSE\n",
+        field("NEW", spec.legacy));
+  text += return_if_equal(fresh_differs(spec, "NEW"), evaluation_is_safe(spec, spec.up, spec.fresh.type));
+  if (open) {
+    text +=
+        return_if_equal(legacy_differs(spec, "NEW"), evaluation_is_safe(spec, spec.down, spec.legacy.type));
+  }
   text += choose_direction(spec, mode);
+  if (open) text += "  END IF;\n";
   text += "  IF from_fresh THEN\n" + derive_legacy(spec) + "  ELSE\n" + derive_fresh(spec) + "  END IF;\n";
   return text + "  RETURN NEW;\nEND;\n";
 }

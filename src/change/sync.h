@@ -5,6 +5,7 @@
 //   (a) in step: leave; (b) one side written: derive the other; (c) neither: while legacy is the only
 //   authority derive new, afterwards leave; (d) both written and they disagree: the mode's authority wins,
 //   or what `SET LOCAL poundlock.path = 'legacy' | 'new'` says, and a conflict is counted.
+// Before (a), once the new side may be written: an INSERT by the new side alone always derives the old one.
 // On INSERT a side that is NULL or equals its constant default counts as not written. A failing `up` makes
 // the new side NULL (its default where it must not be NULL) and the row a mismatch; a failing `down` raises.
 // Pure functions; thread-safe.

@@ -115,6 +115,31 @@ TEST_F(ChangeColumnTest, NewModeLetsTheNewSideWinUnlessThePathSaysOtherwise) {
   EXPECT_EQ(after("UPDATE shop.orders SET new_status = 'Q', legacy_status = 'Q'"), "Q|Q");
 }
 
+TEST_F(ChangeColumnTest, AnInsertByTheNewSideAloneFillsTheOldOneWhateverUpMakesOfNull) {
+  const std::string yaml = R"(
+change_column:
+  table: shop.orders
+  from: legacy_status
+  to: {name: new_status, type: text}
+  up: CASE legacy_status WHEN 'P' THEN 'paid' ELSE 'other' END
+  down: CASE new_status WHEN 'paid' THEN 'P' ELSE 'O' END
+  not_null: false
+)";
+  for (const SyncMode mode : {SyncMode::kBoth, SyncMode::kNew}) {
+    must("DROP TABLE IF EXISTS shop.orders");
+    must("DROP SCHEMA IF EXISTS poundlock CASCADE");
+    must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, legacy_status text NOT NULL)");
+    sync(yaml, mode);
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (1, 'paid')"), "P|paid");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (2, 'other')"), "O|other");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status) VALUES (3, 'P')"), "P|paid");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status) VALUES (4, 'Q')"), "Q|other");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, legacy_status, new_status) VALUES (5, 'Q', 'other')"),
+              "Q|other");
+    EXPECT_EQ(conflicts(), 0);
+  }
+}
+
 TEST_F(ChangeColumnTest, PathNewIsHonouredWhileLegacyIsTheAuthority) {
   make_orders();
   sync(kStatus, SyncMode::kLegacy);
