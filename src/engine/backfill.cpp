@@ -370,7 +370,7 @@ Error Run::no_progress(const VerifyResult& left) const {
   return make_error(Disposition::kRefused, "backfill.no_progress",
                     fmt::format("{} rows of {} stay out of step, such as {}", left.mismatches,
                                 job_.in_step.table, keys))
-      .with_hint("another trigger may undo the new value, or row security may hide the rows from this role");
+      .with_hint("another trigger may undo the new value");
 }
 
 Error Run::still_locked(const VerifyResult& left) const {

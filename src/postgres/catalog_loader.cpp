@@ -56,7 +56,7 @@ std::string tables_query() {
          "coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY k.place) FROM pg_index i, "
          "pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place), pg_attribute a "
          "WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = c.oid "
-         "AND a.attnum = k.attnum)::text, '[]') " +
+         "AND a.attnum = k.attnum)::text, '[]'), c.relkind IN ('r','p') AND row_security_active(c.oid) " +
          relations(kKinds) + " ORDER BY n.nspname, c.relname";
 }
 
@@ -173,6 +173,7 @@ schema::Table read_table(const Row& r) {
   table.estimated_rows = to_double(r[12]);
   table.bytes = to_int(r[13]);
   table.primary_key = to_names(r[14]);
+  table.policies_apply = to_bool(r[15]);
   return table;
 }
 

@@ -67,6 +67,7 @@ struct Table {
   bool is_partition = false;
   std::string partition_key;        // pg_get_partkeydef() of a partitioned table, else ""
   bool row_security = false;
+  bool policies_apply = false;      // row security hides rows from the very role that read the catalog
   char replica_identity = 'd';      // pg_class.relreplident: d default, n nothing, f full, i index
   std::vector<std::string> options; // reloptions: "fillfactor=90"
   std::vector<Column> columns;      // living ones, by attnum

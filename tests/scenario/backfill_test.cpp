@@ -215,6 +215,23 @@ TEST_F(BackfillTest, ATriggerThatUndoesUsEndsInAReasonNotInALoop) {
   EXPECT_THAT(outcome.error->message, HasSubstr("300 rows"));
 }
 
+TEST_F(BackfillTest, RowsThatAPolicyHidesAreNotTakenForFilled) {
+  make_orders(1'000);
+  must("ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY");
+  must("CREATE POLICY half ON shop.orders USING (id <= 500)");
+  must("ALTER TABLE shop.orders FORCE ROW LEVEL SECURITY");
+  for (const auto* id : {"dual_write.backfill", "dual_write.verify"}) {
+    const auto outcome = run(step(made_.steps, id));
+    ASSERT_EQ(outcome.kind, OutcomeKind::kFailed) << id;
+    EXPECT_EQ(outcome.error->sqlstate, "42501") << outcome.error->to_string();
+  }
+  // An owner whom the policies do not bind sees every row, and nothing is in the way.
+  must("ALTER TABLE shop.orders NO FORCE ROW LEVEL SECURITY");
+  EXPECT_EQ(run(backfill()).kind, OutcomeKind::kDone);
+  EXPECT_EQ(out_of_step(), "0");
+  EXPECT_EQ(run(step(made_.steps, "dual_write.verify")).figures.at("rows"), 1'000);
+}
+
 TEST_F(BackfillTest, VerifyFindsWhatPassedTheTriggerByAndOnlyThat) {
   make_orders(3'000);
   ASSERT_EQ(run(backfill()).kind, OutcomeKind::kDone);

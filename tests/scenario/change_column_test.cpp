@@ -460,6 +460,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "did you mean 'change_column'?", 1}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
+TEST_F(ChangeColumnTest, RowsThatAPolicyHidesFromUsAreRefusedAtPlan) {
+  make_orders();
+  must("ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY");
+  must("CREATE POLICY half ON shop.orders USING (id <= 500)");
+  EXPECT_TRUE(try_plan(kStatus));  // the owner is not bound
+  must("ALTER TABLE shop.orders FORCE ROW LEVEL SECURITY");
+  const auto refused = try_plan(kStatus);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "change.rows_hidden");
+  EXPECT_THAT(refused.error().hint, HasSubstr("ALTER TABLE shop.orders NO FORCE ROW LEVEL SECURITY"));
+}
+
 TEST_F(ChangeColumnTest, ADefaultThatUpDoesNotMapIsRefusedBeforeAnythingChanges) {
   make_orders();
   const auto made = plan(R"(

@@ -124,6 +124,18 @@ Result<schema::Expression> read_expression(const Written& setting, std::string_v
   return std::move(*parsed);
 }
 
+// Rows that a policy hides from us would stay empty on the new side, and go with the old one.
+Status check_every_row_is_seen(const schema::Table& table, const yaml::Node& where) {
+  if (!table.policies_apply) return {};
+  const std::string name = table.qualified().to_sql();
+  return fail(
+      where.error("change.rows_hidden", fmt::format("row security on {} may hide rows from this role", name))
+          .with_hint(fmt::format("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY until the rollout is "
+                                 "over (the owner then sees every row, nobody else sees more), or "
+                                 "use a role with BYPASSRLS",
+                                 name)));
+}
+
 Status check_legacy(const schema::Table& table, const schema::Column& legacy, const yaml::Node& where) {
   const std::string shown = fmt::format("column {} of {}", legacy.name, table.qualified().to_sql());
   auto refuse = [&](std::string reason, std::string hint) {
@@ -250,6 +262,7 @@ Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::st
   plan.server_version_num = catalog.server_version_num;
   PL_TRY(plan.table, find_table(catalog, settings_.table.text, settings_.table.where));
   const schema::Table& table = *plan.table;
+  PL_CHECK(check_every_row_is_seen(table, settings_.table.where));
   PL_TRY(plan.legacy, find_column(table, settings_.from.text, settings_.from.where));
   PL_CHECK(check_legacy(table, *plan.legacy, settings_.from.where));
   SyncSpec& sync = plan.sync;
@@ -317,7 +330,7 @@ std::vector<std::string> ChangeColumn::notes(const ColumnPlan& plan) const {
                                 plan.sync.table.to_sql()));
   }
   if (plan.table->row_security)
-    notes.push_back("row security is on: policies must let the owner see every row");
+    notes.push_back("row security is on: FORCE must stay off, so that the owner sees every row");
   if (!up_is_safe(plan.sync))
     notes.push_back("where `up` fails on a row, the new column stays empty and verify names the row");
   return notes;
