@@ -177,13 +177,17 @@ void append_not_null(const ColumnPlan& plan, std::vector<Step>& steps) {
       fmt::format("SELECT ({}) AND NOT ({})", is_set, constraint_probe(table, name, "true"))));
 }
 
+std::string set_default(const ColumnPlan& plan) {
+  return fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", table_of(plan),
+                     force_quote_identifier(plan.sync.fresh.column), *plan.sync.fresh.default_expr);
+}
+
 void append_default(const ColumnPlan& plan, std::vector<Step>& steps) {
   const auto& fresh = plan.sync.fresh;
-  if (!fresh.default_expr) return;
+  if (!fresh.default_expr || plan.sync.default_at_drop) return;
   steps.push_back(metadata_step(plan, "dual_write.default", Phase::kDualWrite,
                                 fmt::format("set the default of {} to {}", fresh.column, *fresh.default_expr),
-                                {fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", table_of(plan),
-                                             force_quote_identifier(fresh.column), *fresh.default_expr)},
+                                {set_default(plan)},
                                 attribute_probe(plan.sync.table, fresh.column, "a.atthasdef")));
 }
 
@@ -262,6 +266,22 @@ void append_restored_not_null(const ColumnPlan& plan, std::vector<Step>& steps) 
                     {fmt::format("{} ALTER COLUMN {} SET NOT NULL", alter, column),
                      fmt::format("{} DROP CONSTRAINT IF EXISTS {}", alter, force_quote_identifier(name))},
                     attribute_probe(plan.sync.table, plan.legacy->name, "a.attnotnull")));
+}
+
+Step restore_open_step(const ColumnPlan& plan) {
+  const std::string title =
+      fmt::format("let both columns be written; {} wins a disagreement", plan.legacy->name);
+  Step open = mode_step(plan, "restore.open_sync", Phase::kContract, title, SyncMode::kBoth);
+  if (!plan.sync.default_at_drop) return open;
+  // The default goes with the change of mode: a row that leaves both columns out is NULL in the old one
+  // again.
+  open = metadata_step(
+      plan, open.id, open.phase, title,
+      {open.sql.front(), fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", table_of(plan),
+                                     force_quote_identifier(plan.sync.fresh.column))},
+      fmt::format("SELECT ({}) AND NOT ({})", open.probe,
+                  attribute_probe(plan.sync.table, plan.sync.fresh.column, "a.atthasdef")));
+  return open;
 }
 
 }  // namespace
@@ -358,6 +378,7 @@ std::vector<Step> contract_steps(const ColumnPlan& plan) {
   std::vector<std::string> sql = drop_helpers(sync);
   sql.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan),
                             force_quote_identifier(sync.legacy.column)));
+  if (sync.default_at_drop) sql.push_back(set_default(plan));
   Step drop = metadata_step(
       plan, "contract.drop", Phase::kContract,
       fmt::format("drop {} of {} together with its trigger", sync.legacy.column, sync.table.to_sql()),
@@ -402,10 +423,7 @@ std::vector<Step> restore_steps(const ColumnPlan& plan) {
                fmt::format("compare {} with {} on every row", legacy.name, plan.sync.fresh.column)));
   append_restored_not_null(plan, steps);
   append_restored_parts(plan, steps);
-  Step open = mode_step(plan, "restore.open_sync", Phase::kContract,
-                        fmt::format("let both columns be written; {} wins a disagreement", legacy.name),
-                        SyncMode::kBoth);
-  steps.push_back(std::move(open));
+  steps.push_back(restore_open_step(plan));
   return steps;
 }
 

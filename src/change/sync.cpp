@@ -75,10 +75,10 @@ std::string return_if_equal(const std::string& differ, bool safe) {
       test);
 }
 
-std::string written_on_insert(const SyncSpec& spec, const SyncSide& side) {
+std::string written_on_insert(const SyncSpec& spec, const SyncSide& side, bool has_default = true) {
   const std::string value = field("NEW", side);
   std::string text = fmt::format("{} IS NOT NULL", value);
-  if (side.default_expr) text += " AND " + differs(spec, side.type, value, *side.default_expr);
+  if (has_default && side.default_expr) text += " AND " + differs(spec, side.type, value, *side.default_expr);
   return text;
 }
 
@@ -155,8 +155,11 @@ std::string choose_direction(const SyncSpec& spec, SyncMode mode) {
   if (only_legacy) {
     text += "  ELSE\n    from_fresh := false;\n";
   } else {
-    text += fmt::format("  ELSIF TG_OP = 'INSERT' THEN\n    from_fresh := {};\n  ELSE\n    RETURN NEW;\n",
-                        mode == SyncMode::kNew ? field("NEW", spec.fresh) + " IS NOT NULL" : "false");
+    // Nobody who writes the old side leaves it NULL where it must not be: then it was the new side's default.
+    const bool legacy_needs_it = spec.legacy.not_null && !spec.legacy.default_expr;
+    text += fmt::format(
+        "  ELSIF TG_OP = 'INSERT' THEN\n    from_fresh := {};\n  ELSE\n    RETURN NEW;\n",
+        mode == SyncMode::kNew || legacy_needs_it ? field("NEW", spec.fresh) + " IS NOT NULL" : "false");
   }
   return text + "  END IF;\n";
 }
@@ -164,7 +167,8 @@ std::string choose_direction(const SyncSpec& spec, SyncMode mode) {
 std::string which_were_written(const SyncSpec& spec) {
   std::string text = "  IF TG_OP = 'INSERT' THEN\n";
   text += fmt::format("    legacy_written := {};\n", written_on_insert(spec, spec.legacy));
-  text += fmt::format("    fresh_written := {};\n  ELSE\n", written_on_insert(spec, spec.fresh));
+  text += fmt::format("    fresh_written := {};\n  ELSE\n",
+                      written_on_insert(spec, spec.fresh, !spec.default_at_drop));
   text += fmt::format("    legacy_written := {};\n", legacy_written_on_update(spec));
   text +=
       fmt::format("    fresh_written := pg_catalog.record_image_ne(ROW(OLD.{0}), ROW(NEW.{0}));\n  END IF;\n",
@@ -238,6 +242,7 @@ SyncSpec swapped(const SyncSpec& spec) {
   SyncSpec other = spec;
   std::swap(other.legacy, other.fresh);
   std::swap(other.up, other.down);
+  other.default_at_drop = false;  // the drop has come
   return other;
 }
 

@@ -6,7 +6,8 @@
 //   authority derive new, afterwards leave; (d) both written and they disagree: the mode's authority wins,
 //   or what `SET LOCAL poundlock.path = 'legacy' | 'new'` says, and a conflict is counted.
 // Before (a), once the new side may be written: an INSERT by the new side alone always derives the old one.
-// On INSERT a side that is NULL or equals its constant default counts as not written. A failing `up` makes
+// On INSERT a side that is NULL or equals its constant default counts as not written; see docs/adr/0008 for a
+// default that comes only with the drop. A failing `up` makes
 // the new side NULL (its default where it must not be NULL) and the row a mismatch; a failing `down` raises.
 // Pure functions; thread-safe.
 #pragma once
@@ -43,6 +44,8 @@ struct SyncSpec {
   std::string rollout;
   std::string name;              // part of the helpers' names; the same when the sides are exchanged
   std::vector<std::string> key;  // unquoted; empty: no primary key
+  // The new side gets its default when the old one is dropped, and has none while both are written.
+  bool default_at_drop = false;
   // A column of the table has a collation of its own: comparing by = might then be loose, or ambiguous.
   bool collations = false;
   std::vector<std::pair<std::string, std::string>> column_types;  // every column of the table

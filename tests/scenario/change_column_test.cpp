@@ -150,22 +150,91 @@ TEST_F(ChangeColumnTest, PathNewIsHonouredWhileLegacyIsTheAuthority) {
   must("COMMIT");
 }
 
-TEST_F(ChangeColumnTest, InsertsWithoutEitherSideTakeTheAuthoritysDefault) {
-  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, legacy_status text)");
-  sync(kStatus, SyncMode::kBoth);
-  must("ALTER TABLE shop.orders ALTER new_status SET DEFAULT 'pending'");
-  EXPECT_EQ(after("INSERT INTO shop.orders (id) VALUES (1)"),
-            "<null>|<null>");  // legacy readers see what they saw
-  must_run(step(plan(R"(
+// Every way to write a row x what the old column gives by itself x the mode, after the whole expand.
+struct Written {
+  const char* columns;
+  const char* values;
+  const char* legacy_mode;
+  const char* both_mode;
+  const char* new_mode;
+};
+
+class DefaultsTest : public ChangeColumnTest {
+ protected:
+  void expect_rows(const std::string& legacy_column, const std::vector<Written>& all) {
+    for (const SyncMode mode : {SyncMode::kLegacy, SyncMode::kBoth, SyncMode::kNew}) {
+      must("DROP TABLE IF EXISTS shop.orders");
+      must("DROP SCHEMA IF EXISTS poundlock CASCADE");
+      must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, " + legacy_column + ")");
+      made_ = plan(kDefaults);
+      must_expand(made_);
+      if (mode != SyncMode::kLegacy) must_run(step(made_.open_sync, "expose.open_sync"));
+      if (mode == SyncMode::kNew) must_run(step(made_.open_sync, "expose.open_sync_new"));
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        const Written& one = all[i];
+        const char* wanted = mode == SyncMode::kLegacy ? one.legacy_mode
+                             : mode == SyncMode::kBoth ? one.both_mode
+                                                       : one.new_mode;
+        SCOPED_TRACE(std::string("mode ") + std::to_string(static_cast<int>(mode)) + ": (" + one.columns +
+                     ") " + one.values);
+        EXPECT_EQ(after(std::string("INSERT INTO shop.orders (id") + one.columns + ") VALUES (" +
+                        std::to_string(i + 1) + one.values + ")"),
+                  wanted);
+      }
+    }
+  }
+  static constexpr const char* kDefaults = R"(
 change_column:
   table: shop.orders
   from: legacy_status
-  to: {name: other, type: text}
-  up: legacy_status
-  down: other
-)")
-                    .steps,
-                "dual_write.add_column"));
+  to: {name: new_status, type: text, default: "'pending'"}
+  up: lower(legacy_status)
+  down: upper(new_status)
+  not_null: false
+)";
+  change::OperationPlan made_;
+};
+
+TEST_F(DefaultsTest, AnOldColumnThatMayBeNullKeepsItsNullAndTheNewOneItsValues) {
+  expect_rows("legacy_status text",
+              {{"", "", "<null>|<null>", "<null>|<null>", "<null>|<null>"},
+               {", legacy_status", ", NULL", "<null>|<null>", "<null>|<null>", "<null>|<null>"},
+               {", legacy_status", ", 'PENDING'", "PENDING|pending", "PENDING|pending", "PENDING|pending"},
+               {", legacy_status", ", 'PAID'", "PAID|paid", "PAID|paid", "PAID|paid"},
+               {", new_status", ", 'pending'", "<null>|<null>", "PENDING|pending", "PENDING|pending"},
+               {", new_status", ", 'paid'", "<null>|<null>", "PAID|paid", "PAID|paid"},
+               {", legacy_status, new_status", ", 'A', 'b'", "A|a", "A|a", "B|b"}});
+  must_run(step(made_.steps, "contract.drop"));
+  must("INSERT INTO shop.orders (id) VALUES (100)");
+  EXPECT_EQ(row("SELECT new_status FROM shop.orders WHERE id = 100"), "pending");
+  for (const auto& one : made_.restore) must_run(one);
+  EXPECT_EQ(after("INSERT INTO shop.orders (id) VALUES (101)"), "<null>|<null>");
+  EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (102, 'pending')"), "PENDING|pending");
+}
+
+TEST_F(DefaultsTest, AnOldColumnThatMustHaveAValueGetsTheNewOnesDefault) {
+  expect_rows("legacy_status text NOT NULL",
+              {{", legacy_status", ", 'PAID'", "PAID|paid", "PAID|paid", "PAID|paid"},
+               {", legacy_status", ", 'PENDING'", "PENDING|pending", "PENDING|pending", "PENDING|pending"}});
+  for (const SyncMode mode : {SyncMode::kBoth, SyncMode::kNew}) {
+    if (mode == SyncMode::kBoth) must_run(step(made_.open_sync, "expose.open_sync"));
+    if (mode == SyncMode::kNew) must_run(step(made_.open_sync, "expose.open_sync_new"));
+    must("DELETE FROM shop.orders");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id) VALUES (11)"), "PENDING|pending");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (12, 'pending')"), "PENDING|pending");
+    EXPECT_EQ(after("INSERT INTO shop.orders (id, new_status) VALUES (13, 'paid')"), "PAID|paid");
+  }
+}
+
+TEST_F(DefaultsTest, TwoDefaultsThatUpMapsMeanThatNobodyWrote) {
+  expect_rows("legacy_status text DEFAULT 'PENDING'",
+              {{"", "", "PENDING|pending", "PENDING|pending", "PENDING|pending"},
+               {", legacy_status", ", NULL", "<null>|<null>", "<null>|<null>", "PENDING|pending"},
+               {", legacy_status", ", 'PAID'", "PAID|paid", "PAID|paid", "PAID|paid"},
+               {", new_status", ", 'pending'", "PENDING|pending", "PENDING|pending", "PENDING|pending"},
+               {", new_status", ", 'paid'", "PENDING|pending", "PAID|paid", "PAID|paid"},
+               {", new_status", ", NULL", "PENDING|pending", "PENDING|pending", "PENDING|pending"},
+               {", legacy_status, new_status", ", NULL, 'paid'", "<null>|<null>", "PAID|paid", "PAID|paid"}});
 }
 
 TEST_F(ChangeColumnTest, AFailingUpNeverFailsAWriterOfTheOldSide) {

@@ -286,6 +286,8 @@ Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::st
     PL_TRY(sync.fresh.default_expr,
            check_constant(settings_.default_expr->text, settings_.default_expr->where));
   }
+  // Beside such an old column a default would hide who wrote a row; docs/adr/0008 tells why.
+  sync.default_at_drop = sync.fresh.default_expr && !sync.legacy.default_expr && !sync.legacy.not_null;
   sync.fresh.not_null = settings_.not_null.value_or(plan.legacy->not_null);
   for (const auto& column : table.columns) {
     sync.collations = sync.collations || !column.collation.empty();
@@ -324,6 +326,12 @@ std::vector<std::string> ChangeColumn::notes(const ColumnPlan& plan) const {
     notes.push_back(
         fmt::format("{} has the default {}, {} has none: after the contract a row without a value holds NULL",
                     legacy, *plan.legacy->default_expr, plan.sync.fresh.column));
+  }
+  if (plan.sync.default_at_drop) {
+    notes.push_back(fmt::format(
+        "{} gets its default {} with the drop of {}, not before: until then a row that leaves both "
+        "out gets what `up` makes of NULL, as its readers of {} expect",
+        plan.sync.fresh.column, *plan.sync.fresh.default_expr, legacy, legacy));
   }
   if (plan.sync.key.empty()) {
     notes.push_back(fmt::format("{} has no primary key: rows out of step can be counted but not named",
