@@ -333,6 +333,9 @@ Status Run::leaf_pass(Leaf& leaf, int number) {
   const std::int64_t end = leaf.blocks;
   blocks_at_start_ = leaf.blocks;
   while (at.from < end || at.to > at.from) {
+    result_.stopped = stop_.stop();
+    // A vacuum may have cut the end off since then: no window can begin behind it.
+    if (result_.stopped || (at.to == 0 && at.from >= leaf.blocks)) break;
     PL_CHECK(window(leaf, at));
     if (result_.stopped) break;
     PL_TRY(const bool moved, relocated(leaf));
