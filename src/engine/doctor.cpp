@@ -124,17 +124,29 @@ Capability index_schema(const Facts& facts) {
   return out;
 }
 
+// All of it belongs to whoever runs the steps: tables are altered, functions replaced, rights granted.
 Capability helper_schema(const Facts& facts) {
-  const bool usable = facts.helper_schema ? facts.helper_schema_usable : facts.may_create_schema;
+  const bool ours = facts.helper_schema_owned && facts.foreign_helpers.empty();
+  const bool usable = facts.helper_schema ? ours : facts.may_create_schema;
   auto out = capability("helper_schema", "the schema poundlock", usable, true,
-                        facts.helper_schema       ? (usable ? "there" : "there, and closed to this role")
-                        : facts.may_create_schema ? "will be made at the first start"
-                                                  : "may not be made by this role");
+                        usable && facts.helper_schema ? "there"
+                        : facts.may_create_schema     ? "will be made at the first start"
+                                                      : "may not be made by this role");
   if (usable) return out;
   out.lost = "the ledger of steps and the sync functions";
   const std::string role = quote_identifier(facts.role);
-  out.grants = {facts.helper_schema ? fmt::format("GRANT USAGE, CREATE ON SCHEMA poundlock TO {};", role)
-                                    : fmt::format("CREATE SCHEMA poundlock AUTHORIZATION {};", role)};
+  if (!facts.helper_schema) {
+    out.grants = {fmt::format("CREATE SCHEMA poundlock AUTHORIZATION {};", role)};
+    return out;
+  }
+  out.detail = "there, and not of this role";
+  for (const auto& one : facts.foreign_helpers) {
+    const std::string grant = one.owner_is_superuser
+                                  ? fmt::format("ALTER {} OWNER TO {};", one.object, role)
+                                  : fmt::format("GRANT {} TO {};", quote_identifier(one.owner), role);
+    if (std::find(out.grants.begin(), out.grants.end(), grant) == out.grants.end())
+      out.grants.push_back(grant);
+  }
   return out;
 }
 

@@ -15,7 +15,7 @@ SELECT current_database(), current_setting('server_version'), current_setting('s
        current_setting('transaction_read_only') = 'on',
        has_database_privilege(current_database(), 'CREATE'),
        n.oid IS NOT NULL,
-       COALESCE(has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), false),
+       COALESCE(pg_has_role(n.nspowner, 'USAGE'), false),
        pg_has_role('pg_read_all_stats', 'USAGE'), pg_has_role('pg_read_all_settings', 'USAGE'),
        current_setting('wal_level'), current_setting('track_activities'), current_setting('track_counts'),
        (SELECT s.setting FROM pg_settings s WHERE s.name = 'track_activity_query_size'),
@@ -29,6 +29,25 @@ SELECT current_database(), current_setting('server_version'), current_setting('s
   JOIN pg_database d ON d.datname = current_database()
   LEFT JOIN pg_namespace n ON n.nspname = 'poundlock'
  WHERE r.rolname = current_user)";
+
+// The schema poundlock and what is in it, as far as another role owns it. Sequences of an identity column go
+// with their table.
+constexpr const char* kHelperObjects = R"(
+SELECT o.shown, pg_get_userbyid(o.owner), COALESCE(r.rolsuper, false)
+  FROM (SELECT 1 AS place, 'SCHEMA poundlock' AS shown, n.nspowner AS owner
+          FROM pg_namespace n WHERE n.nspname = 'poundlock'
+        UNION ALL
+        SELECT 2, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass::text, c.relowner
+          FROM pg_class c
+         WHERE c.relnamespace = to_regnamespace('poundlock') AND c.relkind IN ('r', 'S')
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                                     AND d.deptype IN ('a', 'i'))
+        UNION ALL
+        SELECT 3, 'FUNCTION ' || f.oid::regprocedure::text, f.proowner
+          FROM pg_proc f WHERE f.pronamespace = to_regnamespace('poundlock')) o
+  LEFT JOIN pg_roles r ON r.oid = o.owner
+ WHERE NOT pg_has_role(o.owner, 'USAGE')
+ ORDER BY o.place, o.shown LIMIT 1000)";
 
 // Extensions bring tables of their own, which no rollout changes.
 constexpr const char* kTables = R"(
@@ -68,7 +87,7 @@ Status read_server(ports::Session& session, Facts& facts) {
   facts.read_only = ports::to_bool(row[8]);
   facts.may_create_schema = ports::to_bool(row[9]);
   facts.helper_schema = ports::to_bool(row[10]);
-  facts.helper_schema_usable = ports::to_bool(row[11]);
+  facts.helper_schema_owned = ports::to_bool(row[11]);
   facts.reads_all_stats = ports::to_bool(row[12]);
   facts.reads_all_settings = ports::to_bool(row[13]);
   facts.wal_level = ports::to_text(row[14]);
@@ -79,6 +98,13 @@ Status read_server(ports::Session& session, Facts& facts) {
   facts.aurora = ports::to_bool(row[19]);
   facts.preloaded = row[20];
   facts.statements_track = ports::to_text(row[21]);
+  return {};
+}
+
+Status read_helpers(ports::Session& session, Facts& facts) {
+  PL_TRY(const auto rows, session.run(kHelperObjects));
+  for (const auto& row : rows.rows)
+    facts.foreign_helpers.push_back({ports::to_text(row[0]), ports::to_text(row[1]), ports::to_bool(row[2])});
   return {};
 }
 
@@ -158,6 +184,7 @@ Result<bool> settable(ports::Session& session, const std::string& assignment) {
 Result<Facts> read_facts(ports::Session& session, const ExaminationOptions& options) {
   Facts facts;
   PL_CHECK(read_server(session, facts));
+  PL_CHECK(read_helpers(session, facts));
   PL_CHECK(read_tables(session, options, facts));
   PL_CHECK(read_statements(session, facts));
   PL_CHECK(read_replication(session, facts));

@@ -17,13 +17,20 @@ struct TableFact {
   bool may_create = false;  // in the table's schema: an index needs it
 };
 
+struct HelperFact {
+  std::string object;  // as ALTER wants it: "TABLE poundlock.ledger"
+  std::string owner;
+  bool owner_is_superuser = false;
+};
+
 struct Facts {
   std::string database, version, role, database_owner;
   int version_num = 0;
   bool superuser = false, createdb = false;
   bool standby = false, read_only = false;
   bool may_create_schema = false;
-  bool helper_schema = false, helper_schema_usable = false;
+  bool helper_schema = false, helper_schema_owned = false;
+  std::vector<HelperFact> foreign_helpers;  // the schema itself first
   bool reads_all_stats = false, reads_all_settings = false;
   std::string wal_level, track_activities, track_counts;
   long activity_query_size = 0;

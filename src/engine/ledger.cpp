@@ -13,7 +13,9 @@ constexpr int kVersion = 1;
 
 // Idempotent, in order, one transaction. Names are qualified: the session's search_path does not matter.
 constexpr std::array kInstall{
-    "CREATE SCHEMA IF NOT EXISTS poundlock",
+    // IF NOT EXISTS would ask for CREATE on the database first, which the schema's owner need not have.
+    "DO 'BEGIN IF pg_catalog.to_regnamespace(''poundlock'') IS NULL THEN CREATE SCHEMA poundlock; END IF; "
+    "END'",
     // Writers count conflicts in a sequence there; the tables stay closed to them.
     "GRANT USAGE ON SCHEMA poundlock TO PUBLIC",
     "CREATE TABLE IF NOT EXISTS poundlock.meta (version int NOT NULL)",
@@ -126,7 +128,7 @@ Status install_ledger(ports::Session& session) {
   if (error.code == "pg.privilege") {
     error.hint =
         "GRANT CREATE ON DATABASE to this role, or let an administrator run CREATE SCHEMA poundlock "
-        "AUTHORIZATION for it";
+        "AUTHORIZATION for it; `poundlock doctor` prints what is missing";
   }
   return fail(std::move(error));
 }

@@ -168,10 +168,10 @@ Statements::Answer Statements::ledger(const ports::Sql& sql) {
     return Rows{};
   }
   for (const char* install :
-       {"CREATE SCHEMA IF NOT EXISTS poundlock", "GRANT USAGE ON SCHEMA poundlock TO PUBLIC",
-        "CREATE TABLE IF NOT EXISTS poundlock.", "CREATE INDEX IF NOT EXISTS ledger_",
-        "CREATE OR REPLACE FUNCTION poundlock.", "REVOKE EXECUTE ON FUNCTION poundlock.",
-        "DELETE FROM poundlock.meta"})
+       {"DO 'BEGIN IF pg_catalog.to_regnamespace(''poundlock'') IS NULL THEN CREATE SCHEMA",
+        "GRANT USAGE ON SCHEMA poundlock TO PUBLIC", "CREATE TABLE IF NOT EXISTS poundlock.",
+        "CREATE INDEX IF NOT EXISTS ledger_", "CREATE OR REPLACE FUNCTION poundlock.",
+        "REVOKE EXECUTE ON FUNCTION poundlock.", "DELETE FROM poundlock.meta"})
     if (text.starts_with(install)) return Rows{};
   if (text == "SELECT poundlock.fence($1, $2)") return fence(sql);
   if (text.starts_with("INSERT INTO poundlock.ledger")) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "engine/ledger.h"
 #include "support/pg_cluster.h"
 
 namespace poundlock::scenario {
@@ -49,6 +50,13 @@ class DoctorTest : public testing::Test {
     auto found = engine::examine(**session, {std::move(tables)});
     EXPECT_TRUE(found) << found.error().to_string();
     return found ? *found : Examination{};
+  }
+  // As the first step of a rollout would. "" or the error.
+  static std::string install_as(const std::string& role) {
+    auto session = cluster_->database(role)->connect();
+    EXPECT_TRUE(session);
+    auto installed = engine::install_ledger(**session);
+    return installed ? "" : installed.error().to_string();
   }
   static Capability of(const Examination& examination, const std::string& id) {
     for (const auto& one : examination.capabilities)
@@ -96,10 +104,40 @@ TEST_F(DoctorTest, AStrangerLacksOwnershipUntilTheGrantScriptHasRun) {
   EXPECT_THAT(left, IsEmpty()) << "the script is complete: run once, nothing is left to grant";
   EXPECT_EQ(of(after, "pg_stat_statements").presence, Presence::kYes);
   EXPECT_EQ(of(after, "replication").presence, Presence::kYes);
-  must("postgres", "DROP SCHEMA poundlock");
+  EXPECT_EQ(install_as("writer"), "");
+  must("postgres", "DROP SCHEMA poundlock CASCADE");
   must("postgres", "REVOKE app, pg_monitor FROM writer");
   must("postgres", "REVOKE SET ON PARAMETER deadlock_timeout FROM writer");
   must("postgres", "ALTER ROLE writer NOCREATEDB");
+}
+
+TEST_F(DoctorTest, TheLedgerOfAnotherRoleIsOpenedByItsScript) {
+  for (const std::string owner : {"postgres", "app"}) {
+    must("postgres", "DROP SCHEMA IF EXISTS poundlock CASCADE");
+    EXPECT_THAT(install_as("writer"), HasSubstr("poundlock doctor"));  // CREATE on the database is missing
+    EXPECT_EQ(install_as(owner), "");
+    // Rights on the schema alone do not open the ledger.
+    must("postgres", "GRANT USAGE, CREATE ON SCHEMA poundlock TO writer");
+    const auto before = of(examine("writer"), "helper_schema");
+    EXPECT_EQ(before.presence, Presence::kNo);
+    EXPECT_NE(install_as("writer"), "") << "closed to writer";
+    for (const auto& grant : before.grants) must("postgres", grant);
+    EXPECT_EQ(of(examine("writer"), "helper_schema").presence, Presence::kYes);
+    EXPECT_EQ(install_as("writer"), "");
+    EXPECT_EQ(of(examine(owner), "helper_schema").presence, Presence::kYes);
+  }
+  must("postgres", "DROP SCHEMA poundlock CASCADE");
+  must("postgres", "REVOKE app FROM writer");
+}
+
+TEST_F(DoctorTest, ASchemaThatAnAdministratorMadeIsEnoughWithoutCreateOnTheDatabase) {
+  must("postgres", "DROP SCHEMA IF EXISTS poundlock CASCADE");
+  const auto before = of(examine("writer"), "helper_schema");
+  EXPECT_EQ(before.detail, "may not be made by this role");
+  for (const auto& grant : before.grants) must("postgres", grant);
+  EXPECT_EQ(of(examine("writer"), "helper_schema").presence, Presence::kYes);
+  EXPECT_EQ(install_as("writer"), "");
+  must("postgres", "DROP SCHEMA poundlock CASCADE");
 }
 
 TEST_F(DoctorTest, StatementsOfOtherRolesAreHiddenWithoutTheRightToReadThem) {
