@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "change/expression_guard.h"
 #include "change/table_sql.h"
 
 namespace poundlock::change {
@@ -96,7 +97,7 @@ std::vector<std::string> drop_helpers(const SyncSpec& sync) {
 Step add_column_step(const ColumnPlan& plan) {
   const SyncSpec& sync = plan.sync;
   const std::string column = force_quote_identifier(sync.fresh.column);
-  std::vector<std::string> sql;
+  std::vector<std::string> sql{expression_guard(sync)};
   if (std::string guard = default_guard(sync); !guard.empty()) sql.push_back(std::move(guard));
   sql.push_back(fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column, sync.fresh.type,
                             plan.collation.empty() ? "" : " COLLATE " + plan.collation));
