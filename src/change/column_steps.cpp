@@ -347,22 +347,6 @@ std::vector<Step> open_steps(const ColumnPlan& plan) {
 
 std::vector<Step> close_steps(const ColumnPlan& plan) {
   const SyncSpec& sync = plan.sync;
-  std::vector<Step> steps;
-  const std::string column = force_quote_identifier(sync.fresh.column);
-  // Without the sync an INSERT of the old side leaves the new column NULL, or its default in a unique index.
-  if (sync.fresh.not_null || sync.fresh.default_expr) {
-    const std::string check = check_name(plan);
-    steps.push_back(metadata_step(
-        plan, "dual_write.relax", Phase::kDualWrite,
-        fmt::format("drop what {} demands of writers", sync.fresh.column),
-        {fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN {} DROP NOT NULL, ALTER "
-                     "COLUMN {} DROP "
-                     "DEFAULT",
-                     table_of(plan), force_quote_identifier(check), column, column)},
-        fmt::format("SELECT NOT ({}) AND NOT ({})",
-                    attribute_probe(sync.table, sync.fresh.column, "a.attnotnull OR a.atthasdef"),
-                    constraint_probe(sync.table, check, "true"))));
-  }
   Step off = mode_step(plan, "dual_write.close_sync", Phase::kDualWrite,
                        fmt::format("stop keeping {} in step", sync.fresh.column), SyncMode::kOff);
   // Only where the function exists: a rollback of nothing must leave nothing.
@@ -370,8 +354,7 @@ std::vector<Step> close_steps(const ColumnPlan& plan) {
   off.sql = {"DO " + quote_literal(fmt::format("BEGIN IF NOT ({}) THEN EXECUTE {}; END IF; END", absent,
                                                quote_literal(off.sql.front())))};
   off.probe = fmt::format("SELECT ({}) OR ({})", absent, off.probe);
-  steps.push_back(std::move(off));
-  return steps;
+  return {std::move(off)};
 }
 
 std::vector<Step> contract_steps(const ColumnPlan& plan) {

@@ -176,8 +176,20 @@ std::string which_were_written(const SyncSpec& spec) {
   return text;
 }
 
+// Derives nothing any more, but answers for what the expand has made of the new column: a row of the old
+// side must not fail its NOT NULL, nor meet another one's default in a unique index. So turning the sync off
+// takes no lock, and the column's own attributes may wait until it is dropped.
+std::string body_when_off(const SyncSpec& spec) {
+  const bool has_default = spec.fresh.default_expr && !spec.default_at_drop;
+  if (!spec.fresh.not_null && !has_default) return "BEGIN\n  RETURN NEW;\nEND;\n";
+  const std::string value =
+      spec.fresh.not_null ? derive_fresh(spec) : fmt::format("    {} := NULL;\n", field("NEW", spec.fresh));
+  return fmt::format("BEGIN\n  IF TG_OP = 'INSERT' AND NOT ({}) THEN\n{}  END IF;\n  RETURN NEW;\nEND;\n",
+                     written_on_insert(spec, spec.fresh, has_default), value);
+}
+
 std::string body_of(const SyncSpec& spec, SyncMode mode) {
-  if (mode == SyncMode::kOff) return "BEGIN\n  RETURN NEW;\nEND;\n";
+  if (mode == SyncMode::kOff) return body_when_off(spec);
   std::string text =
       "DECLARE\n  legacy_written boolean;\n  fresh_written boolean;\n  from_fresh boolean;\nBEGIN\n";
   text += which_were_written(spec);

@@ -251,7 +251,6 @@ bool Statements::in_effect(const change::Step& step) const {
   if (id == "dual_write.not_null_validate") return any_check(true) || s.fresh.not_null;
   if (id == "dual_write.not_null_set") return s.fresh.not_null && s.constraints.empty();
   if (id == "dual_write.default") return s.fresh.has_default;
-  if (id == "dual_write.relax") return !s.fresh.not_null && !s.fresh.has_default && s.constraints.empty();
   if (id == "dual_write.close_sync") return s.functions.empty() || mode == "off";
   if (id == "expose.open_sync" || id == "restore.open_sync") return mode == "both";
   if (id == "expose.open_sync_new") return mode == "new";

@@ -230,6 +230,40 @@ TEST_F(StepRunnerTest, StopsWhenAskedAndSaysSo) {
   EXPECT_EQ(outcome->kind, OutcomeKind::kStopped);
 }
 
+TEST_F(StepRunnerTest, TheSyncIsTurnedOffBehindALongReader) {
+  make_orders(10);
+  auto made = plan(kChange);
+  must_expand(made);
+  must("CREATE UNIQUE INDEX ON shop.orders (new_status) WHERE id > 10");
+  auto reader = open("writer");
+  must_on(*reader, "BEGIN");
+  must_on(*reader, "SELECT * FROM shop.orders");
+  ASSERT_FALSE(made.close_sync.empty());
+  auto impatient = options();
+  impatient.lock_wait.limit = Millis{1'000};
+  for (const auto& one : made.close_sync) {
+    engine::StepRunner runner(*database_, clock_, impatient);
+    const auto outcome = std::move(*runner.run(one, Direction::kForward, 1, {}));
+    EXPECT_EQ(outcome.kind, OutcomeKind::kDone) << one.id << ": " << outcome.error->to_string();
+    EXPECT_EQ(row(one.probe), "t");
+  }
+  // NOT NULL, the default and the index are still there, and no writer of the old side meets them.
+  EXPECT_TRUE(catalog().table({"shop", "orders"})->column("new_status")->not_null);
+  must("INSERT INTO shop.orders (id, legacy_status) VALUES (11, 'a'), (12, 'b'), (13, 'c')");
+  must("UPDATE shop.orders SET legacy_status = 'd' WHERE id = 12");
+  EXPECT_EQ(row("SELECT legacy_status, new_status FROM shop.orders WHERE id = 12"), "d|b");
+}
+
+TEST_F(StepRunnerTest, WhatIsTurnedOffPutsNoDefaultIntoAUniqueIndex) {
+  must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, legacy_status text DEFAULT 'pending')");
+  const auto made = plan(std::string(kChange) + "  not_null: false\n");
+  must_expand(made);
+  must("CREATE UNIQUE INDEX ON shop.orders (new_status)");
+  for (const auto& one : made.close_sync) must_run(one);
+  must("INSERT INTO shop.orders (id, legacy_status) VALUES (11, 'a'), (12, 'b'), (13, 'c')");
+  EXPECT_EQ(row("SELECT count(new_status) FROM shop.orders"), "0");
+}
+
 TEST_F(StepRunnerTest, AWriterSeesNoErrorBetweenAllStepsThereAndBack) {
   make_orders(3000);
   std::atomic<bool> stop{false};
