@@ -37,9 +37,8 @@ double percentile_90(std::deque<double> times) {
 
 class Run {
  public:
-  Run(ports::Session& session, const std::vector<ports::Session*>& replicas, Clock& clock,
-      const BackfillOptions& options, const BackfillJob& job, const StopToken& stop,
-      const ProgressCallback& progress)
+  Run(ports::Session& session, Replicas& replicas, Clock& clock, const BackfillOptions& options,
+      const BackfillJob& job, const StopToken& stop, const ProgressCallback& progress)
       : session_(session),
         clock_(clock),
         options_(options),

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "change/step.h"
 #include "engine/progress.h"
+#include "engine/replicas.h"
 #include "engine/stop_token.h"
 #include "ports/database.h"
 
@@ -59,11 +60,10 @@ struct BackfillJob {
 
 class Backfill {
  public:
-  // `session` does the work; `replicas` are asked for their replay position (may be empty, then
-  // pg_stat_replication of the primary is read).
-  Backfill(ports::Session& session, std::vector<ports::Session*> replicas, Clock& clock,
-           BackfillOptions options)
-      : session_(session), replicas_(std::move(replicas)), clock_(clock), options_(options) {}
+  // `session` does the work; `replicas` are asked for their replay position (may be empty), and so is
+  // pg_stat_replication of the primary, for those that nobody declared. Both outlive it.
+  Backfill(ports::Session& session, Replicas& replicas, Clock& clock, BackfillOptions options)
+      : session_(session), replicas_(replicas), clock_(clock), options_(options) {}
 
   // Errors: kUser "backfill.up_fails" with the keys of rows on which `up` fails; kRefused
   // "backfill.no_progress" when passes change nothing and rows are still out of step; the session's own.
@@ -71,7 +71,7 @@ class Backfill {
 
  private:
   ports::Session& session_;
-  std::vector<ports::Session*> replicas_;
+  Replicas& replicas_;
   Clock& clock_;
   BackfillOptions options_;
 };

@@ -77,7 +77,26 @@ Result<std::string> LockWait::in_the_way(ports::Session& session, const std::str
   return who;
 }
 
-Result<bool> LockWait::until_free(const std::vector<ports::Session*>& sessions, const std::string& relation,
+// On the first replica that has somebody, or that cannot tell.
+std::string LockWait::in_the_way_on(Replicas& replicas, const std::string& relation,
+                                    const std::string& mode) {
+  std::string who;
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    ports::Session* session = replicas.session(i);
+    std::string here;
+    if (session == nullptr) {
+      here = replicas.trouble(i);
+    } else if (auto looked = in_the_way(*session, relation, mode)) {
+      here = std::move(*looked);
+    } else {
+      here = fmt::format("{} does not tell who reads there: {}", Replicas::name(i), looked.error().message);
+    }
+    if (who.empty()) who = std::move(here);
+  }
+  return who;
+}
+
+Result<bool> LockWait::until_free(ports::Session& primary, Replicas* replicas, const std::string& relation,
                                   const std::string& mode, const StopToken& stop,
                                   const ProgressCallback& tell) {
   const TimePoint begin = clock_.steady();
@@ -85,10 +104,10 @@ Result<bool> LockWait::until_free(const std::vector<ports::Session*>& sessions, 
     if (stop.stop()) return false;
     now_.clear();
     hidden_ = false;
-    std::string who;
-    for (ports::Session* session : sessions) {
-      PL_TRY(const std::string here, in_the_way(*session, relation, mode));
-      if (who.empty()) who = here;
+    PL_TRY(std::string who, in_the_way(primary, relation, mode));
+    if (replicas != nullptr) {
+      std::string there = in_the_way_on(*replicas, relation, mode);
+      if (who.empty()) who = std::move(there);
     }
     // One look cannot tell a long holder whose age is hidden from a quick one; the second one can.
     const bool look_again = look == 0 && hidden_;

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "engine/jitter.h"
 #include "engine/progress.h"
+#include "engine/replicas.h"
 #include "engine/stop_token.h"
 #include "ports/database.h"
 
@@ -44,12 +45,14 @@ class LockWait {
   LockWait(Clock& clock, Jitter& jitter, LockWaitOptions options)
       : clock_(clock), jitter_(jitter), options_(options) {}
 
-  // Looks on every session (the primary first, then replicas) until none shows a long holder. False when
+  // Looks on the primary, and where `replicas` is given on each of them, until none shows a long holder. A
+  // replica that cannot be read is in the way like a holder: nobody knows who reads there. False when
   // stopped. `tell` hears who is in the way.
-  Result<bool> until_free(const std::vector<ports::Session*>& sessions, const std::string& relation,
+  Result<bool> until_free(ports::Session& primary, Replicas* replicas, const std::string& relation,
                           const std::string& mode, const StopToken& stop, const ProgressCallback& tell);
 
  private:
+  std::string in_the_way_on(Replicas& replicas, const std::string& relation, const std::string& mode);
   Result<std::string> in_the_way(ports::Session& session, const std::string& relation,
                                  const std::string& mode);
 

@@ -67,7 +67,11 @@ Error mismatch_error(const change::InStep& in_step, const VerifyResult& result) 
 }  // namespace
 
 StepRunner::StepRunner(ports::Database& database, Clock& clock, RunnerOptions options)
-    : database_(database), clock_(clock), options_(std::move(options)), jitter_(options_.seed) {}
+    : database_(database),
+      clock_(clock),
+      options_(std::move(options)),
+      jitter_(options_.seed),
+      replicas_(options_.replicas, clock) {}
 
 void StepRunner::cancel() {
   const std::lock_guard lock(session_mutex_);
@@ -89,17 +93,12 @@ Status StepRunner::connect() {
     deadlock_timeout_settable_ = allowed && ports::to_bool(allowed->rows.at(0)[0]);
   }
   owner_ = fmt::format("{}", session->backend_pid());
-  for (ports::Database* replica : options_.replicas) {
-    // A replica that is down has no readers to be stalled; the throttle judges it by itself.
-    if (auto opened = replica->connect()) replica_sessions_.push_back(std::move(*opened));
-  }
   const std::lock_guard lock(session_mutex_);
   session_ = std::move(session);
   return {};
 }
 
 void StepRunner::disconnect() {
-  replica_sessions_.clear();
   std::unique_ptr<ports::Session> old;
   const std::lock_guard lock(session_mutex_);
   old = std::move(session_);
@@ -120,6 +119,7 @@ Result<StepOutcome> StepRunner::run(const Step& step, Direction direction, std::
   attempt.outcome.generation = generation;
   const Status done = perform(attempt);
   disconnect();
+  replicas_.close();
   auto& outcome = attempt.outcome;
   outcome.figures["seconds"] = static_cast<double>((clock_.steady() - begin).count()) / 1000.0;
   outcome.figures["lock_tries"] = attempt.tries;
@@ -216,13 +216,8 @@ Result<bool> StepRunner::await_lock(Attempt& attempt) {
   if (attempt.step.relation.empty() || attempt.step.lock_mode.empty()) return true;
   LockWaitOptions wait = options_.lock_wait;
   wait.autovacuum_gives_way = deadlock_timeout_settable_;
-  std::vector<ports::Session*> sessions{session_.get()};
   // Row locks and weaker table locks are not replayed; only this one stalls readers of a replica.
-  if (attempt.step.lock_mode == "AccessExclusiveLock") {
-    for (auto& replica : replica_sessions_) {
-      if (!replica->broken()) sessions.push_back(replica.get());
-    }
-  }
+  Replicas* replicas = attempt.step.lock_mode == "AccessExclusiveLock" ? &replicas_ : nullptr;
   LockWait looking(clock_, jitter_, wait);
   ProgressCallback tell;
   if (options_.progress) {
@@ -231,7 +226,8 @@ Result<bool> StepRunner::await_lock(Attempt& attempt) {
       options_.progress(progress);
     };
   }
-  return looking.until_free(sessions, attempt.step.relation, attempt.step.lock_mode, attempt.stop, tell);
+  return looking.until_free(*session_, replicas, attempt.step.relation, attempt.step.lock_mode, attempt.stop,
+                            tell);
 }
 
 Status StepRunner::try_transaction(Attempt& attempt) {
@@ -385,9 +381,7 @@ Status StepRunner::perform_rows(Attempt& attempt) {
     attempt.outcome.detail = fmt::format("{} rows compared, all in step", result.rows);
     return fenced_record(attempt, true);
   }
-  std::vector<ports::Session*> replicas;
-  for (auto& replica : replica_sessions_) replicas.push_back(replica.get());
-  Backfill backfill(*session_, std::move(replicas), clock_, options_.backfill);
+  Backfill backfill(*session_, replicas_, clock_, options_.backfill);
   PL_TRY(const auto result,
          backfill.run({options_.rollout, step.id, attempt.generation, *step.in_step}, attempt.stop, tell));
   for (const auto& [name, value] : result.figures()) attempt.outcome.figures[name] = value;

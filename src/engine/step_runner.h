@@ -18,6 +18,7 @@
 #include "engine/ledger.h"
 #include "engine/lock_wait.h"
 #include "engine/progress.h"
+#include "engine/replicas.h"
 #include "engine/stop_token.h"
 #include "ports/database.h"
 #include "rollout/observation.h"
@@ -75,7 +76,7 @@ class StepRunner {
   Jitter jitter_;
   std::mutex session_mutex_;  // guards the pointer against cancel()
   std::unique_ptr<ports::Session> session_;
-  std::vector<std::unique_ptr<ports::Session>> replica_sessions_;
+  Replicas replicas_;
   std::string owner_;  // part of attempt ids
   bool deadlock_timeout_settable_ = false;
 };

@@ -40,42 +40,61 @@ void Throttle::learn_rate(double replayed, double behind) {
   }
 }
 
-Result<std::vector<Throttle::Position>> Throttle::positions(std::string& unreadable) {
-  std::vector<Position> found;
-  if (!replicas_.empty()) {
-    PL_TRY(const auto now, session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));
-    current_ = ports::to_double(now.rows.at(0)[0]);
-    for (std::size_t i = 0; i < replicas_.size(); ++i) {
-      const std::string name = fmt::format("replica {}", i + 1);
-      auto at = replicas_[i]->run("SELECT pg_catalog.pg_last_wal_replay_lsn() - '0/0'::pg_catalog.pg_lsn");
-      if (!at || at->rows.empty() || !at->rows[0][0]) {
-        unreadable = fmt::format("the replay position of {} cannot be read", name);
-        continue;
-      }
-      found.push_back({ports::to_double(at->rows[0][0]), -1, name});
-    }
-    return found;
-  }
-  // Logical receivers replay nothing; base backups and pg_receivewal report no replay position of their own.
-  PL_TRY(const auto rows,
-         session_.run("SELECT r.application_name, pg_catalog.pg_current_wal_lsn() - "
-                      "'0/0'::pg_catalog.pg_lsn, r.replay_lsn - "
-                      "'0/0'::pg_catalog.pg_lsn, extract(epoch FROM r.replay_lag), r.state IS NULL FROM "
-                      "pg_catalog.pg_stat_replication r WHERE (r.state IS NULL OR (r.state = 'streaming' AND "
-                      "r.replay_lsn IS "
-                      "NOT NULL)) AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE "
-                      "s.active_pid = r.pid AND "
-                      "s.slot_type = 'logical')"));
-  for (const auto& r : rows.rows) {
-    current_ = ports::to_double(r[1]);
-    const std::string name = ports::to_text(r[0]);
-    if (ports::to_bool(r[4]) || !r[2]) {
-      unreadable =
-          "pg_stat_replication hides the replicas from this role: GRANT pg_monitor, or name the replicas";
+// Each one's own replay position: what the primary knows of it may be 10 s old when no WAL flows.
+Status Throttle::declared(std::vector<Position>& found, std::string& unreadable) {
+  PL_TRY(const auto now, session_.run("SELECT pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn"));
+  current_ = ports::to_double(now.rows.at(0)[0]);
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    ports::Session* replica = replicas_.session(i);
+    if (replica == nullptr) {
+      unreadable = replicas_.trouble(i);
       continue;
     }
-    found.push_back({ports::to_double(r[2]), ports::to_double(r[3], -1), name.empty() ? "a replica" : name});
+    auto at = replica->run("SELECT pg_catalog.pg_last_wal_replay_lsn() - '0/0'::pg_catalog.pg_lsn");
+    if (!at || at->rows.empty() || !at->rows[0][0]) {
+      unreadable = fmt::format("the replay position of {} cannot be read", Replicas::name(i));
+      continue;
+    }
+    found.push_back({ports::to_double(at->rows[0][0]), -1, Replicas::name(i)});
   }
+  return {};
+}
+
+// Those that the primary feeds. Logical receivers replay nothing; base backups and pg_receivewal report no
+// replay position of their own.
+Status Throttle::connected(std::vector<Position>& found, std::string& unreadable) {
+  PL_TRY(const auto rows,
+         session_.run("SELECT r.application_name, pg_catalog.pg_current_wal_lsn() - "
+                      "'0/0'::pg_catalog.pg_lsn, r.replay_lsn - '0/0'::pg_catalog.pg_lsn, "
+                      "extract(epoch FROM r.replay_lag), r.state IS NULL FROM "
+                      "pg_catalog.pg_stat_replication r WHERE (r.state IS NULL OR (r.state IN ('streaming', "
+                      "'catchup') AND r.replay_lsn IS NOT NULL)) AND NOT EXISTS (SELECT FROM "
+                      "pg_catalog.pg_replication_slots s WHERE s.active_pid = r.pid AND "
+                      "s.slot_type = 'logical')"));
+  connected_at_ = clock_.steady();
+  std::vector<Position> seen;
+  for (const auto& r : rows.rows) {
+    const std::string name = ports::to_text(r[0]);
+    if (ports::to_bool(r[4]) || !r[2]) {
+      // Where replicas are declared, these are what the role may know.
+      if (replicas_.empty())
+        unreadable =
+            "pg_stat_replication hides the replicas from this role: GRANT pg_monitor, or name the replicas";
+      continue;
+    }
+    current_ = std::max(current_, ports::to_double(r[1]));
+    seen.push_back({ports::to_double(r[2]), ports::to_double(r[3], -1), name.empty() ? "a replica" : name});
+  }
+  undeclared_ = seen.size() > replicas_.size();
+  if (undeclared_) found.insert(found.end(), seen.begin(), seen.end());
+  return {};
+}
+
+Result<std::vector<Throttle::Position>> Throttle::positions(std::string& unreadable) {
+  std::vector<Position> found;
+  if (!replicas_.empty()) PL_CHECK(declared(found, unreadable));
+  const bool due = !connected_at_ || clock_.steady() - *connected_at_ >= kNewReplicaAfter;
+  if (replicas_.empty() || undeclared_ || due) PL_CHECK(connected(found, unreadable));
   return found;
 }
 

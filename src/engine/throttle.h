@@ -18,8 +18,7 @@ namespace poundlock::engine {
 
 class Throttle {
  public:
-  Throttle(ports::Session& session, const std::vector<ports::Session*>& replicas, Clock& clock,
-           const BackfillOptions& options)
+  Throttle(ports::Session& session, Replicas& replicas, Clock& clock, const BackfillOptions& options)
       : session_(session), replicas_(replicas), clock_(clock), options_(options) {}
 
   // Why to hold now, in plain words; "" to go on. An error only when the primary's session itself fails.
@@ -38,11 +37,13 @@ class Throttle {
   Result<std::string> replication();
   Result<std::string> health(const std::string& leaf_oid);
   Result<std::vector<Position>> positions(std::string& unreadable);
+  Status declared(std::vector<Position>& found, std::string& unreadable);
+  Status connected(std::vector<Position>& found, std::string& unreadable);
   void learn_rate(double replayed, double behind);
   double allowed_bytes() const;
 
   ports::Session& session_;
-  const std::vector<ports::Session*>& replicas_;
+  Replicas& replicas_;
   Clock& clock_;
   const BackfillOptions& options_;
   bool has_replicas_ = false;
@@ -55,6 +56,8 @@ class Throttle {
   bool read_once_ = false;        // the lag has been known
   std::optional<TimePoint> health_at_;
   std::optional<TimePoint> replication_at_;
+  std::optional<TimePoint> connected_at_;  // when pg_stat_replication was read
+  bool undeclared_ = false;                // it showed more replicas than are declared
   std::string health_reason_;
 };
 

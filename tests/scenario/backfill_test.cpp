@@ -300,7 +300,7 @@ TEST_F(BackfillTest, AnUnreadableReplicaHoldsTheWork) {
   class Replica final : public ports::Session {
    public:
     Result<ports::Rows> run(const ports::Sql&) override {
-      if (up) return ports::Rows{{"lsn"}, {{"1e15"}}, 1};
+      if (life->up) return ports::Rows{{"lsn"}, {{"1e15"}}, 1};
       return fail(make_error(Disposition::kReconnect, "pg.connection", "gone"));
     }
     Result<std::vector<ports::Rows>> pipeline(std::span<const ports::Sql>) override {
@@ -309,9 +309,24 @@ TEST_F(BackfillTest, AnUnreadableReplicaHoldsTheWork) {
     std::vector<std::string> take_notices() override { return {}; }
     int backend_pid() const override { return 0; }
     void cancel() override {}
-    bool broken() const override { return !up; }
+    bool broken() const override { return !life->up; }
     bool up = false;
+    const Replica* life = this;  // a session lives as long as its server
   } replica;
+  class Server final : public ports::Database {
+   public:
+    explicit Server(Replica& replica) : replica_(replica) {}
+    Result<std::unique_ptr<ports::Session>> connect() override {
+      if (!replica_.up) return fail(make_error(Disposition::kReconnect, "pg.connect", "refused"));
+      auto session = std::make_unique<Replica>();
+      session->life = &replica_;
+      return std::unique_ptr<ports::Session>(std::move(session));
+    }
+    std::string describe() const override { return "app at a-replica"; }
+
+   private:
+    Replica& replica_;
+  } server(replica);
   class FastClock final : public Clock {
    public:
     TimePoint now() const override { return time_; }
@@ -321,23 +336,27 @@ TEST_F(BackfillTest, AnUnreadableReplicaHoldsTheWork) {
    private:
     TimePoint time_{1};
   } fast;
-  const std::vector<ports::Session*> replicas{&replica};
+  engine::Replicas replicas({&server}, fast);
   const engine::BackfillOptions options;
   engine::Throttle throttle(*session_, replicas, fast, options);
   const std::string oid = row("SELECT 'shop.orders'::regclass::oid");
   EXPECT_THAT(*throttle.reason(oid),
-              HasSubstr("replay position of replica 1 cannot be read"));  // never known
+              HasSubstr("replica 1 (app at a-replica) cannot be reached: refused"));  // never known
   replica.up = true;
+  fast.sleep(Millis{1'000});  // it is not asked more often
   EXPECT_EQ(*throttle.reason(oid), "");
   replica.up = false;
   EXPECT_EQ(*throttle.reason(oid), "");  // one failed reading
   fast.sleep(Millis{2'001});
-  EXPECT_THAT(*throttle.reason(oid), HasSubstr("replay position of replica 1 cannot be read"));
+  EXPECT_THAT(*throttle.reason(oid), HasSubstr("replica 1 (app at a-replica) cannot be reached"));
+  replica.up = true;
+  fast.sleep(Millis{1'000});
+  EXPECT_EQ(*throttle.reason(oid), "");  // and is connected to again
 }
 
 TEST_F(BackfillTest, SessionsThatWaitForTheTableHoldTheWork) {
   make_orders(10);
-  const std::vector<ports::Session*> none;
+  engine::Replicas none({}, clock_);
   engine::BackfillOptions options;
   options.throttle_every = Millis{0};
   engine::Throttle throttle(*session_, none, clock_, options);

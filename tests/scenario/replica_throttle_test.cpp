@@ -77,6 +77,81 @@ TEST_F(ReplicaTest, APausedReplicaHoldsTheBackfillAndAResumedOneLetsItFinish) {
   EXPECT_EQ(row("SELECT count(*) FROM shop.orders WHERE new_status IS DISTINCT FROM legacy_status"), "0");
 }
 
+// A replica that can be taken away, with every session that is open, and brought back.
+class Switched final : public ports::Database {
+ public:
+  explicit Switched(ports::Database& inner) : inner_(inner) {}
+  Result<std::unique_ptr<ports::Session>> connect() override {
+    ++tries;
+    if (!up) return fail(make_error(Disposition::kReconnect, "pg.connect", "connection refused"));
+    return inner_.connect();
+  }
+  std::string describe() const override { return inner_.describe(); }
+  std::atomic<bool> up{true};
+  std::atomic<int> tries{0};
+
+ private:
+  ports::Database& inner_;
+};
+
+TEST_F(ReplicaTest, AReplicaThatIsDownAtTheBeginHoldsTheStepUntilItIsBack) {
+  auto other = cluster_->replica();
+  Switched down(*other);
+  down.up = false;
+  auto options = this->options();
+  options.replicas = {replica_.get(), &down};
+  for (const auto* id : {"dual_write.add_column", "dual_write.sync_trigger", "dual_write.backfill"}) {
+    down.up = false;
+    std::atomic<bool> held{false};
+    options.progress = [&](const engine::Progress& progress) {
+      held = held || progress.throttle.find("replica 2 (app at") != std::string::npos;
+    };
+    rollout::StepOutcome outcome;
+    std::thread working([&] {
+      engine::StepRunner runner(*database_, clock_, options);
+      outcome = std::move(*runner.run(step(made_.steps, id), Direction::kForward, 1, {}));
+    });
+    const bool weaker = std::string(id) == "dual_write.sync_trigger";  // its lock is not replayed
+    if (!weaker) {
+      EXPECT_TRUE(wait_until([&] { return held.load(); })) << id;
+    }
+    down.up = true;
+    working.join();
+    EXPECT_EQ(outcome.kind, OutcomeKind::kDone) << id << (outcome.error ? outcome.error->to_string() : "");
+  }
+}
+
+TEST_F(ReplicaTest, AReplicaThatRestartsInTheMiddleOfABackfillIsConnectedToAgain) {
+  must_run(step(made_.steps, "dual_write.add_column"));
+  must_run(step(made_.steps, "dual_write.sync_trigger"));
+  await_replica();
+  Switched restarting(*replica_);
+  std::atomic<bool> held{false};
+  auto options = this->options();
+  options.replicas = {&restarting};
+  options.backfill.pause = Millis{40};
+  options.backfill.rows_start = options.backfill.rows_max = 200;  // in all longer than it takes to be missed
+  options.progress = [&](const engine::Progress& progress) {
+    held = held || progress.throttle.find("replica 1 (app at") != std::string::npos;
+  };
+  rollout::StepOutcome outcome;
+  std::thread working([&] {
+    engine::StepRunner runner(*database_, clock_, options);
+    outcome = std::move(*runner.run(step(made_.steps, "dual_write.backfill"), Direction::kForward, 1, {}));
+  });
+  EXPECT_TRUE(wait_until([&] { return restarting.tries > 0; }));
+  restarting.up = false;
+  auto super = std::move(*cluster_->replica("postgres")->connect());
+  must_on(*super,
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poundlock' AND "
+          "pid <> pg_backend_pid()");
+  EXPECT_TRUE(wait_until([&] { return held.load(); }));
+  restarting.up = true;
+  working.join();
+  ASSERT_EQ(outcome.kind, OutcomeKind::kDone) << outcome.error->to_string();
+  EXPECT_EQ(row("SELECT count(*) FROM shop.orders WHERE new_status IS DISTINCT FROM legacy_status"), "0");
+}
+
 TEST_F(ReplicaTest, ReplicasThatThisRoleMayNotSeeHoldTheWorkWithTheGrantToRun) {
   must_run(step(made_.steps, "dual_write.add_column"));
   must_run(step(made_.steps, "dual_write.sync_trigger"));
