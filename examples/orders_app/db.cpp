@@ -39,9 +39,10 @@ bool Db::connected(Attempt& attempt) {
     const auto begun = Attempt::Clock::now();
     PQfinish(connection_);
     prepared_.clear();
-    connection_ = PQconnectdb((dsn_ + " application_name=orders_app connect_timeout=5"
-                                      " options='-c statement_timeout=5s'")
-                                  .c_str());
+    // Expanded: the dsn may be a URI as well as keywords and values.
+    const char* keys[] = {"dbname", "application_name", "connect_timeout", "options", nullptr};
+    const char* values[] = {dsn_.c_str(), "orders_app", "5", "-c statement_timeout=5s", nullptr};
+    connection_ = PQconnectdbParams(keys, values, 1);
     PQsetNoticeProcessor(
         connection_, [](void*, const char*) {}, nullptr);  // failures are reported anyway
     attempt.exclude_wait(Attempt::Clock::now() - begun);

@@ -94,6 +94,15 @@ std::vector<std::string> drop_helpers(const SyncSpec& sync) {
           fmt::format("DROP SEQUENCE IF EXISTS {}", sync_sequence(sync))};
 }
 
+// Whoever has rights on the legacy column alone, and not on the table, needs them on `column` as well.
+void append_grants(const ColumnPlan& plan, const std::string& column, std::vector<std::string>& sql) {
+  for (const auto& grant : plan.table->column_grants) {
+    if (grant.column != plan.legacy->name) continue;
+    sql.push_back(fmt::format("GRANT {} ({}) ON {} TO {}", grant.privilege, force_quote_identifier(column),
+                              table_of(plan), grant.grantee));
+  }
+}
+
 Step add_column_step(const ColumnPlan& plan) {
   const SyncSpec& sync = plan.sync;
   const std::string column = force_quote_identifier(sync.fresh.column);
@@ -101,6 +110,7 @@ Step add_column_step(const ColumnPlan& plan) {
   if (std::string guard = default_guard(sync); !guard.empty()) sql.push_back(std::move(guard));
   sql.push_back(fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column, sync.fresh.type,
                             plan.collation.empty() ? "" : " COLLATE " + plan.collation));
+  append_grants(plan, sync.fresh.column, sql);
   Step step = metadata_step(plan, "dual_write.add_column", Phase::kDualWrite,
                             fmt::format("add column {} {} to {}, without default", sync.fresh.column,
                                         sync.fresh.type, sync.table.to_sql()),
@@ -390,12 +400,14 @@ std::vector<Step> restore_steps(const ColumnPlan& plan) {
   const auto& legacy = *plan.legacy;
   const std::string column = force_quote_identifier(legacy.name);
   std::vector<Step> steps;
+  std::vector<std::string> sql{fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column,
+                                           legacy.type,
+                                           legacy.collation.empty() ? "" : " COLLATE " + legacy.collation)};
+  append_grants(plan, legacy.name, sql);
   Step add = metadata_step(
       plan, "restore.add_column", Phase::kContract,
       fmt::format("add column {} {} to {} again", legacy.name, legacy.type, plan.sync.table.to_sql()),
-      {fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_of(plan), column, legacy.type,
-                   legacy.collation.empty() ? "" : " COLLATE " + legacy.collation)},
-      column_probe(plan.sync.table, legacy.name, legacy.type));
+      std::move(sql), column_probe(plan.sync.table, legacy.name, legacy.type));
   add.undo = drop_helpers(plan.sync);
   add.undo.push_back(fmt::format("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table_of(plan), column));
   steps.push_back(std::move(add));

@@ -115,6 +115,7 @@ boost::json::value to_json(const Step& step) {
                       {"undo_standalone", step.undo_standalone},
                       {"repair", list_of(step.repair)},
                       {"repair_when", step.repair_when},
+                      {"undo_when", step.undo_when},
                       {"relation", step.relation},
                       {"lock_mode", step.lock_mode},
                       {"lock_timeout_ms", step.lock_timeout.count()},
@@ -142,6 +143,7 @@ Result<Step> step_from_json(const boost::json::value& value) {
   PL_TRY(step.undo_standalone, json::get_bool(*object, "undo_standalone"));
   PL_TRY(step.repair, texts_of(*object, "repair"));
   PL_TRY(step.repair_when, text_or_empty(*object, "repair_when"));
+  PL_TRY(step.undo_when, text_or_empty(*object, "undo_when"));
   PL_TRY(step.relation, text_or_empty(*object, "relation"));
   PL_TRY(step.lock_mode, text_or_empty(*object, "lock_mode"));
   PL_TRY(const auto lock_ms, json::get_int(*object, "lock_timeout_ms", 0, 3'600'000));

@@ -60,6 +60,9 @@ struct Step {
   // undo_standalone. Empty: nothing to take back.
   std::vector<std::string> undo;
   bool undo_standalone = false;
+  // One SELECT that returns one boolean: whether what `undo` names is of our making, so far as the catalog
+  // tells. Empty: it can be nothing else. An index of this name on another table is somebody else's.
+  std::string undo_when;
   // Cleans up a half-done standalone step (an INVALID index) before it is tried again.
   std::vector<std::string> repair;
   // One SELECT that returns one boolean: whether there is such a leftover. Empty: repair always.

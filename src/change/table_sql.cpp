@@ -74,6 +74,10 @@ std::string index_ready_probe(const QualifiedName& table, std::string_view index
   return index_probe(table, index, "i.indisvalid AND i.indisready AND i.indislive");
 }
 
+std::string index_there_probe(const QualifiedName& table, std::string_view index) {
+  return index_probe(table, index, "true");
+}
+
 std::string index_invalid_probe(const QualifiedName& table, std::string_view index) {
   return index_probe(table, index, "NOT (i.indisvalid AND i.indisready AND i.indislive)");
 }
@@ -122,6 +126,12 @@ Result<const schema::Table*> find_table(const schema::Catalog& catalog, const st
   if (table->kind == 'f')
     return refused("a foreign table", "run the rollout in the database that holds the rows");
   if (table->is_partition) return refused("a partition", "name the partitioned table; its partitions follow");
+  if (table->inherits) {
+    // Columns are added to children too, and a trigger is not: their writers would fail or be lost.
+    return refused("part of an inheritance tree",
+                   "a trigger on a parent does not see the rows of its children: take the tables apart with "
+                   "ALTER TABLE ... NO INHERIT, or make partitions of them");
+  }
   if (table->persistence == 't')
     return refused("a temporary table", "only tables that stay can be rolled out");
   return table;
@@ -180,6 +190,23 @@ Status check_relation_free(const schema::Catalog& catalog, std::string_view sche
   return {};
 }
 
+namespace {
+
+// What ADD COLUMN checks row by row, which makes it rewrite the table: also a domain over such a domain.
+bool is_constrained(const schema::Catalog& catalog, const schema::Type& domain, int depth = 0) {
+  if (domain.kind != 'd' || depth > 32) return false;
+  if (domain.definition.find(" CHECK ") != std::string::npos ||
+      domain.definition.find(" NOT NULL") != std::string::npos)
+    return true;
+  return std::any_of(catalog.types.begin(), catalog.types.end(), [&](const schema::Type& base) {
+    const std::string name =
+        schema::quote_identifier(base.schema) + "." + schema::quote_identifier(base.name);
+    return domain.definition.starts_with(name) && is_constrained(catalog, base, depth + 1);
+  });
+}
+
+}  // namespace
+
 Result<std::string> check_type(const schema::Catalog& catalog, const std::string& text,
                                const yaml::Node& where) {
   // Both forms must parse: what closes a parenthesis early or goes on behind the type breaks one of them.
@@ -206,13 +233,13 @@ Result<std::string> check_type(const schema::Catalog& catalog, const std::string
           fmt::format("{}.{}{}", force_quote_identifier(type.schema), force_quote_identifier(type.name),
                       rest == std::string::npos ? "" : text.substr(rest));
     }
-    if (type.kind == 'd' && type.definition.find("NOT NULL") != std::string::npos) {
-      return fail(
-          where
-              .error("change.bad_type", fmt::format("domain {} does not allow NULL, so the column could not "
-                                                    "be added without a rewrite",
-                                                    text))
-              .with_hint("use the base type and `not_null: true`"));
+    if (is_constrained(catalog, type)) {
+      return fail(where
+                      .error("change.bad_type", fmt::format("domain {} has constraints, so that adding the "
+                                                            "column would rewrite the table under lock",
+                                                            text))
+                      .with_hint("use the base type and `not_null: true`; a CHECK can follow the rollout, "
+                                 "added NOT VALID and then validated"));
     }
   }
   if (matches > 1)

@@ -27,6 +27,7 @@ std::string attribute_probe(const schema::QualifiedName& table, std::string_view
 std::string constraint_probe(const schema::QualifiedName& table, std::string_view name,
                              std::string_view condition);
 std::string index_ready_probe(const schema::QualifiedName& table, std::string_view index);
+std::string index_there_probe(const schema::QualifiedName& table, std::string_view index);
 std::string index_invalid_probe(const schema::QualifiedName& table, std::string_view index);
 std::string function_absent_probe(std::string_view quoted_name);
 

@@ -138,7 +138,10 @@ bool assignment_is_safe(std::string_view from, std::string_view to) {
   const Shape a = shape_of(from), b = shape_of(to);
   if (!cast_is_safe(from, to)) return false;
   if (a.base == b.base && a.modifier == b.modifier) return true;
-  if (b.modifier.empty()) return b.base != "character";  // char is char(1)
+  // Without a length char, bit and arrays of them have the length 1, and a longer value does not fit.
+  if (b.modifier.empty())
+    return !b.base.starts_with("character") && !b.base.starts_with("bit") ||
+           b.base.starts_with("character varying") || b.base.starts_with("bit varying");
   const bool text = (a.base == "character varying" || a.base == "character") && b.base == "character varying";
   return text && limit_of(a.modifier) >= 0 && limit_of(a.modifier) <= limit_of(b.modifier);
 }

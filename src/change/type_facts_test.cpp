@@ -35,6 +35,10 @@ TEST(TypeFactsTest, WhatCanFail) {
   EXPECT_TRUE(assignment_is_safe("integer", "numeric"));
   EXPECT_FALSE(assignment_is_safe("integer", "numeric(3,0)"));
   EXPECT_FALSE(assignment_is_safe("text", "char"));
+  EXPECT_FALSE(assignment_is_safe("bit(3)", "bit"));
+  EXPECT_FALSE(assignment_is_safe("bit(3)[]", "bit[]"));
+  EXPECT_FALSE(assignment_is_safe("char(3)[]", "char[]"));
+  EXPECT_TRUE(assignment_is_safe("varbit(3)", "varbit"));
 }
 
 }  // namespace

@@ -99,7 +99,12 @@ Result<Controller> Controller::start(ports::StateStore& store, ports::FlagPublis
             make_error(Disposition::kConflict, "rollout.exists",
                        fmt::format("rollout {} exists already and is {}", name, to_string(before.mode)))
                 .with_hint(
-                    fmt::format("`poundlock status {}` shows it; a new change needs a new name", name)));
+                    before.mode == rollout::Mode::kDone
+                        ? fmt::format("`poundlock status {}` shows it; a new change needs a new name", name)
+                        : fmt::format("`poundlock status {0}` shows it. It keeps the plan that it was "
+                                      "started with; after editing the file: "
+                                      "`poundlock abort {0}`, then start it again",
+                                      name)));
       }
       out.state_.generation = before.generation + 1;  // an executor of the old one may still be alive
     }

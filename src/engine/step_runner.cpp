@@ -180,7 +180,11 @@ Result<bool> StepRunner::in_effect(const Attempt& attempt) {
   if (!step.probe.empty()) {
     PL_TRY(there, probe(step.probe));
     if (attempt.forward()) return there;
-    if (there) return false;
+    if (there && step.undo_when.empty()) return false;
+  }
+  if (!attempt.forward() && !step.undo_when.empty()) {
+    PL_TRY(const bool ours, probe(step.undo_when));
+    return !ours;
   }
   PL_TRY(const auto last, last_direction(*session_, options_.rollout, step.id));
   if (attempt.forward()) return last == Direction::kForward;

@@ -56,7 +56,15 @@ std::string tables_query() {
          "coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY k.place) FROM pg_index i, "
          "pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place), pg_attribute a "
          "WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = c.oid "
-         "AND a.attnum = k.attnum)::text, '[]'), c.relkind IN ('r','p') AND row_security_active(c.oid) " +
+         "AND a.attnum = k.attnum)::text, '[]'), c.relkind IN ('r','p') AND row_security_active(c.oid), "
+         "EXISTS (SELECT FROM pg_inherits h WHERE (h.inhrelid = c.oid AND NOT c.relispartition) OR "
+         "(h.inhparent = c.oid AND c.relkind <> 'p')), "
+         "coalesce((SELECT pg_catalog.json_agg(g.part ORDER BY a.attnum, x.grantee, x.privilege_type, g.place) "
+         "FROM pg_attribute a, pg_catalog.aclexplode(a.attacl) x, pg_catalog.unnest(ARRAY[a.attname::text, "
+         "x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE "
+         "pg_catalog.quote_ident(pg_get_userbyid(x.grantee)) END || CASE WHEN x.is_grantable THEN "
+         "' WITH GRANT OPTION' ELSE '' END]) WITH ORDINALITY AS g(part, place) WHERE a.attrelid = c.oid "
+         "AND a.attnum > 0 AND NOT a.attisdropped)::text, '[]') " +
          relations(kKinds) + " ORDER BY n.nspname, c.relname";
 }
 
@@ -174,6 +182,10 @@ schema::Table read_table(const Row& r) {
   table.bytes = to_int(r[13]);
   table.primary_key = to_names(r[14]);
   table.policies_apply = to_bool(r[15]);
+  table.inherits = to_bool(r[16]);
+  const auto grants = to_names(r[17]);
+  for (std::size_t i = 0; i + 2 < grants.size(); i += 3)
+    table.column_grants.push_back({grants[i], grants[i + 1], grants[i + 2]});
   return table;
 }
 

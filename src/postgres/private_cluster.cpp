@@ -28,6 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kPrefix = "poundlock-pg-";
+constexpr const char* kKeepMarker = "keep";  // its servers outlive whoever made the folder
 
 std::string bin_dir() {
   if (const char* set = std::getenv("POUNDLOCK_PG_BIN")) return set;
@@ -101,15 +102,21 @@ Status run_to_end(const std::vector<std::string>& command, const std::string& lo
   return {};
 }
 
-// A killed test leaves its directory; its name says whose it was.
-void remove_leftovers() {
+bool is_gone(pid_t process) {
+  return kill(process, 0) != 0 && errno == ESRCH;
+}
+
+// By the file that PostgreSQL writes at its start and removes at its end; its first line is the pid.
+bool is_served(const fs::path& data) {
+  std::ifstream in(data / "postmaster.pid");
+  pid_t postmaster = 0;
+  return in >> postmaster && postmaster > 0 && !is_gone(postmaster);
+}
+
+bool is_kept(const fs::path& cluster) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator("/tmp", ignored)) {
-    const std::string name = entry.path().filename();
-    if (!name.starts_with(kPrefix)) continue;
-    const pid_t owner = std::atoi(name.c_str() + std::string_view(kPrefix).size());
-    if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
-  }
+  return fs::exists(cluster / kKeepMarker, ignored) &&
+         (is_served(cluster / "data") || is_served(cluster / "replica"));
 }
 
 Status wait_for_server(const std::string& conninfo, pid_t child, const std::string& log) {
@@ -140,16 +147,29 @@ void stop_process(pid_t& process, int signal) {
 
 }  // namespace
 
+// A killed test leaves its directory; its name says whose it was.
+void remove_stale_clusters(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kPrefix)) continue;
+    const pid_t owner = std::atoi(name.c_str() + std::string_view(kPrefix).size());
+    if (owner > 0 && is_gone(owner) && !is_kept(entry.path())) fs::remove_all(entry.path(), ignored);
+  }
+}
+
 Result<std::unique_ptr<PrivateCluster>> PrivateCluster::start(const ClusterOptions& options) {
   if (access((bin_dir() + "/initdb").c_str(), X_OK) != 0) {
     return fail(user_error("cluster.programs", "PostgreSQL 15's programs are not in " + bin_dir())
                     .with_hint("apt-get install postgresql-15, or set POUNDLOCK_PG_BIN"));
   }
-  remove_leftovers();
+  remove_stale_clusters("/tmp");
   std::unique_ptr<PrivateCluster> cluster(new PrivateCluster(options));
-  PL_CHECK(cluster->boot());
-  if (options.replica) PL_CHECK(cluster->boot_replica());
-  return cluster;
+  auto booted = cluster->boot();
+  if (booted && options.replica) booted = cluster->boot_replica();
+  if (booted) return cluster;
+  cluster->forget_keep();  // nobody learns of what did not start, so nobody would stop it
+  return fail(std::move(booted).error());
 }
 
 PrivateCluster::~PrivateCluster() {
@@ -169,6 +189,8 @@ Status PrivateCluster::boot() {
   if (mkdir(directory_.c_str(), 0700) != 0) return fail(internal_error("cannot make " + directory_));
   const Account account = server_account();
   if (chown(directory_.c_str(), account.uid, account.gid) != 0) return fail(internal_error("chown failed"));
+  if (options_.keep && !std::ofstream(directory_ + "/" + kKeepMarker))
+    return fail(internal_error("cannot write in " + directory_));
   port_ = free_port();
   const std::string log = directory_ + "/log";
   PL_CHECK(init_data(log));

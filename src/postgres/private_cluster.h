@@ -1,8 +1,8 @@
 // A private PostgreSQL server for the demo, the tests and the benchmarks: a data directory of its own, a
 // free loopback port, a socket directory, optionally a streaming replica. Runs as the user `postgres` when
 // we are root, since PostgreSQL refuses root. Goes away with the object, and the server also when we are
-// killed (parent-death signal); the directories of killed owners are removed by the next start. Used by
-// one thread.
+// killed (parent-death signal); the directories of killed owners are removed by the next start, apart from
+// those whose servers were to be kept and still run. Used by one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,10 @@ struct ClusterOptions {
   bool keep = false;                  // outlives us; the directory stays
   std::vector<std::string> settings;  // "wal_level=logical"
 };
+
+// Removes from `folder` what owners that are gone left behind. What was to be kept stays for as long as its
+// server or its replica runs. start() does this to /tmp.
+void remove_stale_clusters(const std::string& folder);
 
 // Roles: `postgres` is the superuser; `app` owns the database `app`, may create databases and is neither
 // superuser nor replication; `writer` may only read and write what `app` makes.

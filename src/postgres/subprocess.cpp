@@ -103,6 +103,8 @@ Status start(const Program& program, int in, int out, int err, Child& child) {
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+  // A child that outlives us would keep our listening socket, and the next server could not bind.
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   const Attributes attributes;
   const int failed =
       posix_spawnp(&child.pid, arguments[0], &actions, attributes.get(), arguments.data(), variables.data());

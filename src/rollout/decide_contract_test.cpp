@@ -83,12 +83,33 @@ TEST(Decide, ADropThatCommittedBeforeAPauseIsNotVerifiedAnyMore) {
   EXPECT_THAT(world.trace_, ::testing::Not(::testing::Contains("contract.verify")));
 }
 
+TEST(Decide, AnApprovalIsTakenWhenItIsAskedForAndNotBefore) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  world.tick({ask(RequestKind::kApprove, "drop")});
+  ASSERT_TRUE(world.decision_.answers.at(0).has_value());
+  EXPECT_EQ(world.decision_.answers[0]->disposition, Disposition::kConflict);
+  EXPECT_TRUE(world.state_.approvals.empty());
+  ASSERT_TRUE(world.reach("contract.approve_release"));
+  world.tick({ask(RequestKind::kApprove, "release")});
+  EXPECT_FALSE(world.decision_.answers.at(0).has_value());
+}
+
+TEST(Decide, TheJournalHasTheVerbThatWasGiven) {
+  World world(make_test_plan());
+  ASSERT_TRUE(world.reach("dual_write.window"));
+  const auto& decision = world.tick({ask(RequestKind::kAbort)});
+  ASSERT_FALSE(decision.events.empty());
+  EXPECT_EQ(decision.events[0].what, "abort");
+  EXPECT_EQ(decision.events[0].why, "test");
+}
+
 TEST(Decide, RowsThatDifferAtTheLastVerifyKeepTheLegacySide) {
   World world(make_test_plan());
   world.fail_["contract.verify"] =
       make_error(Disposition::kRefused, "verify.mismatches", "1 of 5000 rows is out of step");
   ASSERT_TRUE(world.reach("contract.approve_release"));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kPaused; })) << world.at();
   EXPECT_EQ(world.at(), "contract.verify");
   EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("out of step"));
@@ -196,7 +217,7 @@ TEST(Decide, BetweenTwoDropsGatesGoOnAndNoRollbackIsPromised) {
   };
   const auto at = [&](const char* item) { return drive([&world, item] { return world.at() == item; }); };
   ASSERT_TRUE(at("contract.approve_release"));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   world.stall_ = "contract.drop_2";
   ASSERT_TRUE(at("contract.drop_2")) << world.at();
   EXPECT_THAT(world.trace_, ::testing::Contains("contract.drop"));
@@ -240,7 +261,7 @@ TEST(Decide, AReferenceThatIsGoneAgainBeginsTheClosingWindowAnew) {
     });
   };
   ASSERT_TRUE(drive([&] { return world.at() == "contract.approve_release"; }));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   ASSERT_TRUE(drive([&] { return world.state_.windows["closing"] >= Millis{50'000}; })) << world.at();
   const auto mark = world.state_.mark;
   world.app_.instances[0].legacy_path = true;
@@ -264,7 +285,7 @@ TEST(Decide, AStatisticsResetBeginsTheClosingWindowAnew) {
   World world(std::move(plan));
   world.values_["statements.legacy_refs"] = 7'000'000;
   ASSERT_TRUE(world.reach("contract.approve_release"));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   ASSERT_TRUE(world.run_until([&] { return world.state_.windows["closing"] >= Millis{50'000}; }));
   world.values_["statements.legacy_refs"] = 0;
   world.tick();
@@ -295,7 +316,7 @@ TEST(Decide, AStatementThatWasEvictedBeginsTheClosingWindowAnew) {
   World world(plan_that_closes());
   world.values_ = no_references();
   ASSERT_TRUE(world.reach("contract.approve_release"));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   ASSERT_TRUE(world.run_until([&] { return world.state_.windows["closing"] >= Millis{50'000}; }));
   world.values_["collector.statements_evicted"] = 6;
   world.tick();
@@ -314,7 +335,7 @@ TEST(Decide, WhatOnlyHoldsTheDropUpSendsNobodyBackForLackOfData) {
   world.values_ = no_references();
   world.values_.erase("collector.statements_evicted");  // before PostgreSQL 14 nobody counts that
   ASSERT_TRUE(world.reach("contract.approve_release"));
-  world.tick({ask(RequestKind::kApprove, "release"), ask(RequestKind::kApprove, "drop")});
+  world.willing_ = {"release", "drop"};
   ASSERT_TRUE(world.run_until([&] { return world.state_.mode == Mode::kPaused; }, 3'000)) << world.at();
   EXPECT_EQ(world.at(), "contract.closing");
   EXPECT_THAT(world.state_.pause_reason, ::testing::HasSubstr("PostgreSQL 14"));

@@ -24,6 +24,9 @@ class World {
   const Decision& tick(std::vector<Request> requests = {}) {
     Observations seen;
     seen.requests = std::move(requests);
+    for (const auto& approval : willing_)
+      if (at() == "contract.approve_" + approval)
+        seen.requests.push_back({RequestKind::kApprove, "alice", "test", approval});
     seen.outcomes = std::exchange(outcomes_, {});
     seen.published = published_;
     if (!no_app_) seen.app = app_;
@@ -96,6 +99,7 @@ class World {
   std::map<std::string, double> values_;
   std::map<std::string, Error> fail_;
   std::string stall_;
+  std::set<std::string> willing_;  // approvals that are given as soon as they are asked for
   bool hold_ack_ = false;
   bool no_app_ = false;   // the source of figures does not answer
   bool steady_ = false;   // ticks say how much time has passed

@@ -10,6 +10,7 @@
 
 #include "flag/rollout_flag.h"
 #include "rollout/flag_setting.h"
+#include "rollout/row_copies.h"
 
 namespace poundlock::rollout {
 namespace {
@@ -138,6 +139,8 @@ void append(std::vector<Step>& into, std::vector<Step> steps) {
 }
 
 Status Builder::add_operations(const schema::Catalog& catalog) {
+  const auto star = spec_.gates.find("select_star");
+  const bool waived = star != spec_.gates.end() && star->second.waived;
   for (std::size_t i = 0; i < spec_.operations.size(); ++i) {
     const change::Operation& operation = *spec_.operations[i];
     PL_TRY(OperationPlan part, operation.plan(catalog, spec_.name));
@@ -147,6 +150,10 @@ Status Builder::add_operations(const schema::Catalog& catalog) {
     std::vector<ColumnRef> fresh;
     PL_CHECK(add_columns(legacy, part.legacy));
     PL_CHECK(add_columns(fresh, part.fresh));
+    for (const ColumnRef& column : fresh) {
+      const schema::Table* table = catalog.table({column.schema, column.table});
+      if (table != nullptr && !waived) PL_CHECK(check_row_copies(catalog, *table));
+    }
     plan_.legacy.insert(plan_.legacy.end(), legacy.begin(), legacy.end());
     plan_.fresh.insert(plan_.fresh.end(), fresh.begin(), fresh.end());
     for (Step& step : part.steps) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "rollout/decider.h"
 
 namespace poundlock::rollout {
@@ -53,10 +54,11 @@ std::string Decider::next() const {
     case Mode::kAborted: return "nothing: this rollout is closed";
     case Mode::kPaused: return fmt::format("nothing before it is resumed: {}", s_.pause_reason);
     case Mode::kRolledBack: {
-      const std::string cause = s_.rollbacks.empty()
-                                    ? ""
-                                    : fmt::format(" (it was rolled back by {}: {})",
-                                                  s_.rollbacks.back().cause, s_.rollbacks.back().reason);
+      const std::string cause =
+          s_.rollbacks.empty()
+              ? ""
+              : fmt::format(" (it was rolled back by {})",
+                            with_reason(s_.rollbacks.back().cause, s_.rollbacks.back().reason));
       return "nothing before `poundlock resume`" + cause;
     }
     case Mode::kRollingBack:

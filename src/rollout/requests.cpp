@@ -92,6 +92,13 @@ std::optional<Error> Decider::approve(const Request& request) {
     return user_error("rollout.approval",
                       fmt::format("this rollout asks for no approval '{}'", request.subject))
         .with_hint("`poundlock plan` lists the approvals");
+  const Item* item = present();
+  if (s_.mode == Mode::kRollingBack || s_.mode == Mode::kRolledBack || !item ||
+      item->kind != ItemKind::kApproval || item->approval != request.subject) {
+    // Given ahead, it would say yes to figures that nobody has seen yet, and a rollback takes it back.
+    return refused(fmt::format("nothing waits for the approval '{}' now", request.subject),
+                   "it is asked for in contract; `poundlock status` says when");
+  }
   s_.approvals[request.subject] = request.who;
   say(request.who, "approve", with_reason(request.subject, request.why));
   return std::nullopt;

@@ -69,7 +69,9 @@ std::optional<Error> Decider::roll_back(const Request& request, const std::strin
     return make_error(Disposition::kConflict, "rollout.mode",
                       "nothing to roll back: the rollout is before its first step");
 
-  say(request.who, "rollback", with_reason(cause, request.why));
+  const bool ordered = cause.starts_with("operator:");
+  say(request.who, request.kind == RequestKind::kAbort ? "abort" : "rollback",
+      ordered ? request.why : with_reason(cause, request.why));
   if (s_.mode != Mode::kRolledBack) {
     s_.rollbacks.push_back({cause, request.why, now_, {}, {}, {}});
     if (s_.rollbacks.size() > kRollbacksMax) s_.rollbacks.erase(s_.rollbacks.begin());
@@ -118,7 +120,7 @@ void Decider::back() {
   // long: it keeps its last value, and the reference gate sees what it does.
   if (plan_.flag && s_.flag_revision == flag::Revision{}) return;
   const bool waited = !s_.rollbacks.empty() && now_ - s_.rollbacks.back().began > kAckWaitMax;
-  if (s_.undo_all && !readers_applied() && !waited) return;
+  if (plan_.flag && s_.undo_all && !readers_applied() && !waited) return;
   if (s_.undo_all && undo_one()) return;
   finish_rollback();
 }

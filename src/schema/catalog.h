@@ -57,6 +57,13 @@ struct Trigger {
   char enabled = 'O';      // pg_trigger.tgenabled: O origin, D disabled, R replica, A always
 };
 
+// A right on one column, which the table's own rights do not tell of.
+struct ColumnGrant {
+  std::string column;
+  std::string privilege;  // SELECT, INSERT, UPDATE, REFERENCES
+  std::string grantee;    // quoted, or PUBLIC; WITH GRANT OPTION behind it where it is so
+};
+
 struct Table {
   std::uint32_t oid = 0;
   std::string schema;
@@ -65,6 +72,7 @@ struct Table {
   char persistence = 'p';   // relpersistence: p permanent, u unlogged, t temporary
   std::string owner;
   bool is_partition = false;
+  bool inherits = false;            // parent or child by INHERITS; partitions do not count
   std::string partition_key;        // pg_get_partkeydef() of a partitioned table, else ""
   bool row_security = false;
   bool policies_apply = false;      // row security hides rows from the very role that read the catalog
@@ -73,6 +81,7 @@ struct Table {
   std::vector<Column> columns;      // living ones, by attnum
   std::vector<Index> indexes;
   std::vector<Constraint> constraints;
+  std::vector<ColumnGrant> column_grants;
   std::vector<Trigger> triggers;    // not the internal ones of foreign keys
   std::vector<std::string> primary_key;  // column names in key order; empty: the table has none
   std::string view_definition;      // pg_get_viewdef() of v and m

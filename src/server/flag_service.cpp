@@ -68,7 +68,9 @@ Status FlagService::read_stored() {
   for (const auto& [owner, flags] : parts->as_object()) {
     PL_TRY(parts_[std::string(owner)], as_object(flags, "a stored part"));
   }
-  revision_ = {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()};
+  boost::system::error_code bad_epoch, bad_number;
+  revision_ = {epoch->to_number<std::uint64_t>(bad_epoch), number->to_number<std::uint64_t>(bad_number)};
+  if (bad_epoch || bad_number) return fail(internal_error("the stored flag set is damaged"));
   version_ = stored->version;
   return {};
 }

@@ -51,10 +51,13 @@ Response acknowledge(Service& service, const Request& request) {
   if (!body) return error_response(body.error());
   const auto* epoch = body->if_contains("epoch");
   const auto* number = body->if_contains("revision");
-  if (!epoch || !number || !epoch->is_number() || !number->is_number())
-    return error_response(400, "instance.revision", "epoch and revision are needed, as numbers");
+  boost::system::error_code bad_epoch, bad_number;
+  const auto in_epoch = epoch ? epoch->to_number<std::uint64_t>(bad_epoch) : 0;
+  const auto in_number = number ? number->to_number<std::uint64_t>(bad_number) : 0;
+  if (!epoch || !number || bad_epoch || bad_number)
+    return error_response(400, "instance.revision", "epoch and revision are needed, as whole numbers from 0");
   service.metrics().acknowledge(service_of(service, request), request.param("instance"),
-                                {epoch->to_number<std::uint64_t>(), number->to_number<std::uint64_t>()});
+                                {in_epoch, in_number});
   return json_response(bj::object{{"ok", true}});
 }
 

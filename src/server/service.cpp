@@ -112,10 +112,9 @@ Status check_rights(ports::Session& session, const rollout::Plan& plan) {
     const std::string owner = ports::to_text(found.rows[0][0]), us = ports::to_text(found.rows[0][1]);
     return fail(user_error("pg.privilege",
                            fmt::format("the role {} may not change {}: its owner is {}", us, table, owner))
-                    .with_hint(fmt::format(
-                        "let an administrator run GRANT {} TO {}; `poundlock doctor` shows "
-                        "what else is missing",
-                        schema::force_quote_identifier(owner), schema::force_quote_identifier(us))));
+                    .with_hint(fmt::format("let an administrator run ALTER TABLE {} OWNER TO {}; `poundlock "
+                                           "doctor` shows what else is missing",
+                                           table, schema::force_quote_identifier(us))));
   }
   PL_TRY(
       const auto ledger,
@@ -283,6 +282,10 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
   PL_TRY(auto controller,
          engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));
   const std::string name = controller.plan().rollout;
+  // The flag is there, and false, when we answer: an application may be deployed at once, and the next start
+  // sees that the key is taken.
+  if (auto first = controller.tick({}, clock_.now()); !first)
+    spdlog::warn("{}: the flag is published later: {}", name, first.error().to_string());
   add_driver(std::move(controller));
   return bj::object{{"rollout", name}};
 }

@@ -213,6 +213,20 @@ TEST_F(BadInputTest, OfTwoStartsAtOnceOneWinsAndTheOtherIsToldOfTheConflict) {
   EXPECT_EQ(value("SELECT count(*) FROM poundlock.ledger WHERE rollout = 'twice'"), "1");
 }
 
+// From the moment at which a start is answered its flag is there, and nobody else can have the key.
+TEST_F(BadInputTest, TheFlagIsThereWhenAStartAnswersAndItsKeyIsTaken) {
+  ASSERT_EQ(start_rollout(small_rollout()).code, 0);
+  const Said asked = poundlock({"flag", "eval", "schema_v2_migration", "--targeting-key", "customer-1"});
+  EXPECT_EQ(asked.code, 0) << asked.err;
+  EXPECT_THAT(asked.out, testing::HasSubstr("false"));
+  const Said second = start_rollout(with("orders_status_v2", "another"), "another");
+  EXPECT_EQ(second.code, 2) << second.err;
+  EXPECT_THAT(second.err, testing::HasSubstr("taken by the rollout orders_status_v2"));
+  EXPECT_EQ(poundlock({"abort", "orders_status_v2"}).code, 0);
+  EXPECT_TRUE(
+      wait_for("it is aborted", [&] { return cli::text_at(view("orders_status_v2"), "mode") == "aborted"; }));
+}
+
 // Reading the catalog takes a lock on each table. Whoever holds one in the way holds up no order to others.
 TEST_F(BadInputTest, StartsThatWaitForALockHoldUpNoKill) {
   const auto text = [](const std::string& name) {

@@ -55,6 +55,7 @@ class CreateIndex final : public Operation {
     step.undo = {fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}",
                              force_quote_identifier(qualified.schema), force_quote_identifier(index))};
     step.undo_standalone = true;
+    step.undo_when = index_there_probe(qualified, index);
     OperationPlan plan;
     plan.steps = {std::move(step)};
     return plan;

@@ -70,7 +70,8 @@ Result<Wal> wal_of_updates(const CheckContext& context, ports::Session& session)
   auto explained = session.run(scattered_update(context.plan.legacy.front(), kLivingRounds));
   PL_CHECK(session.run("ROLLBACK"));
   if (!explained) return fail(std::move(explained).error());
-  PL_TRY(const auto json, json::parse(explained->rows.at(0).at(0).value_or("[]"), "EXPLAIN"));
+  PL_TRY(const auto json,
+         json::parse(explained->rows.at(0).at(0).value_or("[]"), "EXPLAIN", json::kOwnLimits));
   const auto& top = json.as_array().at(0).as_object().at("Plan").as_object();
   const auto number = [&](const json::Object& node, std::string_view key) {
     const auto* value = node.if_contains(key);
