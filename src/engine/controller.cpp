@@ -63,7 +63,7 @@ std::string core_of(const rollout::RolloutState& state) {
   core.windows.clear();
   core.marks.clear();
   core.gates.clear();
-  return json::dump(rollout::to_json(core));
+  return bj::serialize(rollout::to_json(core));  // compared only: the faster of the two
 }
 
 Result<std::vector<std::string>> Controller::names(ports::StateStore& store) {
