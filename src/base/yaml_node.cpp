@@ -62,14 +62,10 @@ bool has_leading_zero(std::string_view digits) {
 
 const char* to_string(Kind kind) {
   switch (kind) {
-    case Kind::kNull:
-      return "nothing";
-    case Kind::kScalar:
-      return "a value";
-    case Kind::kSequence:
-      return "a list";
-    case Kind::kMapping:
-      return "a mapping";
+    case Kind::kNull: return "nothing";
+    case Kind::kScalar: return "a value";
+    case Kind::kSequence: return "a list";
+    case Kind::kMapping: return "a mapping";
   }
   return "nothing";
 }
@@ -147,6 +143,19 @@ const Node* Fields::optional(std::string_view key) {
 
 Result<const Node*> Fields::required(std::string_view key) {
   if (const Node* value = optional(key)) return value;
+  // Misspelt it is an unknown key as well, and that is the place to look at.
+  std::vector<std::string> others;
+  for (const auto& entry : mapping_->entries) {
+    if (std::find(known_.begin(), known_.end(), entry.first.scalar) == known_.end())
+      others.push_back(entry.first.scalar);
+  }
+  if (const auto near = nearest(key, std::span<const std::string>(others)); !near.empty()) {
+    const auto misspelt = std::find_if(mapping_->entries.begin(), mapping_->entries.end(),
+                                       [&](const Entry& entry) { return entry.first.scalar == near; });
+    return fail(misspelt->first.error(
+        "yaml.missing_key",
+        fmt::format("{} lacks the key '{}'; did you mean it by {}?", what_, key, quote_for_message(near))));
+  }
   return fail(mapping_->error("yaml.missing_key", fmt::format("{} lacks the key '{}'", what_, key)));
 }
 

@@ -211,6 +211,23 @@ TEST(YamlFields, AFarFetchedKeyGetsTheList) {
   EXPECT_TRUE(fields->finish());
 }
 
+TEST(YamlFields, AMissingKeyNamesTheOneThatWasMeantByIt) {
+  const Node root = parsed("to: b\nform: a\n");
+  auto fields = Fields::of(root, "change_column");
+  const auto missing = fields->required("from");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, "yaml.missing_key");
+  EXPECT_EQ(missing.error().to_string(),
+            "f.yaml:2:1: change_column lacks the key 'from'; did you mean it by 'form'?");
+}
+
+TEST(YamlFields, AKeyThatWasReadAlreadyIsNoMisspeltOne) {
+  const Node root = parsed("form: a\n");
+  auto fields = Fields::of(root, "change_column");
+  EXPECT_NE(fields->optional("form"), nullptr);
+  EXPECT_EQ(fields->required("from").error().to_string(), "f.yaml:1:1: change_column lacks the key 'from'");
+}
+
 TEST(YamlFields, MissingKeysAndWrongKinds) {
   const Node root = parsed("a:\n  b: 1\nc: [1]\n");
   auto fields = Fields::of(*root.find("a"), "flag");
