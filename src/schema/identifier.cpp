@@ -24,7 +24,7 @@ bool is_plain(std::string_view name) {
 
 Error bad_name(std::string_view text, std::string_view why) {
   return user_error("schema.bad_name", fmt::format("'{}' is no name: {}", printable(text), why))
-      .with_hint("write it as orders, app.orders or app.\"Order Items\"");
+      .with_hint("write it as orders, app.orders or, quoted for SQL and for YAML, table: '\"Order Items\"'");
 }
 
 Result<std::string> checked(std::string_view text, std::string part) {
