@@ -51,8 +51,8 @@ class PrivateCluster {
   pid_t server_pid() const { return server_; }
 
   void forget_keep() { options_.keep = false; }  // it goes away with the object after all
-  Status stop(int signal);  // SIGINT: fast; SIGQUIT: as if the machine lost power
-  Status restart();         // after stop()
+  Status stop(int signal);                       // SIGINT: fast; SIGQUIT: as if the machine lost power
+  Status restart();                              // after stop()
 
  private:
   explicit PrivateCluster(ClusterOptions options) : options_(std::move(options)) {}

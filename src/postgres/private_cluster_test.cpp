@@ -31,8 +31,7 @@ class StaleClusters : public testing::Test {
 
   // A folder as a start leaves it; `postmaster` 0: no server wrote its pid.
   fs::path cluster(pid_t owner, int number, bool keep, const std::string& data, pid_t postmaster) {
-    const fs::path out =
-        folder_ / ("poundlock-pg-" + std::to_string(owner) + "-" + std::to_string(number));
+    const fs::path out = folder_ / ("poundlock-pg-" + std::to_string(owner) + "-" + std::to_string(number));
     fs::create_directories(out / data);
     if (keep) std::ofstream(out / "keep").flush();
     if (postmaster > 0) std::ofstream(out / data / "postmaster.pid") << postmaster << "\n/data\n";
