@@ -28,7 +28,8 @@ Result<CheckResult> check_paths(const CheckContext& context);    // paths.failur
 Result<CheckResult> check_dry_run(const CheckContext& context);  // dry_run.blocking_seconds, .contention, ...
 Result<CheckResult> check_rehearsal(const CheckContext& context);  // rehearsal.failures, .wal_ratio
 
-// A fresh shadow for one check, dropped when it goes out of scope.
+// A fresh shadow for one check, dropped when it goes out of scope. One that is kept is left as it was found:
+// see on_shadow().
 class ShadowUse {
  public:
   static Result<ShadowUse> create(const CheckContext& context);
@@ -53,6 +54,11 @@ Status perform_on_shadow(const CheckContext& context, ports::Database& shadow, c
                          Direction direction);
 Status forward_on_shadow(const CheckContext& context, ports::Database& shadow, change::Phase phase);
 Status back_on_shadow(const CheckContext& context, ports::Database& shadow);  // close_sync, then every undo
+
+// A check on a shadow of its own. Where that is kept, the change is taken back at the end, also of a check
+// that failed half-way, so that the next one finds the schema without it; such a check must not contract.
+Result<CheckResult> on_shadow(const CheckContext& context,
+                              const std::function<Result<CheckResult>(ShadowUse& shadow)>& check);
 
 // The search_path under which the application's statements name their tables, as SQL: the database's own
 // setting, else "$user" and public; the change's schemas come last. Our own sessions have pg_catalog only.

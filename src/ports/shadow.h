@@ -15,6 +15,7 @@ namespace poundlock::ports {
 struct ShadowInfo {
   std::string description;  // "database app_poundlock_shadow at 127.0.0.1:5432, 5,000 of 200,000 rows"
   double scale = 1;         // production rows / shadow rows of the largest table concerned
+  bool kept = false;        // somebody's clone: whoever changes it takes the change back
 };
 
 // Used by one thread at a time.

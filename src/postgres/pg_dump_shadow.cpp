@@ -15,6 +15,7 @@ namespace {
 using schema::force_quote_identifier;
 using schema::quote_literal;
 
+constexpr int kBesideMax = 8;  // shadows of one database at the same time
 constexpr std::int64_t kSmallTableBytes = 64 << 20;
 
 std::string quoted(const schema::QualifiedName& name) {
@@ -69,11 +70,7 @@ class PgDumpShadow final : public ports::Shadow {
  public:
   PgDumpShadow(const PgDatabase& source, Clock& clock, ShadowOptions options)
       : source_(source), clock_(clock), options_(std::move(options)) {
-    if (options_.given) {
-      target_ = std::make_unique<PgDatabase>(*options_.given);
-    } else {
-      target_ = source.sibling(schema::derive_name({source.name(), "poundlock_shadow"}));
-    }
+    if (options_.given) target_ = std::make_unique<PgDatabase>(*options_.given);
   }
   ~PgDumpShadow() override { (void)drop(); }
 
@@ -87,6 +84,8 @@ class PgDumpShadow final : public ports::Shadow {
     double copied = 0;
   };
 
+  Status claim();
+  Result<ports::ShadowInfo> prepare_and_fill(const std::vector<schema::QualifiedName>& tables);
   Status prepare_beside();
   Status prepare_given();
   Status remove_database(ports::Session& admin);
@@ -106,8 +105,9 @@ class PgDumpShadow final : public ports::Shadow {
   Clock& clock_;
   ShadowOptions options_;
   std::unique_ptr<PgDatabase> target_;
-  bool made_ = false;    // the database is ours to drop
-  bool filled_ = false;  // a given database's content is ours to drop
+  std::unique_ptr<ports::Session> lock_;  // holds the shadow against others until drop()
+  bool made_ = false;                     // the database is ours to drop
+  bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
 };
 
@@ -144,9 +144,41 @@ Status PgDumpShadow::remove_database(ports::Session& admin) {
   return {};
 }
 
+// Which shadow is ours until drop(): a rollout that began meanwhile must not drop it under us. The lock is a
+// session's, so that a killed run leaves none. Beside the source the next name serves as well; a given
+// database is waited for.
+Status PgDumpShadow::claim() {
+  PL_TRY(lock_, options_.given ? target_->connect() : const_cast<PgDatabase&>(source_).connect());
+  PL_CHECK(
+      lock_->run("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = "
+                 "'idle_session_timeout'"));
+  const TimePoint begin = clock_.steady();
+  for (int number = 1;; ++number) {
+    const std::string base = schema::derive_name({source_.name(), "poundlock_shadow"});
+    const std::string name = options_.given ? target_->name()
+                             : number == 1  ? base
+                                            : schema::derive_name({base, std::to_string(number)});
+    PL_TRY(const auto got,
+           lock_->run("SELECT pg_catalog.pg_try_advisory_lock(727277, pg_catalog.hashtext($1))", {name}));
+    if (ports::to_bool(got.rows.at(0)[0])) {
+      if (!options_.given) target_ = source_.sibling(name);
+      return {};
+    }
+    const bool waited = options_.given && clock_.steady() - begin > options_.program_limit;
+    if (waited || (!options_.given && number >= kBesideMax)) {
+      lock_.reset();
+      return fail(
+          make_error(Disposition::kRetry, "shadow.busy",
+                     fmt::format("other rollouts are using the shadow {}", name))
+              .with_hint("wait until their checks are over, or give each database a shadow of its own"));
+    }
+    if (options_.given) clock_.sleep(Millis{200});
+  }
+}
+
 // Drops what a killed run left, and makes the database anew with the source's encoding and locale.
 Status PgDumpShadow::prepare_beside() {
-  PL_TRY(auto admin, const_cast<PgDatabase&>(source_).connect());
+  ports::Session* admin = lock_.get();
   const std::string name = target_->name();
   PL_TRY(
       const auto there,
@@ -357,13 +389,18 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
 
 Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::QualifiedName>& tables) {
   PL_CHECK(drop());
+  auto info = prepare_and_fill(tables);
+  if (!info) (void)drop();  // the first error is the one to tell
+  return info;
+}
+
+Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schema::QualifiedName>& tables) {
+  PL_CHECK(claim());
   PL_CHECK(options_.given ? prepare_given() : prepare_beside());
   ready_ = true;
   if (!made_ && !filled_)
-    return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0};
-  auto info = fill(tables);
-  if (!info) (void)drop();  // the first error is the one to tell
-  return info;
+    return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0, true};
+  return fill(tables);
 }
 
 Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
@@ -376,15 +413,13 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
 
 Status PgDumpShadow::drop() {
   ready_ = false;
-  if (made_) {
-    PL_TRY(auto admin, const_cast<PgDatabase&>(source_).connect());
-    PL_CHECK(remove_database(*admin));
-    made_ = false;
-  }
-  if (filled_) {
-    PL_CHECK(empty_given());
-    filled_ = false;
-  }
+  // Without the lock it may be somebody else's by now; the next one that takes the name empties it.
+  const bool ours = lock_ != nullptr && lock_->run("SELECT 1");
+  if (made_ && ours) PL_CHECK(remove_database(*lock_));
+  made_ = false;
+  if (filled_ && ours) PL_CHECK(empty_given());
+  filled_ = false;
+  lock_.reset();
   return {};
 }
 

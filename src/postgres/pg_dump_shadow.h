@@ -4,7 +4,8 @@
 //
 // Invariants: (1) nothing runs on a database without the mark, and the mark is looked for at every
 // connect(); (2) never on a database that is one of `environments`; (3) drop() takes away exactly what
-// create() made. Needs CREATEDB, or a given database that the role owns.
+// create() made; (4) between these two it is nobody else's. Needs CREATEDB, or a given database that the
+// role owns.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ namespace poundlock::postgres {
 
 struct ShadowOptions {
   std::uint64_t rows_max = 20'000;              // sampled from each table
-  std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow on the source's server
+  std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow[_2 ...] beside it
   std::vector<const PgDatabase*> environments;  // borrowed; beside the source, which is always among them
   Millis program_limit{5 * 60 * 1000};          // of pg_dump | psql
   std::function<bool()> stopped;                // polled meanwhile: true ends them; may be empty

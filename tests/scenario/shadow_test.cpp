@@ -1,4 +1,5 @@
 // The shadow that pg_dump makes: what is in it, what it refuses, and that nothing of it stays.
+#include "engine/checks.h"
 #include "postgres/pg_dump_shadow.h"
 #include "support/rollout_fixture.h"
 
@@ -76,10 +77,94 @@ TEST_F(ShadowTest, ReplacesWhatAKilledRunLeft) {
   auto made = shadow();
   ASSERT_TRUE(made->create(tables_));
   auto left_open = std::move(*made->connect());
+  must(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poundlock' AND "
+      "datname "
+      "= 'app' AND pid <> pg_backend_pid()");
   auto again = shadow();  // as another process would: the first one never dropped it
   auto info = again->create(tables_);
   ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->description, HasSubstr("app_poundlock_shadow at"));
+  ASSERT_TRUE(made->drop());  // it has lost it
+  EXPECT_TRUE(again->connect());
   EXPECT_TRUE(again->drop());
+}
+
+TEST_F(ShadowTest, TwoRolloutsOfOneDatabaseDoNotDropEachOthers) {
+  auto first = shadow(), second = shadow();
+  ASSERT_TRUE(first->create(tables_));
+  auto working = std::move(*first->connect());
+  const auto info = second->create(tables_);
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->description, HasSubstr("app_poundlock_shadow_2 at"));
+  must_on(*working, "SELECT count(*) FROM shop.orders");
+  ASSERT_TRUE(second->drop());
+  must_on(*working, "SELECT count(*) FROM shop.orders");
+  working.reset();
+  ASSERT_TRUE(first->drop());
+  EXPECT_FALSE(exists("app_poundlock_shadow") || exists("app_poundlock_shadow_2"));
+}
+
+TEST_F(ShadowTest, AGivenCloneTakesAllChecksInARow) {
+  must("DROP DATABASE IF EXISTS given");
+  must("CREATE DATABASE given");
+  must("COMMENT ON DATABASE given IS 'poundlock.shadow = on'");
+  const std::string create =
+      "CREATE TABLE public.bare (id bigint PRIMARY KEY, old_status text NOT NULL DEFAULT 'a')";
+  must("DROP TABLE IF EXISTS public.bare");
+  must(create);
+  {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, create);
+    must_on(*inside, "INSERT INTO public.bare SELECT g, 'S' || g % 7 FROM generate_series(1, 500) g");
+  }
+  const auto made = this->plan(R"(
+change_column:
+  table: public.bare
+  from: old_status
+  to: {name: new_status, type: text, default: "'a'"}
+  up: old_status
+  down: new_status
+  indexes: [{name: idx_new_status, columns: [new_status]}]
+)");
+  rollout::Plan whole;
+  whole.rollout = "test";
+  for (const auto* steps : {&made.steps, &made.open_sync}) {
+    for (const auto& one : *steps) whole.items.push_back({.id = one.id, .phase = one.phase, .step = one});
+  }
+  whole.close_sync = made.close_sync;
+  whole.restore = made.restore;
+  whole.legacy = made.legacy;
+  whole.fresh = made.fresh;
+  whole.paths = {{.name = "by_id",
+                  .legacy = "SELECT id, old_status AS s FROM bare WHERE id = $1",
+                  .fresh = "SELECT id, new_status AS s FROM bare WHERE id = $1"}};
+  postgres::ShadowOptions options;
+  options.given = database_->sibling("given");
+  auto clone = shadow(std::move(options));
+  engine::ExecutorPorts ports;
+  ports.shadow = clone.get();
+  ports.clock = &clock_;
+  ports.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  for (int round = 0; round < 2; ++round) {
+    for (const auto check : {engine::check_paths, engine::check_dry_run, engine::check_rehearsal}) {
+      const auto result = check({ports, whole});
+      ASSERT_TRUE(result) << result.error().to_string();
+      const auto failures = result->figures.find("failures");
+      EXPECT_TRUE(failures == result->figures.end() || failures->second == 0) << result->detail;
+      EXPECT_THAT(result->detail, HasSubstr("a clone cannot take"));
+    }
+  }
+  clone.reset();
+  auto inside = std::move(*database_->sibling("given")->connect());
+  const auto columns =
+      must_on(*inside,
+              "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid "
+              "= 'public.bare'::regclass AND attnum > 0 AND NOT attisdropped");
+  EXPECT_EQ(columns.rows[0][0], "id,old_status");
+  inside.reset();
+  must("DROP DATABASE given");
+  must("DROP TABLE public.bare");
 }
 
 TEST_F(ShadowTest, RefusesADatabaseThatIsNotMarked) {

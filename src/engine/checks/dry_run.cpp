@@ -89,15 +89,8 @@ Status run_traced(const CheckContext& context, ShadowUse& shadow, ports::Session
   return {};
 }
 
-}  // namespace
-
-Result<CheckResult> check_dry_run(const CheckContext& context) {
+Result<CheckResult> dry_run_on(const CheckContext& context, ShadowUse& shadow) {
   CheckResult out;
-  if (!context.ports.shadow) {
-    out.detail = "no shadow is configured";
-    return out;
-  }
-  PL_TRY(auto shadow, ShadowUse::create(context));
   PL_TRY(auto session, shadow.database().connect());
   PL_CHECK(install_ledger(*session));
   PL_TRY(const std::string search_path, application_search_path(*session, context.plan));
@@ -118,12 +111,13 @@ Result<CheckResult> check_dry_run(const CheckContext& context) {
   if (replay) traffic = context.ports.traffic->stop();
   PL_CHECK(status);
   for (const auto* step : forward_steps(context.plan, change::Phase::kContract))
-    PL_CHECK(run_traced(context, shadow, *session, *step, totals));
+    if (!shadow.info().kept) PL_CHECK(run_traced(context, shadow, *session, *step, totals));
   out.figures = {{"blocking_seconds", totals.blocking},
                  {"total_seconds", totals.total},
                  {"steps", totals.steps},
                  {"scale", shadow.info().scale}};
   out.detail = shadow.info().description + totals.detail;
+  if (shadow.info().kept) out.detail += "; without the contract, which a clone cannot take back";
   if (replay) {
     out.figures["contention"] = static_cast<double>(traffic.long_waits + traffic.deadlocks);
     out.figures["replayed"] = static_cast<double>(traffic.statements);
@@ -141,6 +135,13 @@ Result<CheckResult> check_dry_run(const CheckContext& context) {
     }
   }
   return out;
+}
+
+}  // namespace
+
+Result<CheckResult> check_dry_run(const CheckContext& context) {
+  if (!context.ports.shadow) return CheckResult{{}, "no shadow is configured"};
+  return on_shadow(context, [&](ShadowUse& shadow) { return dry_run_on(context, shadow); });
 }
 
 }  // namespace poundlock::engine

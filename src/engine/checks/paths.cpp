@@ -76,15 +76,8 @@ void compare(ports::Session& session, const SampledPath& path, const std::string
     tally.fault(fmt::format("path {}: legacy uses an index and new scans the table", path.name));
 }
 
-}  // namespace
-
-Result<CheckResult> check_paths(const CheckContext& context) {
+Result<CheckResult> paths_on(const CheckContext& context, ShadowUse& shadow) {
   CheckResult out;
-  if (!context.ports.shadow || context.plan.paths.empty()) {
-    out.detail = context.plan.paths.empty() ? "no paths are declared" : "no shadow is configured";
-    return out;
-  }
-  PL_TRY(auto shadow, ShadowUse::create(context));
   PL_TRY(auto session, shadow.database().connect());
   PL_TRY(const std::string search_path, application_search_path(*session, context.plan));
   Tally tally;
@@ -104,13 +97,27 @@ Result<CheckResult> check_paths(const CheckContext& context) {
   PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples, search_path));
   for (const auto& path : paths) compare(*session, path, search_path, tally);
   PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kExpose));
-  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kContract));
-  must_prepare(true, "after the contract");
+  if (!shadow.info().kept) {
+    PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kContract));
+    must_prepare(true, "after the contract");
+  }
   out.figures = {{"failures", tally.failures}, {"compared", tally.compared}};
   out.detail = tally.failures > 0 ? tally.detail
                                   : fmt::format("{} paths, {:.0f} comparisons equal on {}", paths.size(),
                                                 tally.compared, shadow.info().description);
+  if (shadow.info().kept) out.detail += "; not tried after the contract, which a clone cannot take back";
   return out;
+}
+
+}  // namespace
+
+Result<CheckResult> check_paths(const CheckContext& context) {
+  CheckResult out;
+  if (!context.ports.shadow || context.plan.paths.empty()) {
+    out.detail = context.plan.paths.empty() ? "no paths are declared" : "no shadow is configured";
+    return out;
+  }
+  return on_shadow(context, [&](ShadowUse& shadow) { return paths_on(context, shadow); });
 }
 
 }  // namespace poundlock::engine

@@ -91,15 +91,16 @@ std::string first_difference(const std::string& a, const std::string& b) {
   return a.substr(line, a.find('\n', at) - line);
 }
 
-}  // namespace
+Status through_the_drop(const CheckContext& context, ports::Database& database) {
+  for (const auto phase : {change::Phase::kDualWrite, change::Phase::kExpose, change::Phase::kContract})
+    PL_CHECK(forward_on_shadow(context, database, phase));
+  for (const auto& step : context.plan.restore)
+    PL_CHECK(perform_on_shadow(context, database, step, Direction::kForward));
+  return {};
+}
 
-Result<CheckResult> check_rehearsal(const CheckContext& context) {
+Result<CheckResult> rehearsal_on(const CheckContext& context, ShadowUse& shadow) {
   CheckResult out;
-  if (!context.ports.shadow) {
-    out.detail = "no shadow is configured";
-    return out;
-  }
-  PL_TRY(auto shadow, ShadowUse::create(context));
   ports::Database& database = shadow.database();
   PL_TRY(auto session, database.connect());
   PL_CHECK(live_a_little(context, *session));
@@ -131,21 +132,26 @@ Result<CheckResult> check_rehearsal(const CheckContext& context) {
              }(),
              context.plan.fresh));
   for (const auto& line : left) fault("left behind: " + line);
-  PL_CHECK(forward_on_shadow(context, database, change::Phase::kDualWrite));
-  PL_CHECK(forward_on_shadow(context, database, change::Phase::kExpose));
-  PL_CHECK(forward_on_shadow(context, database, change::Phase::kContract));
-  for (const auto& step : context.plan.restore)
-    PL_CHECK(perform_on_shadow(context, database, step, Direction::kForward));
+  if (!shadow.info().kept) PL_CHECK(through_the_drop(context, database));
   out.figures = {{"failures", failures}};
   if (wal_before.bytes > 0) out.figures["wal_ratio"] = wal_after.bytes / wal_before.bytes;
   if (wal_before.records > 0) out.figures["wal_records_ratio"] = wal_after.records / wal_before.records;
   if (failures == 0) {
     out.detail = fmt::format(
-        "forth, back, forth, contract and restore on {}; schema and data as before after the way back; an "
+        "{} on {}; schema and data as before after the way back; an "
         "updated row writes {:.1f} WAL records, {:.1f} before",
+        shadow.info().kept ? "forth and back (a clone cannot take the contract back)"
+                           : "forth, back, forth, contract and restore",
         shadow.info().description, wal_after.records, wal_before.records);
   }
   return out;
+}
+
+}  // namespace
+
+Result<CheckResult> check_rehearsal(const CheckContext& context) {
+  if (!context.ports.shadow) return CheckResult{{}, "no shadow is configured"};
+  return on_shadow(context, [&](ShadowUse& shadow) { return rehearsal_on(context, shadow); });
 }
 
 }  // namespace poundlock::engine

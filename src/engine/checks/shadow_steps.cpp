@@ -39,4 +39,17 @@ Status back_on_shadow(const CheckContext& context, ports::Database& shadow) {
   return {};
 }
 
+Result<CheckResult> on_shadow(const CheckContext& context,
+                              const std::function<Result<CheckResult>(ShadowUse& shadow)>& check) {
+  PL_TRY(auto shadow, ShadowUse::create(context));
+  const bool kept = shadow.info().kept;
+  // What a killed run left in it.
+  if (kept) PL_CHECK(back_on_shadow(context, shadow.database()));
+  auto result = check(shadow);
+  if (!kept) return result;
+  const Status back = back_on_shadow(context, shadow.database());
+  if (result && !back) return fail(back.error());
+  return result;
+}
+
 }  // namespace poundlock::engine
