@@ -37,7 +37,8 @@ SELECT o.shown, pg_get_userbyid(o.owner), COALESCE(r.rolsuper, false)
   FROM (SELECT 1 AS place, 'SCHEMA poundlock' AS shown, n.nspowner AS owner
           FROM pg_namespace n WHERE n.nspname = 'poundlock'
         UNION ALL
-        SELECT 2, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass::text, c.relowner
+        SELECT 2, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass::text,
+               c.relowner
           FROM pg_class c
          WHERE c.relnamespace = to_regnamespace('poundlock') AND c.relkind IN ('r', 'S')
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid

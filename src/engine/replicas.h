@@ -1,5 +1,5 @@
-// The declared replicas of a database, each with a session that is opened again when it broke. One that cannot
-// be reached is told as such and never left out: it may have readers, and come back with them.
+// The declared replicas of a database, each with a session that is opened again when it broke. One that
+// cannot be reached is told as such and never left out: it may have readers, and come back with them.
 // One thread.
 #pragma once
 
