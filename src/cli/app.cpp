@@ -20,6 +20,8 @@ constexpr const char* kFooter =
     "fault of "
     "ours.";
 
+constexpr const char* kFile = "FILE";  // type of what is completed to files
+
 struct Global {
   const char* name;
   bool takes_value;
@@ -53,12 +55,15 @@ std::vector<std::string> globals_first(const std::vector<std::string>& arguments
 }
 
 void add_globals(CLI::App& app, Context& context, bool& no_colour) {
-  app.add_option("--config", context.config, "poundlock.yaml (default: looked for from here upward)");
+  app.add_option("--config", context.config, "poundlock.yaml (default: looked for from here upward)")
+      ->type_name(kFile);
   app.add_option("--environment", context.environment, "environment of that file (default: its own default)");
   app.add_option("--server", context.server,
                  "URL of poundlockd (default: POUNDLOCK_SERVER, the running one, the file)");
   app.add_option("--token-file", context.token_file,
-                 "file of the admin token (default: POUNDLOCK_TOKEN, its state)");
+                 "file of the admin token (default: POUNDLOCK_TOKEN, which holds the token itself; else "
+                 "the server's STATE/admin-token)")
+      ->type_name(kFile);
   app.add_option("--who", context.who, "who gives the order, for the audit trail (default: $USER)");
   app.add_option("--output", context.output, "text or json; lint also sarif, junit, github")
       ->check(CLI::IsMember({"text", "json", "sarif", "junit", "github"}));
@@ -95,6 +100,7 @@ struct Arguments {
   AuditArguments audit;
   SimulateArguments simulate;
   std::string shell;
+  std::vector<std::string> help;
 };
 
 CLI::App* add_verb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
@@ -112,7 +118,8 @@ void add_local_verbs(CLI::App& app, Context& context, Arguments& a) {
   auto* doctor =
       add_verb(app, context, "doctor", "what a database allows, what is lost without it, the GRANT script",
                [&] { return doctor_command(context, a.doctor); });
-  doctor->add_option("--rollout", a.doctor.rollout, "rollout file: look at its tables only");
+  doctor->add_option("--rollout", a.doctor.rollout, "rollout file: look at its tables only")
+      ->type_name(kFile);
   doctor->add_option("--database", a.doctor.database, "database of poundlock.yaml (default: the only one)");
   doctor->add_option("--database-url", a.doctor.database_url, "a database that is in no file");
   doctor->add_flag("--grants", a.doctor.grants, "print only the SQL that an administrator has to run");
@@ -228,17 +235,34 @@ void add_server_verbs(CLI::App& app, Context& context, Arguments& a) {
   });
 }
 
-bool takes_file(const CLI::App& verb) {
-  const auto options = verb.get_options([](const CLI::Option* one) { return one->get_positional(); });
-  return std::any_of(options.begin(), options.end(),
-                     [](const CLI::Option* one) { return one->get_name() == "file"; });
+// The words of "{text,json}", as the parser describes a choice.
+std::vector<std::string> choices(const CLI::Option& option) {
+  std::vector<std::string> out;
+  const std::string type = option.get_type_name();
+  const auto open = type.find('{');
+  if (open == std::string::npos) return out;
+  const std::string inside = type.substr(open + 1, type.find('}', open) - open - 1);
+  for (std::size_t at = 0; at <= inside.size();) {
+    const auto comma = std::min(inside.find(',', at), inside.size());
+    out.push_back(inside.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return out;
+}
+
+OptionInfo described(const CLI::Option& option, const std::string& name) {
+  return {"--" + name, option.get_items_expected_max() > 0, option.get_type_name() == kFile, choices(option)};
 }
 
 void collect(const CLI::App& app, const std::string& prefix, std::vector<VerbInfo>& out) {
   for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    VerbInfo info{prefix + sub->get_name(), sub->get_description(), {}, takes_file(*sub)};
-    for (const auto* option : sub->get_options())
-      for (const auto& name : option->get_lnames()) info.options.push_back("--" + name);
+    VerbInfo info{prefix + sub->get_name(), sub->get_description(), {}, false, {}};
+    for (const auto* option : sub->get_options()) {
+      for (const auto& name : option->get_lnames()) info.options.push_back(described(*option, name));
+      if (!option->get_positional()) continue;
+      info.takes_file = info.takes_file || option->get_name() == "file";
+      if (auto words = choices(*option); !words.empty()) info.words = std::move(words);
+    }
     out.push_back(info);
     collect(*sub, info.name + " ", out);
   }
@@ -250,39 +274,82 @@ std::vector<std::string> global_names() {
   return out;
 }
 
+std::vector<OptionInfo> global_options(const CLI::App& app) {
+  std::vector<OptionInfo> out;
+  for (const auto& name : global_names()) out.push_back(described(*app.get_option(name), name.substr(2)));
+  return out;
+}
+
 void add_completion(CLI::App& app, Context& context, Arguments& a) {
   auto* sub = add_verb(app, context, "completion", "a completion script for bash, zsh or fish", [&] {
     std::vector<VerbInfo> verbs;
     collect(app, "", verbs);
-    const auto script = completion_script(a.shell, verbs, global_names());
+    for (auto& verb : verbs) {
+      if (verb.name != "help") continue;
+      for (const auto* one : app.get_subcommands([](const CLI::App*) { return true; }))
+        verb.words.push_back(one->get_name());
+    }
+    const auto script = completion_script(a.shell, verbs, global_options(app));
     if (!script) return report(context, script.error());
     context.out << *script << std::flush;
     return 0;
   });
-  sub->add_option("shell", a.shell, "bash, zsh or fish")->required();
+  sub->add_option("shell", a.shell, "bash, zsh or fish")->required()->type_name("{bash,zsh,fish}");
 }
 
-// The verb that was typed as far as it was understood, and what it could have been.
-Error unexpected(const CLI::App& app, const std::string& word) {
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+// A word that the verb `at` does not know, and what it could have been.
+Error no_such(const CLI::App& at, const std::string& word) {
   std::vector<std::string> known;
   const bool option = word.starts_with("-");
   if (option) {
     known = global_names();
-    for (const auto* one : at->get_options())
+    for (const auto* one : at.get_options())
       for (const auto& name : one->get_lnames()) known.push_back("--" + name);
   } else {
-    for (const auto* one : at->get_subcommands([](const CLI::App*) { return true; }))
+    for (const auto* one : at.get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(one->get_name());
   }
   const std::string typed = word.substr(0, option ? word.find('=') : std::string::npos);
   const auto near = nearest(typed, std::span<const std::string>(known));
   const char* what = option ? "option" : known.empty() ? "argument" : "verb";
   const std::string help =
-      at == &app ? "`poundlock --help`" : fmt::format("`poundlock {} --help`", at->get_name());
+      at.get_parent() == nullptr ? "`poundlock --help`" : fmt::format("`poundlock {} --help`", at.get_name());
   return user_error("usage", fmt::format("unknown {} {}", what, clean(typed)))
       .with_hint(near.empty() ? help + " lists what there is" : fmt::format("did you mean {}?", near));
+}
+
+// The verb that was typed as far as it was understood.
+Error unexpected(const CLI::App& app, const std::string& word) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return no_such(*at, word);
+}
+
+// The help of the verb that the words name, as `VERB --help` prints it.
+int help_command(const CLI::App& app, Context& context, const std::vector<std::string>& words) {
+  if (!words.empty() && words[0] == "serve") return serve_command(context, {"--help"});  // poundlockd's own
+  const CLI::App* at = &app;
+  std::string prefix;
+  for (const auto& word : words) {
+    const auto below = at->get_subcommands([&](const CLI::App* one) { return one->get_name() == word; });
+    if (below.empty()) return report(context, no_such(*at, word));
+    prefix += (prefix.empty() ? "" : " ") + at->get_name();
+    at = below.front();
+  }
+  // Of the whole, App::help() would answer with the verb that was called, which is this one.
+  const std::string name = (prefix.empty() ? "" : prefix + " ") + at->get_name();
+  context.out << at->get_formatter()->make_help(at, name, CLI::AppFormatMode::Normal) << std::flush;
+  return 0;
+}
+
+void add_help(CLI::App& app, Context& context, Arguments& a) {
+  auto* help = add_verb(app, context, "help", "this, or what a verb takes",
+                        [&] { return help_command(app, context, a.help); });
+  help->add_option("verb", a.help, "the verb; both words of `flag set`");
+  add_verb(app, context, "version", "which version this is", [&context] {
+    say(context, kVersion);
+    return 0;
+  });
 }
 
 // What the parser says of a verb's arguments, with the verb's help as what to try.
@@ -339,6 +406,7 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   add_server_verbs(app, context, a);
   add_demo(app, context);
   add_completion(app, context, a);
+  add_help(app, context, a);
   context.json = wants_json(arguments);
   if (const int code = parse(app, context, globals_first(arguments)); code >= 0) return code;
   context.json = context.output == "json";

@@ -54,6 +54,17 @@ TEST_F(AppTest, HelpAndVersionAreNoErrors) {
   EXPECT_THAT(run({"--version"}).out, HasSubstr("0.1.0"));
 }
 
+TEST_F(AppTest, HelpAndVersionAreVerbsToo) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "rollback"}).out, run({"rollback", "--help"}).out);
+  EXPECT_EQ(run({"help", "flag", "set"}).out, run({"flag", "set", "--help"}).out);
+  EXPECT_EQ(run({"version"}).out, run({"--version"}).out);
+  const auto none = run({"help", "stauts"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr("did you mean status?"));
+  EXPECT_THAT(run({"--help"}).out, HasSubstr("POUNDLOCK_TOKEN, which holds the token itself"));
+}
+
 TEST_F(AppTest, ErrorsAreJsonOnStandardOutputWhenAskedFor) {
   const auto ran = run({"lint", "no.sql", "--output", "json"});
   EXPECT_EQ(ran.code, 2);
@@ -137,6 +148,11 @@ TEST_F(AppTest, CompletionKnowsVerbsOptionsAndShells) {
   EXPECT_EQ(bash.code, 0);
   for (const char* word : {"rollback", "--restore", "list get set eval", "--environment", "complete "})
     EXPECT_THAT(bash.out, HasSubstr(word));
+  EXPECT_THAT(bash.out, HasSubstr("--config) COMPREPLY=($(compgen -f"));
+  EXPECT_THAT(bash.out, HasSubstr("--output) COMPREPLY=($(compgen -W 'text json sarif junit github'"));
+  EXPECT_THAT(bash.out, HasSubstr("'completion') words='--help bash zsh fish'"));
+  EXPECT_THAT(bash.out, HasSubstr("'help') words='--help init doctor"));
+  EXPECT_THAT(run({"completion", "fish"}).out, HasSubstr("-l output -x -a 'text json sarif junit github'"));
   EXPECT_THAT(run({"completion", "zsh"}).out, HasSubstr("#compdef poundlock"));
   EXPECT_THAT(run({"completion", "fish"}).out, HasSubstr("-a rollback -d"));
   const auto other = run({"completion", "tcsh"});
@@ -145,10 +161,14 @@ TEST_F(AppTest, CompletionKnowsVerbsOptionsAndShells) {
 }
 
 TEST(Completion, BashScriptIsValidAndCompletes) {
-  const std::vector<VerbInfo> verbs{{"lint", "check", {"--disable"}, true},
-                                    {"flag", "flags", {}, false},
-                                    {"flag get", "one", {"--help"}, false}};
-  const auto script = completion_script("bash", verbs, {"--server"});
+  const std::vector<VerbInfo> verbs{{"lint", "check", {{"--disable", true, false, {}}}, true, {}},
+                                    {"flag", "flags", {}, false, {}},
+                                    {"flag get", "one", {{"--help", false, false, {}}}, false, {}},
+                                    {"completion", "script", {}, false, {"bash", "zsh", "fish"}}};
+  const std::vector<OptionInfo> globals{{"--server", true, false, {}},
+                                        {"--config", true, true, {}},
+                                        {"--output", true, false, {"text", "json"}}};
+  const auto script = completion_script("bash", verbs, globals);
   ASSERT_TRUE(script);
   const auto complete = [&](const std::string& words, int at) {
     const std::string command = "bash -c '" + std::string("source /dev/stdin; COMP_WORDS=(") + words +
@@ -166,6 +186,13 @@ TEST(Completion, BashScriptIsValidAndCompletes) {
   EXPECT_EQ(complete("poundlock flag g", 2), "get\n");
   EXPECT_EQ(complete("poundlock lint --d", 2), "--disable\n");
   EXPECT_EQ(complete("poundlock lint --s", 2), "--server\n");
+  EXPECT_EQ(complete("poundlock completion z", 2), "zsh\n");
+  EXPECT_EQ(complete("poundlock --output j", 2), "json\n");
+  EXPECT_EQ(complete("poundlock --output = j", 3), "json\n");
+  EXPECT_EQ(complete("poundlock --output = \"\"", 3), "text json\n");
+  EXPECT_EQ(complete("poundlock --server x f", 3), "flag\n") << "an option's value is no verb";
+  EXPECT_EQ(complete("poundlock --output = json flag g", 5), "get\n");
+  EXPECT_EQ(complete("poundlock --config /et", 2), "/etc\n");
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ std::string fit(std::string_view text, int width);  // cut with an ellipsis wher
 std::string pad_right(std::string_view text, int width);
 std::string pad_left(std::string_view text, int width);
 
+std::string shell_quoted(std::string_view text);  // one word of sh or fish, in single quotes
+
 // Lines of at most `width` cells, broken at spaces where there is one. At least one line.
 std::vector<std::string> wrap(std::string_view text, int width);
 
