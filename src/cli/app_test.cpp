@@ -107,11 +107,38 @@ TEST_F(AppTest, LintSaysWhatIsWrongWithItsArguments) {
   write("a.sql", "SELECT 1;");
   EXPECT_EQ(run({"lint", "a.sql", "--disable", "no_such_rule"}).code, 2);
   std::filesystem::create_directories(folder_ / "empty");
-  EXPECT_THAT(run({"lint", "empty"}).err, HasSubstr("no .sql file below empty"));
+  EXPECT_THAT(run({"lint", "empty"}).err, HasSubstr("no .sql file and no rollout below empty"));
   write("r.yaml", "rollout: x\nnonsense: 1\n");
   const auto broken = run({"lint", "r.yaml"});
   EXPECT_EQ(broken.code, 2);
   EXPECT_THAT(broken.err, HasSubstr("at r.yaml:2:1"));
+}
+
+TEST_F(AppTest, LintSaysWhereTheStatementsOfARolloutAreLinted) {
+  EXPECT_EQ(run({"init"}).code, 0);
+  const auto ran = run({"lint", "rollouts/example.yaml"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(
+      ran.out,
+      "rollouts/example.yaml: reads well; its statements are linted in prepare, and `poundlock plan --sql "
+      "rollouts/example.yaml` shows them\n");
+  write("empty.sql", "-- nothing\n");
+  EXPECT_EQ(run({"lint", "empty.sql"}).out, "empty.sql: holds no statement\n");
+}
+
+TEST_F(AppTest, LintTakesTheRolloutsOfAFolderAndNoOtherYaml) {
+  EXPECT_EQ(run({"init"}).code, 0);  // poundlock.yaml and rollouts/example.yaml
+  write("migrations/one.sql", "SELECT 1;\n");
+  write("values.yaml", "replicas: {{ .Values.replicas }}\n");
+  const auto ran = run({"lint", "."});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("example.yaml: reads well"));
+  EXPECT_THAT(ran.out, HasSubstr("no finding in 1 statement\n"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("poundlock.yaml")));
+  write("rollouts/broken.yml", "rollout: [\n");
+  const auto broken = run({"lint", "rollouts"});
+  EXPECT_EQ(broken.code, 2);
+  EXPECT_THAT(broken.err, HasSubstr("broken.yml:"));
 }
 
 TEST_F(AppTest, AFileIsReadBeforeAnyServerIsAsked) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/yaml.h"
 #include "cli/commands.h"
 #include "cli/text.h"
 #include "lint/render.h"
@@ -15,11 +16,19 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kFilesMax = 10'000;
 
-bool is_rollout(const fs::path& path) {
+bool is_yaml(const fs::path& path) {
   return path.extension() == ".yaml" || path.extension() == ".yml";
 }
 
-// A folder stands for the SQL files below it, in the order of their names.
+// Other YAML lies beside migrations too. A rollout that is no YAML yet is taken, so that its mistake is told.
+bool holds_rollout(const Context& context, const std::string& file) {
+  const auto text = read_file(context, file);
+  if (!text) return false;
+  if (const auto root = yaml::parse(*text, file)) return root->find("rollout") != nullptr;
+  return text->starts_with("rollout:") || text->find("\nrollout:") != std::string::npos;
+}
+
+// A folder stands for the SQL files and the rollouts below it, in the order of their names.
 Result<std::vector<std::string>> expand(const Context& context, const std::vector<std::string>& named) {
   std::vector<std::string> out;
   for (const auto& one : named) {
@@ -31,14 +40,16 @@ Result<std::vector<std::string>> expand(const Context& context, const std::vecto
     std::vector<std::string> found;
     for (auto it = fs::recursive_directory_iterator(context.directory / one, error);
          !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-      if (it->is_regular_file(error) && it->path().extension() == ".sql")
-        found.push_back((fs::path(one) / it->path().lexically_relative(context.directory / one)).string());
+      if (!it->is_regular_file(error)) continue;
+      const auto file = (fs::path(one) / it->path().lexically_relative(context.directory / one)).string();
+      if (it->path().extension() == ".sql" || (is_yaml(it->path()) && holds_rollout(context, file)))
+        found.push_back(file);
       if (found.size() > kFilesMax)
         return fail(
             user_error("lint.files", fmt::format("more than {} files below {}", kFilesMax, clean(one))));
     }
     if (found.empty())
-      return fail(user_error("lint.files", fmt::format("no .sql file below {}", clean(one))));
+      return fail(user_error("lint.files", fmt::format("no .sql file and no rollout below {}", clean(one))));
     std::sort(found.begin(), found.end());
     out.insert(out.end(), found.begin(), found.end());
   }
@@ -59,7 +70,7 @@ Status check_rules(const std::vector<std::string>& disabled) {
 Result<lint::Report> lint_one(const Context& context, const LintArguments& arguments,
                               const std::string& file) {
   PL_TRY(const std::string text, read_file(context, file));
-  if (is_rollout(file)) {
+  if (is_yaml(file)) {
     // A rollout file holds no statements of its own to lint: its steps are made safe by construction. What
     // can be wrong is the file, and that is an error with its place.
     PL_TRY(const auto spec, rollout::parse_rollout(text, file));
@@ -107,12 +118,31 @@ std::string render_github(const std::vector<lint::Report>& reports) {
   return out;
 }
 
+// What holds no statement of its own is told by itself: "no finding in 0 statements" would praise a look at
+// nothing.
+std::string render_text(const Context& context, const std::vector<lint::Report>& reports) {
+  std::string out;
+  std::vector<lint::Report> with_statements;
+  for (const auto& report : reports) {
+    const std::string file = clean(report.file);
+    if (is_yaml(report.file))
+      out += fmt::format(
+          "{}: reads well; its statements are linted in prepare, and `poundlock plan --sql {}` shows them\n",
+          file, file);
+    else if (report.statements == 0 && report.findings.empty() && report.ignored.empty())
+      out += fmt::format("{}: holds no statement\n", file);
+    else
+      with_statements.push_back(report);
+  }
+  return with_statements.empty() ? out : out + lint::render_text(with_statements, context.colour);
+}
+
 std::string render(const Context& context, const std::vector<lint::Report>& reports) {
   if (context.output == "json") return lint::render_json(reports);
   if (context.output == "sarif") return lint::render_sarif(reports, "0.1.0");
   if (context.output == "junit") return lint::render_junit(reports);
   if (context.output == "github") return render_github(reports);
-  return lint::render_text(reports, context.colour);
+  return render_text(context, reports);
 }
 
 }  // namespace
