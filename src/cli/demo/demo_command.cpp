@@ -63,13 +63,19 @@ class Screen {
   const bool terminal_;
 };
 
-void print_addresses(Screen& screen, World& world) {
+// A demo that ended badly is kept as well: it is looked at, and it has to be stopped.
+Status keep(Screen& screen, World& world) {
+  PL_CHECK(world.write_stop());
   screen.say(fmt::format("kept running: poundlockd at {}, PostgreSQL at 127.0.0.1:{} (replica {})",
                          world.url(), world.cluster().port(), world.cluster().replica_port()));
   screen.say(fmt::format("files in {}: poundlock.yaml, rollouts, state/admin-token, logs; server data in {}",
                          world.directory(), world.cluster().directory()));
+  screen.say(fmt::format("stop it all: {}/stop", world.directory()));
+  screen.say(fmt::format("the passwords of its poundlock.yaml, for this shell: . {}/environment",
+                         world.directory()));
   screen.say(fmt::format("look: poundlock --config {}/poundlock.yaml --server {} status orders_status_v2",
                          world.directory(), world.url()));
+  return {};
 }
 
 Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& screen) {
@@ -91,6 +97,7 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
       screen.say("the end of the application's errors:\n" +
                  tail_of_file(world->directory() + "/app-1.json.errors"));
     }
+    if (options.keep && !interrupted) PL_CHECK(keep(screen, *world));
     return fail(std::move(story).error());
   }
   DemoResult result;
@@ -102,7 +109,7 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
   result.faults_expected = options.faults;
   if (options.keep && !interrupted) {
     PL_CHECK(world->start_app("v2-new-only", false));  // stopped for the last comparison
-    print_addresses(screen, *world);
+    PL_CHECK(keep(screen, *world));
   }
   return result;
 }
@@ -125,7 +132,7 @@ int demo_command(Context& context, const DemoOptions& options) {
   for (const auto& line : summary_lines(summary)) screen.say(line);
   if (context.json) print_json(context, summary);
   const bool ok = summary.at("ok").as_bool();
-  screen.say(ok ? "ok: forward, back by itself twice, forward again and finished; nothing lost" : "NOT ok");
+  screen.say(verdict_line(summary));
   return ok ? 0 : 1;
 }
 

@@ -109,6 +109,14 @@ bj::object summary_json(const DemoResult& result) {
           {"legacy_column_exists", result.legacy_column_exists}};
 }
 
+std::string verdict_line(const bj::object& summary) {
+  if (!bool_at(summary, "ok")) return "NOT ok";
+  const std::size_t times = list_at(summary, "rollbacks").size();
+  if (times == 0) return "ok: forward and finished, nothing rolled back; nothing lost";
+  const std::string often = times == 1 ? "once" : times == 2 ? "twice" : fmt::format("{} times", times);
+  return fmt::format("ok: forward, back by itself {}, forward again and finished; nothing lost", often);
+}
+
 std::vector<std::string> summary_lines(const bj::object& summary) {
   std::vector<std::string> out;
   const auto number = [](const bj::object& object, std::string_view key) {

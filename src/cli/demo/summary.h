@@ -22,5 +22,7 @@ struct DemoResult {
 // faults were injected, both caught.
 boost::json::object summary_json(const DemoResult& result);
 std::vector<std::string> summary_lines(const boost::json::object& summary);
+// The last line: whether it went well, and how often it was rolled back on the way.
+std::string verdict_line(const boost::json::object& summary);
 
 }  // namespace poundlock::cli

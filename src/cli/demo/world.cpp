@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "base/json.h"
 #include "cli/demo/files.h"
+#include "cli/demo/keep.h"
 
 namespace poundlock::cli {
 namespace {
@@ -38,16 +39,23 @@ Status write_file(const std::string& path, const std::string& text) {
 
 Result<std::unique_ptr<World>> World::start(Context& context, const DemoOptions& options) {
   std::unique_ptr<World> out(new World(context, options));
-  PL_TRY(out->password_, random_password());
-  PL_CHECK(out->make_directory());
-  PL_CHECK(out->start_cluster());
-  PL_CHECK(out->make_tables());
-  PL_CHECK(out->write_files());
-  PL_CHECK(out->start_server());
-  PL_TRY(auto watcher, out->cluster_->database("postgres", "app")->connect());
-  out->stalls_ = std::make_unique<StallWatch>(std::move(watcher), context.clock, "orders_app");
-  if (options.application) PL_CHECK(out->start_app("v1", true));
+  if (auto status = out->start_all(); !status) {
+    out->tear_down();  // also what was to be kept: nobody learns of it
+    return fail(std::move(status).error());
+  }
   return out;
+}
+
+Status World::start_all() {
+  PL_TRY(password_, random_password());
+  PL_CHECK(make_directory());
+  PL_CHECK(start_cluster());
+  PL_CHECK(make_tables());
+  PL_CHECK(write_files());
+  PL_CHECK(start_server());
+  PL_TRY(auto watcher, cluster_->database("postgres", "app")->connect());
+  stalls_ = std::make_unique<StallWatch>(std::move(watcher), context_.clock, "orders_app");
+  return options_.application ? start_app("v1", true) : Status{};
 }
 
 World::~World() {
@@ -186,6 +194,11 @@ Status World::start_app(const std::string& build, bool legacy_path) {
   options.keep = options_.keep;
   PL_TRY(app_, Process::spawn(options));
   return {};
+}
+
+Status World::write_stop() {
+  return write_keep_files({directory_, cluster_->directory(), server_.pid(), app_.pid()},
+                          {{"DEMO_PASSWORD", password_}});
 }
 
 void World::stop_app() {

@@ -54,6 +54,8 @@ class World {
 
   Status start_app(const std::string& build, bool legacy_path);
   void stop_app();
+  // DIR/stop and DIR/environment, for what runs now.
+  Status write_stop();
   // Ends what runs and removes the files, kept or not.
   void tear_down();
   Status set_fault(const std::string& fault);             // "none", "slow", "fail": on the new path only
@@ -65,6 +67,7 @@ class World {
 
  private:
   World(Context& context, DemoOptions options) : context_(context), options_(options) {}
+  Status start_all();
   Status make_directory();
   Status start_cluster();
   Status make_tables();
