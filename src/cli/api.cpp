@@ -51,7 +51,9 @@ Result<std::string> find_token(const Context& context, const std::filesystem::pa
   if (text && !trimmed(*text).empty()) return trimmed(std::move(*text));
   return fail(user_error("auth.token", fmt::format("this needs the admin token, and {} cannot be read",
                                                    clean(file.lexically_normal().string())))
-                  .with_hint("poundlockd writes it at its first start; set POUNDLOCK_TOKEN or --token-file"));
+                  .with_hint("poundlockd writes it there at its first start; otherwise --token-file FILE, or "
+                             "POUNDLOCK_TOKEN (the "
+                             "token itself)"));
 }
 
 // A server that listens on every address is reached on this machine's own.
@@ -90,7 +92,8 @@ Error error_of(int status, const json::Object& body) {
   error.sqlstate = text_or(body, "sqlstate", "");
   if (status == 401 || status == 403) {
     error.disposition = Disposition::kUser;
-    if (error.hint.empty()) error.hint = "is this the token of this server? see --token-file";
+    // Ours, also where the server gives one: it knows of headers and nothing of this command line.
+    error.hint = "is it this server's admin token? --token-file FILE, or POUNDLOCK_TOKEN (the token itself)";
   }
   if (const auto where = json::optional_object(body, "where"); where && *where) {
     error.where = SourcePosition{text_or(**where, "file", ""),

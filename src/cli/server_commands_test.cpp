@@ -80,8 +80,11 @@ TEST_F(ServerCommandsTest, ErrorsKeepTheirDispositionAndHint) {
     EXPECT_EQ(ran.code, code) << disposition;
     EXPECT_THAT(ran.err, AllOf(HasSubstr("error: said no"), HasSubstr("try: do that")));
   }
-  answer = TestServer::error(401, "auth.missing", "user");
-  EXPECT_EQ(run({"pause", "r"}).code, 2);
+  answer = TestServer::error(401, "auth.wrong", "user", "send another header");
+  const auto wrong = run({"pause", "r"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, AllOf(HasSubstr("--token-file FILE, or POUNDLOCK_TOKEN (the token itself)"),
+                               Not(HasSubstr("header"))));
   answer = TestServer::error(500, "x", "unheard of");
   EXPECT_EQ(run({"pause", "r"}).code, 70);
   answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
