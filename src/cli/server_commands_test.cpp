@@ -258,6 +258,20 @@ TEST_F(ServerCommandsTest, WatchWithoutATerminalSaysEachChangeOnce) {
   EXPECT_EQ(count("done: expose"), 1);
 }
 
+TEST_F(ServerCommandsTest, AGateThatPassesOverItsLimitIsToldAsNotProven) {
+  serve([](const TestRequest& request) {
+    if (request.path == "/v1/rollouts")
+      return TestServer::json(R"({"rollouts":[{"name":"r","mode":"running"}]})");
+    auto value = boost::json::parse(view("done"));
+    value.at("gates").at(0).at("value") = 60.0;
+    return TestServer::json(boost::json::serialize(value));
+  });
+  constexpr const char* kSaid = "over the limit, but not proven worse at this sample size";
+  EXPECT_THAT(run({"watch"}).out,
+              HasSubstr(std::string("gate lag pass (") + kSaid + "): 60 (limit 50 ms): fine"));
+  EXPECT_THAT(run({"status", "r"}).out, HasSubstr(std::string(kSaid) + "; fine"));
+}
+
 TEST_F(ServerCommandsTest, FlagsAreListedSetAndEvaluated) {
   serve([](const TestRequest& request) {
     if (request.path == "/v1/flags")

@@ -132,6 +132,13 @@ void add_labelled(std::vector<std::string>& out, const Look& look, std::string_v
   if (lines.size() > max) out.push_back(label(look, "") + fmt::format("and {} more", lines.size() - max));
 }
 
+// Over the limit and yet not failed: few samples prove nothing. Unsaid, it reads as a gate that cannot count.
+bool passes_over_limit(const bj::object& gate) {
+  return text_at(gate, "verdict") == "pass" && !bool_at(gate, "waived") &&
+         number_at(gate, "value").value_or(0) > number_at(gate, "limit").value_or(0);
+}
+constexpr const char* kNotProven = "over the limit, but not proven worse at this sample size";
+
 std::vector<std::string> texts_of(const bj::array& list, std::size_t newest) {
   std::vector<std::string> out;
   for (std::size_t i = list.size() > newest ? list.size() - newest : 0; i < list.size(); ++i)
@@ -149,9 +156,11 @@ std::string gate_table(const bj::object& view, const Look& look, int indent) {
     const auto measured = number_at(gate, "value");
     const bool waived = bool_at(gate, "waived");
     const std::string verdict = waived ? "waived" : text_at(gate, "verdict");
-    table.add({text_at(gate, "gate"), Cell(verdict, colour_of(verdict)),
+    const bool over = passes_over_limit(gate);
+    const std::string reason = (over ? kNotProven + std::string("; ") : "") + text_at(gate, "reason");
+    table.add({text_at(gate, "gate"), Cell(verdict, over ? Colour::kYellow : colour_of(verdict)),
                measured ? format_number(*measured) : "-", format_number(number_at(gate, "limit").value_or(0)),
-               text_at(gate, "unit"), text_at(gate, "reason")});
+               text_at(gate, "unit"), reason});
   }
   return table.empty() ? "" : table.render(look.paint, look.width, indent);
 }
@@ -216,15 +225,18 @@ void LineReporter::gates(const bj::object& view, std::vector<std::string>& out) 
   for (const auto& value : list_at(view, "gates")) {
     const auto& gate = element(value);
     const std::string name = field(gate, "gate");
+    const bool over = passes_over_limit(gate);
     const std::string verdict = bool_at(gate, "waived") ? "waived" : text_at(gate, "verdict");
+    const std::string told = over ? fmt::format("{} ({})", verdict, kNotProven) : verdict;
     auto& before = verdicts_[name];
-    if (before == verdict) continue;
+    if (before == verdict) continue;  // not `told`: a value near the limit would be said again and again
     before = verdict;
     const auto measured = number_at(gate, "value");
-    out.push_back(fmt::format(
-        "gate {} {}: {} (limit {} {}): {}", name, look_.paint(colour_of(verdict), verdict),
-        measured ? format_number(*measured) : "-", format_number(number_at(gate, "limit").value_or(0)),
-        field(gate, "unit"), field(gate, "reason")));
+    out.push_back(fmt::format("gate {} {}: {} (limit {} {}): {}", name,
+                              look_.paint(over ? Colour::kYellow : colour_of(verdict), told),
+                              measured ? format_number(*measured) : "-",
+                              format_number(number_at(gate, "limit").value_or(0)), field(gate, "unit"),
+                              field(gate, "reason")));
   }
 }
 
