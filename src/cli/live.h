@@ -15,7 +15,11 @@ class Live {
   void resize(int width, int height);
   void draw(const std::vector<std::string>& lines);  // replaces what was drawn before
   void print(const std::string& line);               // stays above the view
-  void leave() { drawn_ = 0; }                       // what is drawn stays on the screen
+  // What is drawn stays on the screen, and is not drawn again below what is printed afterwards.
+  void leave() {
+    drawn_ = 0;
+    last_.clear();
+  }
 
  private:
   void erase(std::string& out);

@@ -9,7 +9,23 @@ namespace poundlock::cli {
 namespace {
 
 constexpr int kGap = 2;
-constexpr int kNarrowest = 10;  // a column is not wrapped below this
+constexpr int kNarrow = 10;    // columns are wrapped down to this,
+constexpr int kNarrowest = 3;  // and below it only where the table would not fit otherwise
+
+// Takes from the widest until they fit, and nothing below `narrowest`.
+void shrink(std::vector<int>& widths, int room, int narrowest) {
+  for (int over = std::accumulate(widths.begin(), widths.end(), 0) - room; over > 0;) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= narrowest) break;
+    // Down to the second widest at most, so that columns share the loss.
+    int second = narrowest;
+    for (auto it = widths.begin(); it != widths.end(); ++it)
+      if (it != widest) second = std::max(second, *it);
+    const int cut = std::clamp(*widest - second, 1, over);
+    *widest -= cut;
+    over -= cut;
+  }
+}
 
 std::string aligned(const std::string& text, Align align, int width) {
   return align == Align::kRight ? pad_left(text, width) : pad_right(text, width);
@@ -55,17 +71,8 @@ std::vector<int> Table::widths(int width) const {
   }
   if (width <= 0 || out.empty()) return out;
   const int room = width - kGap * static_cast<int>(out.size() - 1);
-  for (int over = std::accumulate(out.begin(), out.end(), 0) - room; over > 0;) {
-    const auto widest = std::max_element(out.begin(), out.end());
-    if (*widest <= kNarrowest) break;
-    // Down to the second widest at most, so that columns share the loss.
-    int second = kNarrowest;
-    for (auto it = out.begin(); it != out.end(); ++it)
-      if (it != widest) second = std::max(second, *it);
-    const int cut = std::clamp(*widest - second, 1, over);
-    *widest -= cut;
-    over -= cut;
-  }
+  shrink(out, room, kNarrow);
+  shrink(out, room, kNarrowest);
   return out;
 }
 

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 namespace poundlock::cli {
 namespace {
+
+constexpr int kUsualWidth = 80;
 
 bool names_utf8(std::string locale) {
   std::transform(locale.begin(), locale.end(), locale.begin(),
@@ -19,9 +22,17 @@ bool names_utf8(std::string locale) {
 
 void measure_terminal(Context& context) {
   winsize size{};
-  if (!context.terminal || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return;
-  context.width = size.ws_col;
-  context.height = size.ws_row;
+  if (!context.terminal) return;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    context.width = size.ws_col;
+    context.height = size.ws_row;
+    return;
+  }
+  // A terminal that does not know its size (a container's, a serial line) still breaks long lines.
+  const auto columns = context.environment_variable("COLUMNS").value_or("");
+  int width = 0;
+  const auto [end, code] = std::from_chars(columns.data(), columns.data() + columns.size(), width);
+  context.width = code == std::errc{} && width > 0 ? width : kUsualWidth;
 }
 
 void look_at_terminal(Context& context) {

@@ -65,6 +65,20 @@ TEST(Table, WrapsTheWidestColumnWhereTheTerminalIsNarrow) {
             "                 50 ms of the primary\n");
 }
 
+TEST(Table, IsNeverWiderThanTheTerminal) {
+  Table table({"capability", "present", "seen", "lost without it", "what stands in"});
+  table.add({"replication_slots", "NO, needed", "max_replication_slots is 0", "the lag of each replica",
+             "pg_stat_replication"});
+  for (const int width : {120, 80, 60, 40, 30}) {
+    const std::string text = table.render(Paint(false), width);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = text.find('\n', at);
+      EXPECT_LE(display_width(text.substr(at, end - at)), width) << text;
+      at = end + 1;
+    }
+  }
+}
+
 TEST(Table, CleansItsCellsAndPaintsTextOnly) {
   Table table({"a", "b"});
   table.add({Cell("x\x1b[2Jy", Colour::kRed), "z"});
@@ -127,6 +141,16 @@ TEST(Live, RedrawsInPlaceAndNeverMoreThanTheScreenHolds) {
   out.str("");
   live.print("stays");
   EXPECT_EQ(out.str(), "\x1b[1A\r\x1b[Jstays\n\r\x1b[Jfour\n");
+}
+
+TEST(Live, WhatWasLeftIsNotDrawnAgain) {
+  std::ostringstream out;
+  Live live(out, 20, 5);
+  live.draw({"done"});
+  live.leave();
+  out.str("");
+  live.print("demo: ok");
+  EXPECT_EQ(out.str(), "\r\x1b[Jdemo: ok\n");
 }
 
 }  // namespace
