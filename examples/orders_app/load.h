@@ -14,7 +14,7 @@ namespace orders {
 
 struct Options {
   std::string dsn;
-  std::string server = "http://127.0.0.1:7480";
+  std::string server = "http://127.0.0.1:8016";
   std::string flag = "schema_v2_migration";
   std::string token, build = "dev", instance, journal, fault_file, stats_file, override_file, cache_file;
   int readers = 4;

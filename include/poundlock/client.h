@@ -17,7 +17,7 @@
 namespace poundlock {
 
 struct ClientOptions {
-  std::string server;         // "http://127.0.0.1:7480"; empty: no server, disk and override only
+  std::string server;         // "http://127.0.0.1:8016"; empty: no server, disk and override only
   std::string service;        // groups instances in reports: "orders"
   std::string instance;       // unique; empty: host name, process id and a random part
   std::string build;          // what is deployed, "v41"; closing asks every instance for its build

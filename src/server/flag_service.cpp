@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/json.h"
@@ -72,6 +73,15 @@ Status FlagService::read_stored() {
   revision_ = {epoch->to_number<std::uint64_t>(bad_epoch), number->to_number<std::uint64_t>(bad_number)};
   if (bad_epoch || bad_number) return fail(internal_error("the stored flag set is damaged"));
   version_ = stored->version;
+  return begin_epoch();
+}
+
+// Each start is an epoch of its own. The store may be a copy of an earlier day: readers have seen greater
+// numbers than it knows, and would refuse every snapshot that it gives, a kill's as well.
+Status FlagService::begin_epoch() {
+  revision_.epoch = std::max(revision_.epoch + 1, static_cast<std::uint64_t>(clock_.now().ms));
+  PL_CHECK(store_.commit({{std::string(kStoreKey), stored_form(parts_, revision_), version_}}, {}));
+  ++version_;
   return {};
 }
 

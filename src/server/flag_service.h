@@ -57,6 +57,7 @@ class FlagService : public ports::FlagPublisher {
   Result<flag::Revision> replace(std::map<std::string, boost::json::object> parts, ports::AuditEntry audit,
                                  std::vector<ports::Write> beside = {});
   Status read_stored();
+  Status begin_epoch();
   void deliver() const;
 
   ports::StateStore& store_;

@@ -251,6 +251,23 @@ TEST_F(FlagFileTest, WhatWasSetByHandStaysUntilTheFileSaysOtherwise) {
   EXPECT_EQ(variant("a"), "none");
 }
 
+// Readers have seen what the server did after the copy was made, and must obey it all the same.
+TEST_F(FlagFileTest, ARestoredStoreIsNewerThanWhatReadersHaveSeen) {
+  write(flag("a", "on"));
+  start_with_file();
+  service_.reset();
+  std::filesystem::copy(folder_ / "state", folder_ / "copy", std::filesystem::copy_options::recursive);
+  start_with_file();
+  for (const char* variant : {"off", "on", "off"}) set("a", variant);
+  const auto seen = service_->flags().revision();
+  service_.reset();
+  std::filesystem::remove_all(folder_ / "state");
+  std::filesystem::rename(folder_ / "copy", folder_ / "state");
+  start_with_file();
+  EXPECT_GT(service_->flags().revision(), seen);
+  EXPECT_EQ(variant("a"), "on") << "the copy's";
+}
+
 TEST_F(FlagFileTest, ABadFileChangesNothing) {
   write(flag("a", "on"));
   start_with_file();
