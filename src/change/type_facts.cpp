@@ -139,9 +139,10 @@ bool assignment_is_safe(std::string_view from, std::string_view to) {
   if (!cast_is_safe(from, to)) return false;
   if (a.base == b.base && a.modifier == b.modifier) return true;
   // Without a length char, bit and arrays of them have the length 1, and a longer value does not fit.
-  if (b.modifier.empty())
-    return !b.base.starts_with("character") && !b.base.starts_with("bit") ||
-           b.base.starts_with("character varying") || b.base.starts_with("bit varying");
+  if (b.modifier.empty()) {
+    const bool varying = b.base.starts_with("character varying") || b.base.starts_with("bit varying");
+    return varying || (!b.base.starts_with("character") && !b.base.starts_with("bit"));
+  }
   const bool text = (a.base == "character varying" || a.base == "character") && b.base == "character varying";
   return text && limit_of(a.modifier) >= 0 && limit_of(a.modifier) <= limit_of(b.modifier);
 }
