@@ -167,6 +167,23 @@ change_column:
   must("DROP TABLE public.bare");
 }
 
+// An index has no columns of its own to copy rows for, and its dry run needs rows all the same.
+TEST_F(ShadowTest, AUniqueIndexOverDuplicatesFailsInTheDryRun) {
+  rollout::Plan whole;
+  whole.rollout = "test";
+  const auto made =
+      plan("create_index:\n  table: shop.orders\n  name: uq\n  columns: [customer]\n  unique: true\n");
+  for (const auto& one : made.steps) whole.items.push_back({.id = one.id, .phase = one.phase, .step = one});
+  auto copy = shadow();
+  engine::ExecutorPorts ports;
+  ports.shadow = copy.get();
+  ports.clock = &clock_;
+  ports.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  const auto result = engine::check_dry_run({ports, whole});
+  ASSERT_FALSE(result) << result->detail;
+  EXPECT_THAT(result.error().to_string(), HasSubstr("could not create unique index"));
+}
+
 TEST_F(ShadowTest, RefusesADatabaseThatIsNotMarked) {
   must("CREATE DATABASE app_poundlock_shadow");
   {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/checks.h"
+#include "schema/identifier.h"
 
 namespace poundlock::engine {
 namespace {
@@ -57,12 +58,16 @@ std::vector<const change::Step*> forward_steps(const rollout::Plan& plan, change
 
 std::vector<schema::QualifiedName> tables_of(const rollout::Plan& plan) {
   std::vector<schema::QualifiedName> out;
-  const auto add = [&](const change::ColumnRef& column) {
-    const schema::QualifiedName name{column.schema, column.table};
+  const auto add = [&](const schema::QualifiedName& name) {
     if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
   };
-  for (const auto& column : plan.legacy) add(column);
-  for (const auto& column : plan.fresh) add(column);
+  for (const auto& column : plan.legacy) add({column.schema, column.table});
+  for (const auto& column : plan.fresh) add({column.schema, column.table});
+  // What has no columns of its own, such as an index: without rows its dry run would prove nothing.
+  for (const auto& item : plan.items) {
+    if (!item.step || item.step->relation.empty()) continue;
+    if (const auto name = schema::parse_qualified_name(item.step->relation)) add(*name);
+  }
   return out;
 }
 
