@@ -61,7 +61,8 @@ std::string tables_query() {
          "(h.inhparent = c.oid AND c.relkind <> 'p')), "
          "coalesce((SELECT pg_catalog.json_agg(g.part ORDER BY a.attnum, x.grantee, x.privilege_type, "
          "g.place) FROM pg_attribute a, pg_catalog.aclexplode(a.attacl) x, "
-         "pg_catalog.unnest(ARRAY[a.attname::text, x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE "
+         "pg_catalog.unnest(ARRAY[a.attname::text, x.privilege_type, "
+         "CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE "
          "pg_catalog.quote_ident(pg_get_userbyid(x.grantee)) END || CASE WHEN x.is_grantable THEN "
          "' WITH GRANT OPTION' ELSE '' END]) WITH ORDINALITY AS g(part, place) WHERE a.attrelid = c.oid "
          "AND a.attnum > 0 AND NOT a.attisdropped)::text, '[]') " +
