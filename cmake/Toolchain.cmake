@@ -12,8 +12,8 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 # -g1 keeps function names and lines for a backtrace at a third of the size of -g. -O1 compiles in two
-# thirds of the time of -O2, and most of the product waits for a database; what an application or ten
-# thousand streams wait for is marked HOT in src/CMakeLists.txt and gets -O2. Tests are not optimised.
+# thirds of the time of -O2, and most of the product waits for a database or a peer; what an application
+# waits for is marked HOT in src/CMakeLists.txt and gets -O2. Tests are not optimised.
 set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 
