@@ -72,8 +72,10 @@ std::string text_of(const bj::object& body, std::string_view key) {
 // A gate that has no possible source would hold for ever: that is settled before anything begins.
 Status settle_gates(rollout::Plan& plan, const Connections& connections) {
   std::vector<std::string> missing;
-  if (auto& waived = plan.gates["parity"].waived; connections.no_parity && !waived)
-    waived = "the environment is compared with none (parity: none)";
+  if (connections.no_parity) {
+    if (auto& waived = plan.gates["parity"].waived; !waived)
+      waived = "the environment is compared with none (parity: none)";
+  }
   const auto need = [&](const char* gate, bool has_source) {
     const auto set = plan.gates.find(gate);
     const bool waived = set != plan.gates.end() && set->second.waived;

@@ -90,14 +90,15 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
       [&](const std::string& line) { screen.say(line); }, [] { return interrupted.load(); });
   auto story = teller.tell();
   screen.leave();
-  if (interrupted) world->tear_down();  // whoever stops it does not want to keep it
+  if (interrupted) {
+    world->tear_down();  // whoever stops it does not want to keep it; nothing is left to look at
+    return fail(user_error("demo.stopped", "stopped"));
+  }
   if (!story) {
-    if (story.error().code != "demo.stopped") {
-      screen.say("the end of poundlockd's log:\n" + tail_of_file(world->directory() + "/poundlockd.log"));
-      screen.say("the end of the application's errors:\n" +
-                 tail_of_file(world->directory() + "/app-1.json.errors"));
-    }
-    if (options.keep && !interrupted) PL_CHECK(keep(screen, *world));
+    screen.say("the end of poundlockd's log:\n" + tail_of_file(world->directory() + "/poundlockd.log"));
+    screen.say("the end of the application's errors:\n" +
+               tail_of_file(world->directory() + "/app-1.json.errors"));
+    if (options.keep) PL_CHECK(keep(screen, *world));
     return fail(std::move(story).error());
   }
   DemoResult result;
@@ -107,7 +108,7 @@ Result<DemoResult> run(Context& context, const DemoOptions& options, Screen& scr
   result.stall_watch_failed = world->stalls().failed() || world->stalls().samples() == 0;
   PL_TRY(result.legacy_column_exists, world->column_exists("legacy_status"));
   result.faults_expected = options.faults;
-  if (options.keep && !interrupted) {
+  if (options.keep) {
     PL_CHECK(world->start_app("v2-new-only", false));  // stopped for the last comparison
     PL_CHECK(keep(screen, *world));
   }
