@@ -35,9 +35,15 @@ Status Compiler::read_metadata(const object& document) {
   PL_TRY(const object* metadata, json::optional_object(document, "metadata"));
   if (metadata == nullptr) return {};
   snapshot_->metadata_ = *metadata;
+  shared_metadata_ = *metadata;
+  const value* given = metadata->if_contains("revision");
+  if (given && given->is_string()) return {};  // somebody else's revision, and theirs
   PL_TRY(auto epoch, json::optional_uint(*metadata, "epoch"));
   PL_TRY(auto revision, json::optional_uint(*metadata, "revision"));
   snapshot_->revision_ = Revision{epoch.value_or(0), revision.value_or(0)};
+  // They order documents and say nothing about a flag: answers would change with every publication.
+  shared_metadata_.erase("epoch");
+  shared_metadata_.erase("revision");
   return {};
 }
 
@@ -126,7 +132,7 @@ Status Compiler::add_flag(std::string_view key, const value& source, const objec
   PL_CHECK(add_variants(flag, *variants));
   PL_CHECK(set_fallback(flag));
   PL_TRY(const object* metadata, json::optional_object(flag.source, "metadata"));
-  flag.metadata = snapshot_->metadata_;
+  flag.metadata = shared_metadata_;
   if (metadata != nullptr) {
     for (const auto& entry : *metadata) flag.metadata[entry.key()] = entry.value();
   }

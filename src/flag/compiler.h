@@ -47,6 +47,7 @@ class Compiler {
   void compile_rule(CompiledFlag& flag, const boost::json::object* evaluators);
 
   std::shared_ptr<Snapshot> snapshot_;
+  boost::json::object shared_metadata_;  // the document's, as each flag gets it
   Limits limits_;
   std::size_t reference_nodes_left_ = 1'000'000;
 };

@@ -15,11 +15,35 @@ namespace bj = boost::json;
 constexpr std::string_view kStoreKey = "flags/published";
 constexpr std::string_view kFileKey = "flags/file";
 constexpr std::string_view kPlain = "";
+constexpr std::size_t kSelectedMax = 64;  // selections kept of one revision
 
-Result<std::string> render(const std::map<std::string, bj::object>& parts, flag::Revision revision) {
+std::uint64_t next_identity() {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
+Result<ViewPtr> make_view(const std::map<std::string, bj::object>& parts, flag::Revision revision,
+                          const std::string& name) {
+  auto view = std::make_shared<FlagView>();
   std::vector<bj::object> list;
   for (const auto& [owner, flags] : parts) list.push_back(flags);
-  return flag::snapshot_document(list, revision);
+  view->revision = revision;
+  PL_TRY(view->document, flag::snapshot_document(list, revision));
+  PL_TRY(view->snapshot, flag::Snapshot::compile(view->document, name));
+  bj::object flags;
+  for (const flag::CompiledFlag* flag : view->snapshot->flags()) flags[flag->key] = flag->source;
+  view->flagd = json::dump(json::Object{{"flags", std::move(flags)}});
+  return view;
+}
+
+// A plain flag bears its set and its file in its metadata; of a rollout the name is the source.
+bool is_selected(const Selector& selector, std::string_view owner, const bj::value& definition) {
+  if (selector.by == Selector::By::kSource && !owner.empty()) return owner == selector.value;
+  const auto* metadata = definition.is_object() ? definition.as_object().if_contains("metadata") : nullptr;
+  if (!metadata || !metadata->is_object()) return false;
+  const auto* name = metadata->as_object().if_contains(
+      selector.by == Selector::By::kFlagSet ? "flagSetId" : "source");
+  return name && name->is_string() && name->as_string() == selector.value;
 }
 
 std::string stored_form(const std::map<std::string, bj::object>& parts, flag::Revision revision) {
@@ -37,14 +61,73 @@ Result<bj::object> as_object(bj::value value, std::string_view what) {
 
 }  // namespace
 
-Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store, const Clock& clock,
-                                                       Deliver deliver) {
-  std::unique_ptr<FlagService> out(new FlagService(store, clock, std::move(deliver)));
+struct FlagService::Listeners {
+  std::mutex mutex;  // held during a call, so that a listener that left is never called again
+  std::map<std::uint64_t, Listener> by_id;
+  std::uint64_t next = 1;
+};
+
+FlagService::FlagService(ports::StateStore& store, const Clock& clock)
+    : store_(store), clock_(clock), identity_(next_identity()), listeners_(std::make_shared<Listeners>()) {}
+
+Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store, const Clock& clock) {
+  std::unique_ptr<FlagService> out(new FlagService(store, clock));
   PL_CHECK(out->read_stored());
-  PL_TRY(out->document_, render(out->parts_, out->revision_));
-  PL_TRY(out->snapshot_, flag::Snapshot::compile(out->document_, "the stored flag set"));
-  out->deliver();
+  PL_TRY(out->view_, make_view(out->parts_, out->revision_, "the stored flag set"));
   return out;
+}
+
+const ViewPtr& FlagService::view() const {
+  struct Cached {
+    std::uint64_t identity = 0;
+    std::uint64_t version = 0;
+    ViewPtr view;
+  };
+  thread_local Cached cached;
+  // libstdc++ 12 takes a lock in atomic<shared_ptr>; a number that moves costs one load.
+  const std::uint64_t version = version_of_view_.load(std::memory_order_acquire);
+  if (cached.version != version || cached.identity != identity_) {
+    ViewPtr old;  // freed after the lock: a snapshot may be large
+    std::lock_guard lock(mutex_);
+    old = std::exchange(cached.view, view_);
+    cached.version = version_of_view_.load(std::memory_order_relaxed);
+    cached.identity = identity_;
+  }
+  return cached.view;
+}
+
+Result<ViewPtr> FlagService::view(const Selector& selector) const {
+  std::lock_guard lock(mutex_);
+  if (selector.by == Selector::By::kAll) return view_;
+  const std::string name = fmt::format("{}={}", static_cast<int>(selector.by), selector.value);
+  if (const auto found = selected_.find(name); found != selected_.end()) return found->second;
+  Parts chosen;
+  for (const auto& [owner, flags] : parts_) {
+    for (const auto& [key, definition] : flags)
+      if (is_selected(selector, owner, definition)) chosen[owner][key] = definition;
+  }
+  PL_TRY(auto view, make_view(chosen, revision_, "a part of the flag set"));
+  if (selected_.size() >= kSelectedMax) selected_.clear();
+  return selected_[name] = std::move(view);
+}
+
+std::shared_ptr<void> FlagService::listen(Listener listener) {
+  const auto all = listeners_;
+  std::lock_guard lock(all->mutex);
+  const std::uint64_t id = all->next++;
+  all->by_id.emplace(id, std::move(listener));
+  return {nullptr, [all, id](void*) {
+            std::lock_guard leaving(all->mutex);
+            all->by_id.erase(id);
+          }};
+}
+
+void FlagService::adopt(ViewPtr next) {
+  const ViewPtr before = std::exchange(view_, std::move(next));
+  selected_.clear();
+  version_of_view_.fetch_add(1, std::memory_order_release);
+  std::lock_guard lock(listeners_->mutex);
+  for (const auto& [id, listener] : listeners_->by_id) listener(before, view_);
 }
 
 Status FlagService::read_stored() {
@@ -85,20 +168,15 @@ Status FlagService::begin_epoch() {
   return {};
 }
 
-void FlagService::deliver() const {
-  if (deliver_) deliver_(revision_, document_);
-}
-
-Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> parts, ports::AuditEntry audit,
+Result<flag::Revision> FlagService::replace(Parts parts, ports::AuditEntry audit,
                                             std::vector<ports::Write> beside) {
   if (parts == parts_) {
     if (!beside.empty()) PL_CHECK(store_.commit(beside, {}));
     return revision_;
   }
   const flag::Revision next{revision_.epoch, revision_.number + 1};
-  PL_TRY(auto document, render(parts, next));
-  PL_TRY(auto snapshot, flag::Snapshot::compile(document, audit.subject));
-  if (!snapshot->problems().empty()) return fail(snapshot->problems().front());
+  PL_TRY(auto view, make_view(parts, next, audit.subject));
+  if (!view->snapshot->problems().empty()) return fail(view->snapshot->problems().front());
   audit.at = clock_.now();
   audit.details = fmt::format(R"({{"epoch":{},"revision":{}}})", next.epoch, next.number);
   beside.push_back({std::string(kStoreKey), stored_form(parts, next), version_});
@@ -106,9 +184,7 @@ Result<flag::Revision> FlagService::replace(std::map<std::string, bj::object> pa
   version_ += 1;
   revision_ = next;
   parts_ = std::move(parts);
-  document_ = std::move(document);
-  snapshot_ = std::move(snapshot);
-  deliver();
+  adopt(std::move(view));
   return revision_;
 }
 
@@ -180,21 +256,6 @@ std::vector<FlagInfo> FlagService::list() const {
     }
   }
   return out;
-}
-
-std::shared_ptr<const flag::Snapshot> FlagService::snapshot() const {
-  std::lock_guard lock(mutex_);
-  return snapshot_;
-}
-
-std::string FlagService::document() const {
-  std::lock_guard lock(mutex_);
-  return document_;
-}
-
-flag::Revision FlagService::revision() const {
-  std::lock_guard lock(mutex_);
-  return revision_;
 }
 
 }  // namespace poundlock::server

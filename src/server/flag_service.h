@@ -3,6 +3,7 @@
 // the clock, so that readers of a lost one still obey.
 #pragma once
 
+#include <atomic>
 #include <boost/json/object.hpp>
 #include <functional>
 #include <map>
@@ -17,6 +18,7 @@
 #include "flag/snapshot.h"
 #include "ports/flag_publisher.h"
 #include "ports/state_store.h"
+#include "server/flag_feed.h"
 
 namespace poundlock::server {
 
@@ -27,12 +29,13 @@ struct FlagInfo {
 };
 
 // Thread-safe.
-class FlagService : public ports::FlagPublisher {
+class FlagService : public ports::FlagPublisher, public FlagFeed {
  public:
-  // `deliver` is told each new snapshot, in order: its revision and the document on one line.
-  using Deliver = std::function<void(flag::Revision, const std::string&)>;
-  static Result<std::unique_ptr<FlagService>> open(ports::StateStore& store, const Clock& clock,
-                                                   Deliver deliver);
+  static Result<std::unique_ptr<FlagService>> open(ports::StateStore& store, const Clock& clock);
+
+  const ViewPtr& view() const override;
+  Result<ViewPtr> view(const Selector& selector) const override;
+  std::shared_ptr<void> listen(Listener listener) override;
 
   Result<flag::Revision> publish(std::string_view rollout, std::string_view flags_json) override;
 
@@ -45,28 +48,27 @@ class FlagService : public ports::FlagPublisher {
   Result<flag::Revision> load_file(const boost::json::object& flags);
 
   std::vector<FlagInfo> list() const;
-  std::shared_ptr<const flag::Snapshot> snapshot() const;
-  std::string document() const;
-  flag::Revision revision() const;
 
  private:
-  FlagService(ports::StateStore& store, const Clock& clock, Deliver deliver)
-      : store_(store), clock_(clock), deliver_(std::move(deliver)) {}
+  using Parts = std::map<std::string, boost::json::object>;
+  struct Listeners;
+  FlagService(ports::StateStore& store, const Clock& clock);
   // Compiles, commits (with `beside`), swaps and delivers `parts`; the old snapshot stays where any of it
   // fails.
-  Result<flag::Revision> replace(std::map<std::string, boost::json::object> parts, ports::AuditEntry audit,
-                                 std::vector<ports::Write> beside = {});
+  Result<flag::Revision> replace(Parts parts, ports::AuditEntry audit, std::vector<ports::Write> beside = {});
   Status read_stored();
   Status begin_epoch();
-  void deliver() const;
+  void adopt(ViewPtr next);  // mutex_ held
 
   ports::StateStore& store_;
   const Clock& clock_;
-  Deliver deliver_;
+  const std::uint64_t identity_;  // tells this service from one that stood at the same address before
+  std::shared_ptr<Listeners> listeners_;
   mutable std::mutex mutex_;
-  std::map<std::string, boost::json::object> parts_;  // by rollout; "" holds the plain flags
-  std::shared_ptr<const flag::Snapshot> snapshot_;
-  std::string document_;
+  Parts parts_;  // by rollout; "" holds the plain flags
+  ViewPtr view_;
+  std::atomic<std::uint64_t> version_of_view_{1};
+  mutable std::map<std::string, ViewPtr> selected_;  // by selector, of the present revision
   flag::Revision revision_;
   std::int64_t version_ = 0;
   boost::json::object file_;  // what was loaded last

@@ -36,9 +36,12 @@ Response evaluate(Service& service, const Request& request) {
     if (!given->is_object()) return ofrep_failure(400, key, "INVALID_CONTEXT", "context is not an object");
     context = given->as_object();
   }
-  const auto snapshot = service.flags().snapshot();
+  const auto& snapshot = service.flags().view()->snapshot;
   const flag::Resolution answer =
       snapshot->evaluate(key, flag::JsonAttributes(context), service.clock().now().ms / 1000);
+  if (answer.flag)
+    service.evaluations().count(key, answer.variant ? answer.variant->name : "",
+                                flag::to_string(answer.reason), text_of(context, "context"));
   if (answer.reason == flag::Reason::kError) {
     const int status = answer.error == flag::ErrorCode::kFlagNotFound ? 404 : 400;
     return ofrep_failure(status, key, flag::to_string(answer.error), answer.error_text);
@@ -59,7 +62,7 @@ bj::object info_json(const FlagInfo& info) {
 Response list(Service& service) {
   bj::array out;
   for (const auto& info : service.flags().list()) out.push_back(info_json(info));
-  const auto revision = service.flags().revision();
+  const auto revision = service.flags().view()->revision;
   return json_response(
       bj::object{{"flags", std::move(out)}, {"epoch", revision.epoch}, {"revision", revision.number}});
 }

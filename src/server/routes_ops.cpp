@@ -47,7 +47,7 @@ Response verify(Service& service) {
 Response ready(Service& service) {
   auto entry = service.store().get("auth/admin");
   if (!entry) return error_response(entry.error());
-  return json_response(bj::object{{"ready", true}, {"revision", service.flags().revision().number}});
+  return json_response(bj::object{{"ready", true}, {"revision", service.flags().view()->revision.number}});
 }
 
 // Set anew at each scrape, so that a rollout that is gone shows no stale figure.
@@ -69,7 +69,7 @@ Response metrics(Service& service) {
                std::move(exposure));
   page.replace("poundlock_gate_verdict", "0 pass, 1 hold, 2 fail.", std::move(gates));
   page.set("poundlock_flag_revision", "Revision of the published flag snapshot.", {},
-           static_cast<double>(service.flags().revision().number));
+           static_cast<double>(service.flags().view()->revision.number));
   page.set("poundlock_flag_subscribers", "Open flag streams.", {},
            static_cast<double>(service.hub()->count()));
   Response out = text_response(page.render(&service.metrics()));

@@ -167,11 +167,12 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
     metrics->stream_closed(info.service, info.instance);
   };
   out->hub_ = SseHub::create(*out->loop_, std::move(streams));
-  auto hub = out->hub_;
-  PL_TRY(out->flags_,
-         FlagService::open(*out->store_, clock, [hub](flag::Revision revision, const std::string& document) {
-           hub->publish("snapshot", fmt::format("{}.{}", revision.epoch, revision.number), document);
-         }));
+  PL_TRY(out->flags_, FlagService::open(*out->store_, clock));
+  const auto deliver = [hub = out->hub_](const FlagView& view) {
+    hub->publish("snapshot", fmt::format("{}.{}", view.revision.epoch, view.revision.number), view.document);
+  };
+  deliver(*out->flags_->view());
+  out->delivery_ = out->flags_->listen([deliver](const ViewPtr&, const ViewPtr& now) { deliver(*now); });
   out->reload_flags();
   PL_CHECK(out->listen());
   PL_CHECK(out->resume_rollouts());

@@ -24,6 +24,7 @@
 #include "server/http/router.h"
 #include "server/http/sse.h"
 #include "telemetry/app_metrics.h"
+#include "telemetry/evaluation_log.h"
 
 namespace poundlock::server {
 
@@ -55,6 +56,7 @@ class Service {
 
   FlagService& flags() { return *flags_; }
   telemetry::AppMetrics& metrics() { return *metrics_; }
+  telemetry::EvaluationLog& evaluations() { return evaluations_; }
   ports::StateStore& store() { return *store_; }
   const Clock& clock() const { return clock_; }
   std::shared_ptr<SseHub> hub() { return hub_; }
@@ -80,7 +82,9 @@ class Service {
   std::unique_ptr<EventLoop> loop_;
   std::shared_ptr<SseHub> hub_;
   std::unique_ptr<telemetry::AppMetrics> metrics_;
+  telemetry::EvaluationLog evaluations_;
   std::unique_ptr<FlagService> flags_;
+  std::shared_ptr<void> delivery_;  // of new snapshots to the stream
   std::unique_ptr<Router> router_;
   std::unique_ptr<HttpServer> http_;
   std::optional<std::string> flags_seen_;  // the text that was loaded, or will never be

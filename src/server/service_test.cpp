@@ -222,15 +222,15 @@ TEST_F(FlagFileTest, AChangeIsReadWhileTheServerRuns) {
   write(flag("a", "on") + "," + flag("b", "on"));
   start_with_file();
   EXPECT_EQ(variant("a"), "on");
-  const auto before = service_->flags().revision();
+  const auto before = service_->flags().view()->revision;
   service_->reload_flags();
-  EXPECT_EQ(service_->flags().revision(), before) << "nothing has changed";
+  EXPECT_EQ(service_->flags().view()->revision, before) << "nothing has changed";
   write(flag("a", "off") + "," + flag("c", "on"));
   service_->reload_flags();
   EXPECT_EQ(variant("a"), "off");
   EXPECT_EQ(variant("b"), "none");
   EXPECT_EQ(variant("c"), "on");
-  EXPECT_GT(service_->flags().revision(), before);
+  EXPECT_GT(service_->flags().view()->revision, before);
 }
 
 // Somebody turned it off at three in the morning. Neither a restart nor another flag's change undoes that.
@@ -259,19 +259,19 @@ TEST_F(FlagFileTest, ARestoredStoreIsNewerThanWhatReadersHaveSeen) {
   std::filesystem::copy(folder_ / "state", folder_ / "copy", std::filesystem::copy_options::recursive);
   start_with_file();
   for (const char* variant : {"off", "on", "off"}) set("a", variant);
-  const auto seen = service_->flags().revision();
+  const auto seen = service_->flags().view()->revision;
   service_.reset();
   std::filesystem::remove_all(folder_ / "state");
   std::filesystem::rename(folder_ / "copy", folder_ / "state");
   start_with_file();
-  EXPECT_GT(service_->flags().revision(), seen);
+  EXPECT_GT(service_->flags().view()->revision, seen);
   EXPECT_EQ(variant("a"), "on") << "the copy's";
 }
 
 TEST_F(FlagFileTest, ABadFileChangesNothing) {
   write(flag("a", "on"));
   start_with_file();
-  const auto before = service_->flags().revision();
+  const auto before = service_->flags().view()->revision;
   for (const char* bad :
        {"{", "[]", R"({"flags":{"a":{"state":"ENABLED","variants":{},"defaultVariant":"x"}}})"}) {
     std::ofstream(folder_ / "flags.json") << bad;
@@ -281,7 +281,7 @@ TEST_F(FlagFileTest, ABadFileChangesNothing) {
   std::filesystem::remove(folder_ / "flags.json");
   service_->reload_flags();
   EXPECT_EQ(variant("a"), "on");
-  EXPECT_EQ(service_->flags().revision(), before);
+  EXPECT_EQ(service_->flags().view()->revision, before);
   write(flag("a", "off"));
   service_->reload_flags();
   EXPECT_EQ(variant("a"), "off");
@@ -325,7 +325,7 @@ TEST_F(ServiceTest, AKillNeedsNoPassword) {
   const auto answer = service_->request("live", {rollout::RequestKind::kRollback, "alice", "it hurts", ""});
   EXPECT_TRUE(answer) << answer.error().to_string();
   EXPECT_EQ(stage(), "dualwrite");
-  EXPECT_THAT(service_->flags().document(), HasSubstr("\"defaultVariant\":\"dualwrite\""));
+  EXPECT_THAT(service_->flags().view()->document, HasSubstr("\"defaultVariant\":\"dualwrite\""));
 }
 
 // Somewhere that a database might be: takes connections and says nothing.

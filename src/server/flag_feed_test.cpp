@@ -1,0 +1,102 @@
+#include "server/flag_feed.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+#include <thread>
+
+#include "base/json.h"
+#include "server/flag_service.h"
+#include "store/sqlite_fixture.h"
+#include "telemetry/system_clock.h"
+
+namespace poundlock::server {
+namespace {
+
+using ::testing::ElementsAre;
+
+boost::json::object flag_of(std::string_view text) {
+  return boost::json::parse(text).as_object();
+}
+
+class FlagFeedTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    store_ = std::move(*fixture_.open());
+    flags_ = std::move(*FlagService::open(*store_, clock_));
+  }
+  void set(std::string_view key, const std::string& fallback, const std::string& metadata = "{}") {
+    const auto done = flags_->set(
+        key,
+        flag_of(R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" + fallback +
+                R"(","metadata":)" + metadata + "}"),
+        "test", "");
+    ASSERT_TRUE(done) << done.error().to_string();
+  }
+
+  store::SqliteFixture fixture_;
+  telemetry::SystemClock clock_;
+  std::unique_ptr<ports::StateStore> store_;
+  std::unique_ptr<FlagService> flags_;
+};
+
+std::vector<std::string> texts(const std::vector<FlagChange>& changes) {
+  std::vector<std::string> out;
+  for (const auto& change : changes) out.push_back(change.key + ":" + change.type);
+  return out;
+}
+
+TEST_F(FlagFeedTest, TellsListenersWhatChangedUntilTheyLeave) {
+  std::vector<std::string> heard;
+  auto handle = flags_->listen([&](const ViewPtr& before, const ViewPtr& now) {
+    for (const auto& text : texts(changed_flags(*before, *now))) heard.push_back(text);
+  });
+  set("a", "off");
+  set("b", "off");
+  set("a", "on");
+  EXPECT_THAT(heard, ElementsAre("a:write", "b:write", "a:update"));
+  handle.reset();
+  set("b", "on");
+  EXPECT_EQ(heard.size(), 3U);
+}
+
+TEST_F(FlagFeedTest, AThreadThatReadBeforeSeesTheNextRevision) {
+  set("a", "off");
+  const auto first = flags_->view()->revision;
+  std::thread([&] { set("a", "on"); }).join();
+  EXPECT_GT(flags_->view()->revision, first);
+  EXPECT_EQ(flags_->view()->snapshot->find("a")->fallback->name, "on");
+}
+
+TEST_F(FlagFeedTest, SelectsASet) {
+  set("a", "off", R"({"flagSetId":"shop"})");
+  set("b", "off");
+  const auto all = flags_->view(*Selector::parse(""));
+  const auto shop = flags_->view(*Selector::parse("flagSetId=shop"));
+  const auto none = flags_->view(*Selector::parse("elsewhere"));
+  ASSERT_TRUE(all && shop && none);
+  EXPECT_EQ((*all)->snapshot->flags().size(), 2U);
+  ASSERT_EQ((*shop)->snapshot->flags().size(), 1U);
+  EXPECT_EQ((*shop)->snapshot->flags()[0]->key, "a");
+  EXPECT_TRUE((*none)->snapshot->flags().empty());
+  EXPECT_EQ(*flags_->view(*Selector::parse("flagSetId=shop")), *shop) << "made once a revision";
+  set("a", "on", R"({"flagSetId":"shop"})");
+  EXPECT_NE(*flags_->view(*Selector::parse("flagSetId=shop")), *shop);
+}
+
+TEST(Selector, RefusesWhatIsNoPair) {
+  for (const char* bad : {"flagSetId=", "=x", "flagSetId=a,source=b", "name=x", "flagSetId=a=b"})
+    EXPECT_FALSE(Selector::parse(bad)) << bad;
+  EXPECT_EQ(Selector::parse("plain")->by, Selector::By::kSource);
+}
+
+TEST_F(FlagFeedTest, SendsFlagdSelfContainedFlagsWithoutOurRevision) {
+  set("a", "off");
+  const auto sent = boost::json::parse(flags_->view()->flagd).as_object();
+  EXPECT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent.at("flags").as_object().at("a").as_object().at("defaultVariant").as_string(), "off");
+  EXPECT_TRUE(flags_->view()->snapshot->find("a")->metadata.empty());
+}
+
+}  // namespace
+}  // namespace poundlock::server

@@ -1,0 +1,40 @@
+#include "telemetry/evaluation_log.h"
+
+#include <utility>
+
+namespace poundlock::telemetry {
+
+void EvaluationLog::count(std::string_view flag, std::string_view variant, std::string_view reason,
+                          std::string_view context) {
+  std::lock_guard lock(mutex_);
+  const auto found = rows_.find(std::tuple(flag, variant, reason, context));
+  if (found != rows_.end()) {
+    ++found->second;
+  } else if (rows_.size() < rows_max_) {
+    rows_.emplace(Row(flag, variant, reason, context), 1);
+  } else {
+    ++dropped_;
+  }
+}
+
+std::vector<flag::EvaluationReport> EvaluationLog::take() {
+  std::map<Row, std::uint64_t, std::less<>> rows;
+  {
+    std::lock_guard lock(mutex_);
+    rows.swap(rows_);
+  }
+  std::vector<flag::EvaluationReport> out;
+  out.reserve(rows.size());
+  for (const auto& [row, count] : rows) {
+    const auto& [flag, variant, reason, context] = row;
+    out.push_back({flag, variant, reason, context, count});
+  }
+  return out;
+}
+
+std::uint64_t EvaluationLog::dropped() const {
+  std::lock_guard lock(mutex_);
+  return dropped_;
+}
+
+}  // namespace poundlock::telemetry
