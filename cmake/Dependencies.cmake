@@ -11,6 +11,8 @@ find_package(PostgreSQL REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(PROTOBUF_LITE REQUIRED IMPORTED_TARGET protobuf-lite)
 
 # Boost.Asio and Boost.Beast, compiled once (src/server/http/asio.cpp) and not in every file that uses them.
 add_library(pl_asio INTERFACE)

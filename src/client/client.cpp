@@ -7,7 +7,7 @@
 
 #include "client/context_attributes.h"
 #include "client/core.h"
-#include "client/names.h"
+#include "base/names.h"
 #include "client/session.h"
 
 namespace poundlock {
@@ -40,9 +40,9 @@ Client::~Client() {
 
 Client Client::create(ClientOptions options) noexcept {
   if (options.instance.empty()) options.instance = default_instance();
-  options.instance = client::clean_name(options.instance);
-  options.service = client::clean_name(options.service, "application");
-  options.build = client::clean_name(options.build);
+  options.instance = clean_name(options.instance);
+  options.service = clean_name(options.service, "application");
+  options.build = clean_name(options.build);
   Client made;
   made.core_ = std::make_shared<client::Core>(std::move(options));
   made.core_->load_cache();

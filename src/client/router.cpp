@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "client/context_attributes.h"
-#include "client/names.h"
+#include "base/names.h"
 #include "client/router_core.h"
 
 namespace poundlock {
@@ -102,7 +102,7 @@ Unit Router::begin(const Context& context, UnitOptions options) const noexcept {
   Unit unit;
   const client::RouterCore::Choice choice = core_->choose(context);
   unit.core_ = core_;
-  unit.label_ = client::clean_name(client::context_label(context));
+  unit.label_ = clean_name(client::context_label(context));
   unit.stage_ = flag::to_string(choice.stage);
   unit.side_ = choice.side;
   unit.in_transaction_ = options.in_transaction;

@@ -1,6 +1,6 @@
 #include "client/thread_state.h"
 
-#include "client/names.h"
+#include "base/names.h"
 
 namespace poundlock::client {
 

@@ -74,6 +74,8 @@ struct Report {
   std::string service;
   std::string instance;
   std::string build;
+  // False: figures only. Who sends them follows no flag stream, and says nothing about itself.
+  bool member = true;
   bool legacy_path = true;  // does this build still hold code that reads legacy?
   std::uint64_t sequence = 0;
   Revision applied;

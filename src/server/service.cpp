@@ -242,6 +242,7 @@ Status Service::listen() {
   add_flag_routes(*router_, *this);
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
+  add_otlp_routes(*router_, *this);
   HttpOptions http;
   http.address = options_.host;
   http.port = options_.port;

@@ -102,5 +102,6 @@ void add_ops_routes(Router& router, Service& service);       // health, metrics,
 void add_flag_routes(Router& router, Service& service);      // OFREP, stream, flag get/set/list
 void add_instance_routes(Router& router, Service& service);  // applications: register, ack, telemetry
 void add_rollout_routes(Router& router, Service& service);   // status and orders
+void add_otlp_routes(Router& router, Service& service);      // OpenTelemetry metrics of applications
 
 }  // namespace poundlock::server

@@ -131,11 +131,12 @@ TEST_F(ServiceTest, ApplicationsOnOtherMachinesHaveATokenOfTheirOwn) {
   EXPECT_EQ(tokens.size(), 2U) << "they differ, and are kept";
 }
 
-std::pair<int, std::string> ask(Service& service, const std::string& line, const std::string& body = "") {
+std::pair<int, std::string> ask(Service& service, const std::string& line, const std::string& body = "",
+                                const std::string& headers = "") {
   const std::string url = service.url();
   Peer peer(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
-  peer.send(line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
-            "\r\n\r\n" + body);
+  peer.send(line + " HTTP/1.1\r\nHost: localhost\r\n" + headers +
+            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   return peer.answer();
 }
 
@@ -190,6 +191,24 @@ TEST_F(ServiceTest, AFleetThatFillsTheServerLeavesRoomForOrders) {
 }
 
 // The flags file, and an operator who sets flags by hand beside it.
+TEST_F(ServiceTest, TakesFiguresByOpenTelemetry) {
+  start(options());
+  ASSERT_NE(service_, nullptr);
+  constexpr char kFlag[] = "v2";
+  (void)service_->metrics().window(kFlag, 1, {});
+  const std::string body = R"({"resourceMetrics":[{"scopeMetrics":[{"metrics":[{
+      "name":"poundlock.attempt.duration","unit":"s","histogram":{"aggregationTemporality":1,"dataPoints":[{
+      "attributes":[{"key":"feature_flag.key","value":{"stringValue":"v2"}}],
+      "timeUnixNano":"2","count":"6","bucketCounts":["6"],"explicitBounds":[]}]}}]}]}]})";
+  const std::string head = "Content-Type: application/json\r\n";
+  EXPECT_EQ(ask(*service_, "POST /v1/metrics", body, head).first, 200);
+  const auto window = service_->metrics().window(kFlag, 1, {});
+  ASSERT_TRUE(window && window->paths.size() == 1);
+  EXPECT_EQ(window->paths[0].legacy.counts.attempts, 6U);
+  EXPECT_EQ(ask(*service_, "POST /v1/metrics", "{", head).first, 400);
+  EXPECT_EQ(ask(*service_, "POST /v1/metrics", "x", "Content-Type: text/plain\r\n").first, 415);
+}
+
 class FlagFileTest : public ServiceTest {
  protected:
   static std::string flag(const std::string& key, const std::string& variant) {

@@ -37,13 +37,16 @@ Ingested AppMetrics::ingest(const Report& report) {
   instance->info.last_seen = clock_.now();
   const bool new_life = report.sequence == 0 || (report.sequence == 1 && instance->sequence > 1);
   if (!new_life && report.sequence <= instance->sequence) return Ingested::kDuplicate;
-  auto& info = instance->info;
-  info.build = report.build;
-  info.legacy_path = report.legacy_path;
-  info.departed = false;
-  info.frozen = report.frozen;
-  // A report that was made before an acknowledgement may arrive after it.
-  info.applied = new_life ? report.applied : std::max(info.applied, report.applied);
+  if (report.member) {
+    auto& info = instance->info;
+    instance->member = true;
+    info.build = report.build;
+    info.legacy_path = report.legacy_path;
+    info.departed = false;
+    info.frozen = report.frozen;
+    // A report that was made before an acknowledgement may arrive after it.
+    info.applied = new_life ? report.applied : std::max(info.applied, report.applied);
+  }
   instance->sequence = report.sequence;
   const InstanceKey key{report.service, report.instance};
   if (report.sequence == 0) {
@@ -112,6 +115,7 @@ void AppMetrics::stream_opened(std::string_view service, std::string_view instan
   Instance* found = instance_of(service, instance);
   if (found == nullptr) return;
   ++found->streams;
+  found->member = true;
   found->seen = clock_.steady();
   found->info.last_seen = clock_.now();
   found->info.departed = false;
@@ -384,6 +388,7 @@ std::vector<rollout::InstanceInfo> AppMetrics::instances_locked() const {
   std::vector<rollout::InstanceInfo> all;
   all.reserve(instances_.size());
   for (const auto& [key, instance] : instances_) {
+    if (!instance.member) continue;
     all.push_back(instance.info);
     all.back().connected = is_connected(instance);
   }

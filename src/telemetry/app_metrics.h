@@ -86,6 +86,7 @@ class AppMetrics : public ports::MetricsSource {
  private:
   struct Instance {
     rollout::InstanceInfo info;  // `connected` is worked out when asked for
+    bool member = false;         // it registered or opened a stream; otherwise it only sends figures
     std::uint64_t sequence = 0;
     std::uint64_t number = 0;  // order of arrival: tells who was known before a mark began
     int streams = 0;

@@ -76,6 +76,17 @@ TEST_F(AppMetricsTest, AddsUpWhatInstancesReport) {
   EXPECT_EQ(seen.newest, clock_.now());
 }
 
+TEST_F(AppMetricsTest, WhoOnlySendsFiguresIsNoReaderThatAnybodyWaitsFor) {
+  window(1);
+  auto figures = report("a", 2, {path(Side::kNew, 10)});
+  figures.member = false;
+  metrics_.ingest(figures);
+  EXPECT_EQ(fresh(window(1)).counts.attempts, 10U);
+  EXPECT_TRUE(window(1).instances.empty());
+  metrics_.stream_opened("orders", "a", "42");
+  EXPECT_THAT(window(1).instances, SizeIs(1)) << "it reads flags now";
+}
+
 TEST_F(AppMetricsTest, AReportThatComesTwiceCountsOnce) {
   window(1);
   EXPECT_EQ(metrics_.ingest(report("a", 1, {path(Side::kNew, 10)})), Ingested::kCounted);

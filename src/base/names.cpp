@@ -1,10 +1,10 @@
-#include "client/names.h"
+#include "base/names.h"
 
 #include <algorithm>
 
 #include "base/strings.h"
 
-namespace poundlock::client {
+namespace poundlock {
 
 std::string clean_name(std::string_view name, std::string_view empty) {
   std::size_t size = std::min(name.size(), kNameMax);
@@ -19,4 +19,4 @@ std::string clean_name(std::string_view name, std::string_view empty) {
   return clean.empty() ? std::string(empty) : clean;
 }
 
-}  // namespace poundlock::client
+}  // namespace poundlock

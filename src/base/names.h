@@ -5,11 +5,11 @@
 #include <string>
 #include <string_view>
 
-namespace poundlock::client {
+namespace poundlock {
 
 inline constexpr std::size_t kNameMax = 128;  // bytes; the server's limit
 
 // Cut and cleaned; `empty` stands in for nothing at all.
 std::string clean_name(std::string_view name, std::string_view empty = "");
 
-}  // namespace poundlock::client
+}  // namespace poundlock
