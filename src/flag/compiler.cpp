@@ -20,15 +20,6 @@ Error flag_error(std::string code, std::string_view key, std::string message) {
   return user_error(std::move(code), fmt::format("flag '{}': {}", key, message));
 }
 
-Result<VariantType> type_of(std::string_view key, const value& json) {
-  if (json.is_bool()) return VariantType::kBool;
-  if (json.is_string()) return VariantType::kString;
-  if (json.is_number()) return VariantType::kNumber;
-  if (json.is_object() || json.is_array()) return VariantType::kObject;
-  return fail(
-      flag_error("flag.variants", key, "a variant is null; expected a boolean, text, number or object"));
-}
-
 }  // namespace
 
 Status Compiler::read_metadata(const object& document) {
@@ -59,13 +50,17 @@ Status Compiler::add_variants(CompiledFlag& flag, const object& variants) {
     if (name.empty() || name.size() > limits_.key_length_max) {
       return fail(flag_error("flag.variants", flag.key, "a variant's name is empty or too long"));
     }
-    PL_TRY(const VariantType type, type_of(flag.key, entry.value()));
-    if (!flag.variants.empty() && type != flag.type) {
+    const auto type = variant_type(entry.value());
+    if (!type) {
+      return fail(flag_error("flag.variants", flag.key,
+                             "a variant is null; expected a boolean, text, number or object"));
+    }
+    if (!flag.variants.empty() && *type != flag.type) {
       return fail(flag_error("flag.variants", flag.key,
                              fmt::format("variant '{}' is a {}, the ones before it are of type {}", name,
-                                         to_string(type), to_string(flag.type))));
+                                         to_string(*type), to_string(flag.type))));
     }
-    flag.type = type;
+    flag.type = *type;
     Variant& variant = flag.variants.emplace_back(Variant{std::string(name), {}, entry.value()});
     const value& json = variant.json;
     if (json.is_bool()) variant.value = Value::boolean(json.get_bool());

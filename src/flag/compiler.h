@@ -33,6 +33,9 @@ struct Snapshot::Storage {
   KeyTable by_key;
 };
 
+// What all references of a document together may bring in.
+inline constexpr std::size_t kReferenceNodesMax = 1'000'000;
+
 class Compiler {
  public:
   explicit Compiler(const Limits& limits) : limits_(limits) {}
@@ -49,7 +52,7 @@ class Compiler {
   std::shared_ptr<Snapshot> snapshot_;
   boost::json::object shared_metadata_;  // the document's, as each flag gets it
   Limits limits_;
-  std::size_t reference_nodes_left_ = 1'000'000;
+  std::size_t reference_nodes_left_ = kReferenceNodesMax;
 };
 
 // Compiles one rule. `rule` must outlive the storage's snapshot: literals refer into it.

@@ -170,6 +170,25 @@ Result<boost::json::object> compile_rollout_flag(const RolloutFlag& rollout) {
   return flags;
 }
 
+RolloutFlag plain_flag(const FlagSpec& spec, bool in_rollout_file) {
+  RolloutFlag flag;
+  flag.key = spec.key;
+  flag.enabled = spec.enabled;
+  flag.reached = Stage::kLive;
+  flag.others = Stage::kOff;
+  flag.percentage = spec.stepped || in_rollout_file ? spec.initial_percentage : 100;
+  for (const TargetingRule& rule : spec.rules) {
+    if (!rule.enabled) {
+      flag.excluded.push_back(rule.context);
+    } else if (rule.context == kInternalContext) {
+      flag.internal_percentage = rule.percentage.value_or(100);
+    } else {
+      flag.rules.push_back({rule.context, rule.percentage.value_or(100), true});
+    }
+  }
+  return flag;
+}
+
 Result<std::string> snapshot_document(std::span<const boost::json::object> parts, Revision revision) {
   object flags;
   for (const object& part : parts) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "flag/flag_spec.h"
 #include "flag/report.h"
 
 namespace poundlock::flag {
@@ -53,6 +54,11 @@ struct RolloutFlag {
 // {"KEY": {...}, "KEY.stage": {...}}. Errors (kUser): flag.key, flag.percentage, flag.stage,
 // flag.context.
 Result<boost::json::object> compile_rollout_flag(const RolloutFlag& rollout);
+
+// What a flag of `feature_flags:` is where no rollout moves it: live for its first percentage and for what
+// its rules say, off for everybody else; never live where it is not enabled. A file that says nothing of
+// percentages means everybody, but in a rollout's file the rollout's first step.
+RolloutFlag plain_flag(const FlagSpec& spec, bool in_rollout_file);
 
 // The document that is published: {"flags": {...}, "metadata": {"epoch": E, "revision": R}} on one
 // line. `parts` are flag maps as above; a key that two parts define is an error (flag.duplicate_key).

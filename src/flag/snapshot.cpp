@@ -15,6 +15,14 @@ const char* to_string(VariantType type) {
   return "";
 }
 
+std::optional<VariantType> variant_type(const boost::json::value& json) {
+  if (json.is_bool()) return VariantType::kBool;
+  if (json.is_string()) return VariantType::kString;
+  if (json.is_number()) return VariantType::kNumber;
+  if (json.is_object() || json.is_array()) return VariantType::kObject;
+  return std::nullopt;
+}
+
 const char* to_string(Reason reason) {
   switch (reason) {
     case Reason::kStatic: return "STATIC";

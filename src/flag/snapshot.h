@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ struct Limits {
 
 enum class VariantType : std::uint8_t { kBool, kString, kNumber, kObject };
 const char* to_string(VariantType type);  // "boolean", "string", "number", "object"
+std::optional<VariantType> variant_type(const boost::json::value& json);  // nullopt: null is no variant
 
 enum class Reason : std::uint8_t { kStatic, kTargetingMatch, kDefault, kDisabled, kError };
 const char* to_string(Reason reason);  // OpenFeature's: "STATIC", "TARGETING_MATCH", ...

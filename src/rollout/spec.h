@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "base/yaml.h"
 #include "change/operation.h"
+#include "flag/flag_spec.h"
 
 namespace poundlock::rollout {
 
@@ -26,22 +27,8 @@ struct PathSpec {
   SourcePosition where;
 };
 
-struct TargetingRule {
-  std::string context;
-  bool enabled = true;  // false: the context is kept on legacy until it is released
-  std::optional<double> percentage;
-};
-
-struct FlagSpec {
-  std::string key;
-  bool enabled = true;
-  std::vector<double> steps;  // everybody's percentages, ascending, last is 100
-  double initial_percentage = 1;
-  Millis interval{15 * 60'000};  // dwell at each step
-  std::vector<TargetingRule> rules;
-  SourcePosition where;
-  bool operator==(const FlagSpec& other) const { return key == other.key; }
-};
+using flag::FlagSpec;
+using flag::TargetingRule;
 
 struct Windows {
   Millis overlap{14LL * 86'400'000};
