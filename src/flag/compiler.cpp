@@ -91,7 +91,7 @@ void Compiler::compile_rule(CompiledFlag& flag, const object* evaluators) {
   }();
   if (compiled) {
     flag.rule = std::move(*compiled);
-    inspect_rule(flag, snapshot_->problems_, snapshot_->warnings_);
+    inspect_rule(flag, snapshot_->problems_);
     return;
   }
   flag.rule_error = compiled.error().message;

@@ -77,8 +77,7 @@ class RuleCompiler {
 Status replace_references(boost::json::value& rule, const boost::json::object* evaluators,
                           std::size_t depth_max, std::size_t& nodes_left);
 
-// Sets needs_time, and reports variants that a rule names and the flag lacks, and spots on which evaluators
-// differ.
-void inspect_rule(CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings);
+// Sets needs_time, and reports variants that a rule names and the flag lacks.
+void inspect_rule(CompiledFlag& flag, std::vector<Error>& problems);
 
 }  // namespace poundlock::flag

@@ -146,8 +146,10 @@ class Reader {
     evaluators_ = &evaluators->get_object();
     for (const auto& entry : *evaluators_) {
       const Place inside = place.member(entry.key());
-      parts::check_rule({entry.value(), inside, fmt::format("evaluator '{}'", std::string_view(entry.key()))},
-                        limits_, findings_);
+      const parts::Rule rule{entry.value(), inside,
+                             fmt::format("evaluator '{}'", std::string_view(entry.key()))};
+      parts::check_rule(rule, limits_, findings_);
+      parts::check_portability(rule, limits_, findings_);
     }
     return {};
   }

@@ -183,9 +183,10 @@ class FlagReader {
     if (rule == nullptr || rule->is_null()) return;
     const Place place = flag_.place.member("targeting");
     const std::size_t before = findings_.problems();
-    check_rule(
-        {*rule, place, fmt::format("flag {}", quote_for_message(flag_.key)), flag_.evaluators, variants_},
-        limits_, findings_);
+    const Rule checked{*rule, place, fmt::format("flag {}", quote_for_message(flag_.key)), flag_.evaluators,
+                       variants_};
+    check_rule(checked, limits_, findings_);
+    check_portability(checked, limits_, findings_);
     if (findings_.problems() != before) return;
     // Unfolded it may be too large, or too deep, where each part alone was not.
     if (auto replaced =

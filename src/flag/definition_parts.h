@@ -57,6 +57,7 @@ struct Rule {
   const json::Object* variants = nullptr;    // null in an evaluator
 };
 void check_rule(const Rule& rule, const Limits& limits, Findings& findings);
+void check_portability(const Rule& rule, const Limits& limits, Findings& findings);
 
 // One entry of `flags`. Answers it self-contained; nullopt where it is beyond repair. `reference_nodes_left`
 // as in replace_references().

@@ -201,13 +201,6 @@ TEST(Snapshot, ReferencesCannotUnfoldWithoutBound) {
   EXPECT_EQ(snapshot->problems().size(), 1u);
 }
 
-TEST(Snapshot, WarnsOfRulesThatEvaluatorsAnswerDifferently) {
-  auto snapshot = snapshot_of(R"({"flags": {"f": {"state": "ENABLED", "variants": {"true": true},
-      "targeting": {"and": [{"!=": [{"var": "a"}, null]}, {"<": [1, 2, 3, 4]}]}}}})");
-  ASSERT_NE(snapshot, nullptr);
-  EXPECT_EQ(snapshot->warnings().size(), 2u);
-}
-
 // The text in front of the targeting key is hashed when the flag is compiled, where the rule allows it; a
 // second operand of `var` keeps the other rule away from that. Both have to answer alike, always.
 TEST(Fractional, AHashedPrefixChangesNoAnswer) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "flag/definition.h"
 #include "flag/snapshot.h"
 
 namespace poundlock::flag {
@@ -27,7 +28,11 @@ class Published {
     auto snapshot = Snapshot::compile(*document, "published");
     EXPECT_TRUE(snapshot) << snapshot.error().to_string();
     EXPECT_TRUE((*snapshot)->problems().empty());
-    EXPECT_TRUE((*snapshot)->warnings().empty());
+    auto definition = parse_definition(*document, "published.json");
+    EXPECT_TRUE(definition) << definition.error().to_string();
+    if (!definition) return;
+    EXPECT_TRUE(definition->problems.empty());
+    EXPECT_TRUE(definition->warnings.empty()) << definition->warnings[0];
     EXPECT_EQ((*snapshot)->revision(), (Revision{1, 2}));
     snapshot_ = *snapshot;
   }

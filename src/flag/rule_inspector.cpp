@@ -1,8 +1,6 @@
-// What can be said about a rule without evaluating it: variants that do not exist, and constructs on
-// which flagd's evaluators in different languages give different answers.
+// What can be said about a rule without evaluating it: variants that do not exist, and whether it asks for
+// the time.
 #include <fmt/format.h>
-
-#include <algorithm>
 
 #include "flag/compiler.h"
 
@@ -12,8 +10,7 @@ namespace {
 
 class Inspector {
  public:
-  Inspector(const CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings)
-      : flag_(flag), problems_(problems), warnings_(warnings) {}
+  Inspector(const CompiledFlag& flag, std::vector<Error>& problems) : flag_(flag), problems_(problems) {}
 
   // Follows only what can become the rule's result: the branches of `if`, the buckets of `fractional`.
   void results(const Node& node) {
@@ -32,9 +29,9 @@ class Inspector {
     }
   }
 
-  void portability(const Node& node) {
+  void visit(const Node& node) {
     if (node.kind == Node::Kind::kCall) call(node);
-    for (const Node& arg : node.args) portability(arg);
+    for (const Node& arg : node.args) visit(arg);
   }
 
   bool needs_time() const { return needs_time_; }
@@ -52,40 +49,19 @@ class Inspector {
     const std::string_view name = node.op->name;
     if (name == "var" && (node.path.empty() || node.path[0] == "$flagd")) needs_time_ = true;
     if (name == "missing" || name == "missing_some") needs_time_ = true;
-    const bool compares = name == "<" || name == "<=" || name == ">" || name == ">=";
-    if (compares && (node.args.size() < 2 || node.args.size() > 3)) {
-      warn(name, "is compared with fewer than two or more than three operands");
-    }
-    const bool hashes = name == "fractional" || name == "cat";
-    for (const Node& arg : node.args) {
-      if (arg.kind != Node::Kind::kLiteral) continue;
-      if ((name == "==" || name == "!=") && arg.literal.is_null()) warn(name, "compares with null");
-      if (hashes && arg.literal.is_string() && !ascii(arg.literal.as_string())) {
-        warn(name, "uses text outside ASCII, which evaluators hash differently");
-      }
-    }
-  }
-
-  static bool ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 128; });
-  }
-
-  void warn(std::string_view name, std::string_view what) {
-    warnings_.push_back(fmt::format("flag '{}': '{}' {}: the rule is not portable", flag_.key, name, what));
   }
 
   bool needs_time_ = false;
   const CompiledFlag& flag_;
   std::vector<Error>& problems_;
-  std::vector<std::string>& warnings_;
 };
 
 }  // namespace
 
-void inspect_rule(CompiledFlag& flag, std::vector<Error>& problems, std::vector<std::string>& warnings) {
-  Inspector inspector(flag, problems, warnings);
+void inspect_rule(CompiledFlag& flag, std::vector<Error>& problems) {
+  Inspector inspector(flag, problems);
   inspector.results(flag.rule);
-  inspector.portability(flag.rule);
+  inspector.visit(flag.rule);
   flag.needs_time = inspector.needs_time();
 }
 

@@ -94,9 +94,8 @@ class Snapshot {
   Resolution evaluate(const CompiledFlag& flag, const Attributes& attributes, std::int64_t now_s) const;
 
   // What a publisher must not accept: rules that do not compile, and rules that name variants that do
-  // not exist. `warnings` are rules on which evaluators in other languages are known to differ.
+  // not exist. parse_definition() says the same with lines, and warns of rules that are not portable.
   const std::vector<Error>& problems() const { return problems_; }
-  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   friend class Compiler;
@@ -107,7 +106,6 @@ class Snapshot {
   Revision revision_;
   boost::json::object metadata_;
   std::vector<Error> problems_;
-  std::vector<std::string> warnings_;
 };
 
 // A resolution of the wrong type becomes TYPE_MISMATCH without a variant.
