@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/suggest.h"
+#include "flag/fractional.h"
 
 namespace poundlock::flag {
 
@@ -87,7 +88,8 @@ void Compiler::compile_rule(CompiledFlag& flag, const object* evaluators) {
   flag.has_rule = true;
   Result<Node> compiled = [&]() -> Result<Node> {
     PL_CHECK(replace_references(*rule, evaluators, limits_.rule_depth_max, reference_nodes_left_));
-    return RuleCompiler(*snapshot_->storage_, limits_).compile(*rule);
+    PL_TRY(const int version, fractional_version(flag.metadata));
+    return RuleCompiler(*snapshot_->storage_, limits_, version).compile(*rule);
   }();
   if (compiled) {
     flag.rule = std::move(*compiled);

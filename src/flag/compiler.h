@@ -58,7 +58,9 @@ class Compiler {
 // Compiles one rule. `rule` must outlive the storage's snapshot: literals refer into it.
 class RuleCompiler {
  public:
-  RuleCompiler(Snapshot::Storage& storage, const Limits& limits) : storage_(&storage), limits_(limits) {}
+  // `fractional_version` is 2 or 3.
+  RuleCompiler(Snapshot::Storage& storage, const Limits& limits, int fractional_version)
+      : storage_(&storage), limits_(limits), fractional_version_(fractional_version) {}
   Result<Node> compile(const boost::json::value& rule, std::size_t depth = 0);
 
  private:
@@ -68,6 +70,7 @@ class RuleCompiler {
 
   Snapshot::Storage* storage_;
   Limits limits_;
+  int fractional_version_;
   std::size_t nodes_ = 0;
 };
 

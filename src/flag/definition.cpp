@@ -10,6 +10,7 @@
 #include "flag/compiler.h"
 #include "flag/definition_parts.h"
 #include "flag/flag_spec.h"
+#include "flag/fractional.h"
 #include "flag/rollout_flag.h"
 
 namespace poundlock::flag {
@@ -36,6 +37,16 @@ void Findings::warning(const Place& place, std::string_view message) {
   if (warned_.insert(line).second) definition_.warnings.push_back(std::move(line));
   if (definition_.warnings.size() == kWarningsMax)
     definition_.warnings.push_back("further warnings are not listed");
+}
+
+void check_fractional_switch(const json::Object& metadata, const Place& place, Findings& findings) {
+  const Place at = place.member(kFractionalSwitch);
+  const auto version = fractional_version(metadata);
+  if (!version) return findings.problem("flag.metadata", at, version.error().message);
+  if (*version == 2) return;
+  findings.warning(at,
+                   "version 3 of 'fractional' is not portable between evaluators; released flagd providers "
+                   "compute version 2 and put users into other shares");
 }
 
 }  // namespace parts
@@ -119,6 +130,7 @@ class Reader {
     if (!metadata->is_object()) return fail(error(place, wrong_kind("metadata", "a mapping", *metadata)));
     definition_.metadata = metadata->get_object();
     check_metadata(definition_.metadata, "metadata", place);
+    parts::check_fractional_switch(definition_.metadata, place, findings_);
     return {};
   }
 
@@ -227,7 +239,10 @@ class Reader {
                                                                       std::string_view(entry.key()))));
         continue;
       }
-      if (!definition_.metadata.empty()) entry.value().get_object()["metadata"] = definition_.metadata;
+      json::Object metadata = definition_.metadata;
+      // A rollout's users keep their side whatever the rest of the file is switched to.
+      if (metadata.contains(kFractionalSwitch)) metadata[kFractionalSwitch] = 2;
+      if (!metadata.empty()) entry.value().get_object()["metadata"] = std::move(metadata);
       definition_.flags.insert(entry);
     }
     if (spec.stepped && spec.steps.size() > 1 && spec.initial_percentage < 100) {

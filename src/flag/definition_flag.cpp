@@ -8,6 +8,7 @@
 #include "base/suggest.h"
 #include "flag/compiler.h"
 #include "flag/definition_parts.h"
+#include "flag/fractional.h"
 
 namespace poundlock::flag::parts {
 namespace {
@@ -170,6 +171,9 @@ class FlagReader {
         }
         merged[entry.key()] = value;
       }
+    }
+    if (own != nullptr && own->is_object() && own->get_object().contains(kFractionalSwitch)) {
+      check_fractional_switch(own->get_object(), place, findings_);
     }
     if (merged.empty()) {
       result.erase("metadata");

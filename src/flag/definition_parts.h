@@ -59,6 +59,9 @@ struct Rule {
 void check_rule(const Rule& rule, const Limits& limits, Findings& findings);
 void check_portability(const Rule& rule, const Limits& limits, Findings& findings);
 
+// The switch of `fractional` in metadata that stands at `place`.
+void check_fractional_switch(const json::Object& metadata, const Place& place, Findings& findings);
+
 // One entry of `flags`. Answers it self-contained; nullopt where it is beyond repair. `reference_nodes_left`
 // as in replace_references().
 struct Flag {

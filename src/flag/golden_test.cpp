@@ -64,6 +64,29 @@ TEST(Golden, FlagdVersionTwoVectors) {
   EXPECT_GT(checked, 100);
 }
 
+TEST(Golden, FractionalVersionThreeVectors) {
+  const std::string flags = read_file(golden_folder() + "/fractional_v3_flags.json");
+  if (flags.empty()) GTEST_SKIP() << "no golden vectors in " << golden_folder();
+  auto document = json::parse(flags, "flags");
+  ASSERT_TRUE(document);
+  document->as_object()["metadata"] = {{"poundlock.fractional", 3}};
+  auto snapshot = Snapshot::compile(json::dump(*document), "fractional_v3_flags.json");
+  ASSERT_TRUE(snapshot) << snapshot.error().to_string();
+  auto cases = json::parse(read_file(golden_folder() + "/fractional_v3_cases.json"), "cases");
+  ASSERT_TRUE(cases) << cases.error().to_string();
+  int checked = 0;
+  for (const json::Value& item : cases->at("cases").as_array()) {
+    SCOPED_TRACE(json::dump(item));
+    const JsonAttributes context(item.at("context").as_object());
+    const Resolution got = (*snapshot)->evaluate(std::string(item.at("flagKey").as_string()), context, 0);
+    ASSERT_NE(got.variant, nullptr);
+    EXPECT_EQ(got.variant->name, std::string(item.at("expect").at("variant").as_string()));
+    EXPECT_EQ(to_string(got.reason), std::string(item.at("expect").at("reason").as_string()));
+    ++checked;
+  }
+  EXPECT_GT(checked, 100);
+}
+
 // Where the JavaScript and the Go evaluator disagree we follow Go. Not followed: Go's escaping of a
 // variant's name in its JSON text (q"q becomes q\q) its use of a list's text as a name,
 // and its reading of a list inside a list as a range.

@@ -4,6 +4,7 @@
 
 #include "base/suggest.h"
 #include "flag/compiler.h"
+#include "flag/fractional.h"
 
 namespace poundlock::flag {
 
@@ -117,6 +118,7 @@ Result<Node> RuleCompiler::compile_call(const object& call, std::size_t depth) {
   const auto& entry = *call.begin();
   const Operator* op = find_operator(entry.key());
   if (op == nullptr) return fail(unknown_operator(entry.key()));
+  if (fractional_version_ == 3 && op->name == "fractional") op = &fractional_v3();
   Node node;
   node.kind = Node::Kind::kCall;
   node.op = op;

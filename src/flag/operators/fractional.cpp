@@ -1,40 +1,16 @@
 // Splits users into shares by a hash, so that the same user always falls into the same one (flagd's
 // custom operation `fractional`, version 2). bucket = (murmur3(input) * sum of weights) >> 32; the first
 // bucket whose running total exceeds it wins. A first bucket that grows keeps everyone it had.
-#include <cmath>
+#include "flag/fractional.h"
+
 #include <cstring>
 #include <optional>
 
 #include "base/murmur3.h"
-#include "flag/operator.h"
 
 namespace poundlock::flag {
 
 namespace {
-
-constexpr std::uint64_t kSumMax = 2'147'483'647;
-
-struct Bucket {
-  Value variant;
-  std::uint64_t weight = 1;
-};
-
-// False where the argument is no bucket: flagd answers null for the whole split then.
-bool read_bucket(const Value& argument, Bucket& bucket) {
-  if (!argument.is_array() || argument.items().empty()) return false;
-  const std::span<const Value> parts = argument.items();
-  bucket.variant = parts[0];
-  if (!bucket.variant.is_string() && !bucket.variant.is_null() && !bucket.variant.is_bool() &&
-      !bucket.variant.is_number()) {
-    return false;
-  }
-  if (parts.size() < 2 || parts[1].is_null()) return true;
-  if (!parts[1].is_number()) return false;
-  const double weight = parts[1].as_number();
-  if (!(std::trunc(weight) == weight)) return false;
-  bucket.weight = weight <= 0 ? 0 : static_cast<std::uint64_t>(std::fmin(weight, 1e12));
-  return true;
-}
 
 // flagKey followed by targetingKey; empty where there is no targeting key to stay with.
 std::string_view default_input(Evaluation& evaluation) {
@@ -48,25 +24,8 @@ std::string_view default_input(Evaluation& evaluation) {
   return {text, size};
 }
 
-Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum) {
-  if (sum == 0 || sum > kSumMax) return {};
-  const std::uint64_t slot = (static_cast<std::uint64_t>(hash) * sum) >> 32;
-  std::uint64_t total = 0;
-  for (const Bucket& bucket : buckets) {
-    total += bucket.weight;
-    if (slot < total) return bucket.variant;
-  }
-  return {};
-}
-
 Value pick(std::string_view input, std::span<const Bucket> buckets, std::uint64_t sum) {
   return pick(murmur3_x86_32(input), buckets, sum);
-}
-
-std::uint64_t sum_of(std::span<const Bucket> buckets) {
-  std::uint64_t sum = 0;
-  for (const Bucket& bucket : buckets) sum += bucket.weight;
-  return sum;
 }
 
 // The ordinary split: an input that is computed, then buckets that are constants.

@@ -1,0 +1,92 @@
+#include "flag/fractional.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/json.h"
+#include "base/murmur3.h"
+#include "flag/cbor.h"
+
+namespace poundlock::flag {
+
+namespace {
+
+constexpr std::uint64_t kSumMax = 2'147'483'647;
+
+// The bytes that are hashed; empty where there is nothing to stay with.
+std::string_view hash_input(const Value& first, Evaluation& evaluation) {
+  if (first.is_null()) return {};
+  if (!first.is_array()) return cbor(first, *evaluation.scratch);
+  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
+  if (!key.is_string() || key.as_string().empty()) return {};
+  const Value pair[] = {Value::text(evaluation.flag_key), key};
+  return cbor(Value::array(pair), *evaluation.scratch);
+}
+
+Value run_v3(const Node& call, Evaluation& evaluation) {
+  if (call.args.empty()) return {};
+  const Value first = evaluate(call.args[0], evaluation);
+  const std::string_view input = hash_input(first, evaluation);
+  if (input.empty()) return {};
+  const std::size_t skipped = first.is_array() ? 0 : 1;
+  const std::size_t count = call.args.size() - skipped;
+  std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
+  if (buckets.size() != count) return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = i + skipped;
+    if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
+  }
+  return pick(murmur3_x86_32(input), buckets, sum_of(buckets));
+}
+
+}  // namespace
+
+Result<int> fractional_version(const boost::json::object& metadata) {
+  const json::Value* version = metadata.if_contains(kFractionalSwitch);
+  if (version == nullptr) return 2;
+  if (version->is_number() && version->to_number<double>() == 2) return 2;
+  if (version->is_number() && version->to_number<double>() == 3) return 3;
+  return fail(user_error("flag.metadata", fmt::format("metadata '{}': expected 2 or 3, found {}",
+                                                      kFractionalSwitch, json::dump(*version))));
+}
+
+bool read_bucket(const Value& argument, Bucket& bucket) {
+  if (!argument.is_array() || argument.items().empty()) return false;
+  const std::span<const Value> parts = argument.items();
+  bucket.variant = parts[0];
+  if (!bucket.variant.is_string() && !bucket.variant.is_null() && !bucket.variant.is_bool() &&
+      !bucket.variant.is_number()) {
+    return false;
+  }
+  if (parts.size() < 2 || parts[1].is_null()) return true;
+  if (!parts[1].is_number()) return false;
+  const double weight = parts[1].as_number();
+  if (!(std::trunc(weight) == weight)) return false;
+  bucket.weight = weight <= 0 ? 0 : static_cast<std::uint64_t>(std::fmin(weight, 1e12));
+  return true;
+}
+
+std::uint64_t sum_of(std::span<const Bucket> buckets) {
+  std::uint64_t sum = 0;
+  for (const Bucket& bucket : buckets) sum += bucket.weight;
+  return sum;
+}
+
+Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum) {
+  if (sum == 0 || sum > kSumMax) return {};
+  const std::uint64_t slot = slot_of(hash, sum);
+  std::uint64_t total = 0;
+  for (const Bucket& bucket : buckets) {
+    total += bucket.weight;
+    if (slot < total) return bucket.variant;
+  }
+  return {};
+}
+
+const Operator& fractional_v3() {
+  static constexpr Operator op{.name = "fractional", .summary = "", .example = "", .evaluate = run_v3};
+  return op;
+}
+
+}  // namespace poundlock::flag

@@ -1,0 +1,38 @@
+// What both versions of `fractional` share: its shares, and how a hash picks one of them. Immutable values.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "flag/operator.h"
+
+namespace poundlock::flag {
+
+// Metadata of a flag, usually of its flag set: 2, which is also meant where it is absent, or 3.
+inline constexpr std::string_view kFractionalSwitch = "poundlock.fractional";
+
+// 2 or 3; an error (flag.metadata) where the switch says something else.
+Result<int> fractional_version(const boost::json::object& metadata);
+
+struct Bucket {
+  Value variant;
+  std::uint64_t weight = 1;
+};
+
+// False where the argument is no bucket: flagd answers null for the whole split then.
+bool read_bucket(const Value& argument, Bucket& bucket);
+std::uint64_t sum_of(std::span<const Bucket> buckets);
+// The bucket number that a hash falls into, 0 to sum - 1.
+inline std::uint64_t slot_of(std::uint32_t hash, std::uint64_t sum) {
+  return (static_cast<std::uint64_t>(hash) * sum) >> 32;
+}
+// Null where the sum is 0 or over 2147483647.
+Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum);
+
+// Version 3 (flagd's decision record "fractional-non-string-rand-units"): the first operand, whatever it is,
+// is hashed as CBOR; where it is a list, and so a bucket, the pair of flag key and targeting key is.
+const Operator& fractional_v3();
+
+}  // namespace poundlock::flag
