@@ -23,6 +23,7 @@ constexpr std::size_t kRowsMax = 10'000;
 constexpr std::size_t kNameBytesMax = 256;
 // More than any instance can do between two reports; sums over many reports stay far from overflow.
 constexpr std::uint64_t kCountMax = 1'000'000'000'000;
+constexpr std::int64_t kRuleMax = 1'000'000;
 constexpr json::Limits kLimits{.bytes_max = 1 << 20, .depth_max = 8, .nodes_max = 400'000};
 
 Array to_array(const Histogram& histogram) {
@@ -49,11 +50,13 @@ Object to_object(const PathReport& row) {
 }
 
 Object to_object(const EvaluationReport& row) {
-  return {{"flag", row.flag},
-          {"variant", row.variant},
-          {"reason", row.reason},
-          {"context", row.context},
-          {"count", row.count}};
+  Object object{{"flag", row.flag},
+                {"variant", row.variant},
+                {"reason", row.reason},
+                {"context", row.context},
+                {"count", row.count}};
+  if (row.rule >= 0) object["rule"] = row.rule;
+  return object;
 }
 
 Object to_object(const ShadowReport& row) {
@@ -155,12 +158,21 @@ Status read(const Object& object, PathReport& row) {
   return {};
 }
 
+// Helps to find branches that never match, and no more: not worth a refused report.
+int rule(const Object& object) {
+  const Value* value = json::find(object, "rule");
+  if (value == nullptr || !value->is_int64()) return -1;
+  const std::int64_t number = value->get_int64();
+  return number >= 0 && number <= kRuleMax ? static_cast<int>(number) : -1;
+}
+
 Status read(const Object& object, EvaluationReport& row) {
   PL_TRY(row.flag, name(object, "flag"));
   PL_TRY(row.variant, name_or_empty(object, "variant"));
   PL_TRY(row.reason, name_or_empty(object, "reason"));
   PL_TRY(row.context, name_or_empty(object, "context"));
   PL_TRY(row.count, count(object, "count"));
+  row.rule = rule(object);
   return {};
 }
 

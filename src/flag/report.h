@@ -52,6 +52,7 @@ struct EvaluationReport {
   std::string reason;
   std::string context;
   std::uint64_t count = 0;
+  int rule = -1;  // which branch of the targeting rule's outermost `if` decided, from 0; -1: not known
 };
 
 struct ShadowReport {  // stage shadow: both sides read, results compared off the caller's path

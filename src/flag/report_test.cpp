@@ -47,7 +47,7 @@ Report full_report() {
   report.paths = {path, PathReport{}};
   report.paths[1].flag = "f";
   report.paths[1].path = "p\"ü";
-  report.evaluations = {{"schema_v2", "on", "SPLIT", "batch", 77}};
+  report.evaluations = {{"schema_v2", "on", "SPLIT", "batch", 77}, {"f", "on", "TARGETING_MATCH", "", 1, 3}};
   report.shadow = {{"schema_v2", "by_status", 10, 1, 2}};
   report.breakers = {{"schema_v2", "by_status", true, 3, "error burst"}};
   return report;
@@ -74,9 +74,20 @@ TEST(Report, RoundTrip) {
   EXPECT_EQ(back->paths[1].path, "p\"ü");
   EXPECT_EQ(back->evaluations[0].count, 77U);
   EXPECT_EQ(back->evaluations[0].reason, "SPLIT");
+  EXPECT_EQ(back->evaluations[0].rule, -1);
+  EXPECT_EQ(back->evaluations[1].rule, 3);
   EXPECT_EQ(back->shadow[0].mismatches, 1U);
   EXPECT_EQ(back->breakers[0].cause, "error burst");
   EXPECT_TRUE(back->breakers[0].open);
+}
+
+TEST(Report, ARuleThatIsNoNumberIsNotKnown) {
+  for (const char* rule : {"-1", "\"x\"", "1.5", "1e9", "9999999999", "null"}) {
+    const auto report =
+        report_from_json(with(R"("evaluations":[{"flag":"f","count":1,"rule":)" + std::string(rule) + "}]"));
+    ASSERT_TRUE(report) << rule;
+    EXPECT_EQ(report->evaluations[0].rule, -1) << rule;
+  }
 }
 
 TEST(Report, WhatIsLeftOutHasTheCautiousMeaning) {
