@@ -50,7 +50,8 @@ class [[nodiscard]] Outcome {
 
 // For writes that answer nothing but success.
 struct Done {
-  bool operator==(const Done&) const = default;
+  friend constexpr bool operator==(Done, Done) { return true; }
+  friend constexpr bool operator!=(Done, Done) { return false; }
 };
 
 // One try of one side, handed to the callable that makes it. Used by that callable only.

@@ -22,9 +22,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "poundlock/client.h"
 #include "poundlock/context.h"
+#include "poundlock/export.h"
 #include "poundlock/outcome.h"
 
 namespace poundlock {
@@ -67,8 +70,14 @@ using ShadowTask = std::function<ShadowVerdict(Attempt&)>;
 
 class Unit {
  public:
-  Side side() const { return side_; }
-  std::string_view stage() const { return stage_; }  // "off", "dualwrite", ..., "complete"
+  POUNDLOCK_API Unit(const Unit&);
+  POUNDLOCK_API Unit(Unit&&) noexcept;
+  POUNDLOCK_API Unit& operator=(const Unit&);
+  POUNDLOCK_API Unit& operator=(Unit&&) noexcept;
+  POUNDLOCK_API ~Unit();
+
+  POUNDLOCK_API Side side() const noexcept;
+  POUNDLOCK_API std::string_view stage() const noexcept;  // "off", "dualwrite", ..., "complete"
 
   // `legacy` and `fresh` take an Attempt& and answer the same Outcome<T>.
   template <typename Legacy, typename New>
@@ -102,8 +111,8 @@ class Unit {
   template <typename Legacy, typename New>
   auto write(std::string_view path, Legacy&& legacy, New&& fresh) noexcept
       -> std::invoke_result_t<New&, Attempt&> {
-    return side_ == Side::kNew ? final_try(path, Side::kNew, true, false, fresh)
-                               : final_try(path, Side::kLegacy, true, false, legacy);
+    return side() == Side::kNew ? final_try(path, Side::kNew, true, false, fresh)
+                                : final_try(path, Side::kLegacy, true, false, legacy);
   }
 
   // For a build that holds no legacy code (RouterOptions::legacy_path is false).
@@ -118,7 +127,7 @@ class Unit {
 
  private:
   friend class Router;
-  Unit() = default;
+  Unit() noexcept;
 
   template <typename Legacy, typename New>
   auto settle(std::string_view path, const client::ReadPlan& plan, Legacy& legacy, New& fresh) noexcept
@@ -150,13 +159,13 @@ class Unit {
     return outcome;
   }
 
-  client::ReadPlan plan_read(std::string_view path) noexcept;
-  void observe(std::string_view path, Side side, bool write, bool probe, Attempt::Clock::duration latency,
-               const Failure* failure) noexcept;
-  void count_fallback(std::string_view path) noexcept;
-  void count_user_error(std::string_view path, Side side, bool write) noexcept;
-  void post_shadow(std::string_view path, client::ShadowTask task) noexcept;
-  void skip_shadow(std::string_view path) noexcept;
+  POUNDLOCK_API client::ReadPlan plan_read(std::string_view path) noexcept;
+  POUNDLOCK_API void observe(std::string_view path, Side side, bool write, bool probe,
+                             Attempt::Clock::duration latency, const Failure* failure) noexcept;
+  POUNDLOCK_API void count_fallback(std::string_view path) noexcept;
+  POUNDLOCK_API void count_user_error(std::string_view path, Side side, bool write) noexcept;
+  POUNDLOCK_API void post_shadow(std::string_view path, client::ShadowTask task) noexcept;
+  POUNDLOCK_API void skip_shadow(std::string_view path) noexcept;
 
   std::shared_ptr<client::RouterCore> core_;
   std::string label_;  // the context attribute, for reports
@@ -167,8 +176,8 @@ class Unit {
 
 class Router {
  public:
-  Router(const Client& client, std::string key, RouterOptions options = {}) noexcept;
-  Unit begin(const Context& context, UnitOptions options = {}) const noexcept;
+  POUNDLOCK_API Router(const Client& client, std::string key, RouterOptions options = {}) noexcept;
+  POUNDLOCK_API Unit begin(const Context& context, UnitOptions options = {}) const noexcept;
 
  private:
   std::shared_ptr<client::RouterCore> core_;

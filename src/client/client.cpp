@@ -5,8 +5,7 @@
 
 #include <random>
 
-#include "client/context_attributes.h"
-#include "client/core.h"
+#include "client/details_of.h"
 #include "base/names.h"
 #include "client/session.h"
 
@@ -21,19 +20,26 @@ std::string default_instance() {
   return fmt::format("{}-{}-{:08x}", host, ::getpid(), std::random_device{}());
 }
 
-const char* reason_of(const client::Evaluated& result) {
-  return result.overridden ? "OVERRIDE" : flag::to_string(result.reason);
-}
-
-bool of_type(const client::Evaluated& result, flag::VariantType type) {
-  return result.variant != nullptr && result.flag->type == type;
+template <typename T>
+T value_of(client::Core& core, FlagType type, client::Read<T> read, std::string_view key, T fallback,
+           const Context& context) {
+  if (core.has_hooks())
+    return client::details_of<T>(core, type, read, key, std::move(fallback), context).value;
+  std::optional<T> value = read(core.evaluate(key, context));
+  return value ? std::move(*value) : std::move(fallback);
 }
 
 }  // namespace
 
 Client::Client() noexcept = default;
 Client::Client(Client&&) noexcept = default;
-Client& Client::operator=(Client&&) noexcept = default;
+Client& Client::operator=(Client&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  session_ = std::move(other.session_);
+  core_ = std::move(other.core_);
+  return *this;
+}
 Client::~Client() {
   close();
 }
@@ -65,32 +71,87 @@ Client Client::offline(std::string_view document) noexcept {
 }
 
 bool Client::bool_value(std::string_view key, bool fallback, const Context& context) const noexcept {
-  const client::Evaluated result = core_->evaluate(key, context);
-  if (of_type(result, flag::VariantType::kBool)) return result.variant->value.as_bool();
-  if (result.variant == nullptr && result.flag == nullptr && !result.name.empty()) {
-    if (result.name == "on" || result.name == "true") return true;
-    if (result.name == "off" || result.name == "false") return false;
-  }
-  return fallback;
+  return value_of<bool>(*core_, FlagType::kBool, client::as_bool, key, fallback, context);
 }
 
 std::string Client::string_value(std::string_view key, std::string_view fallback,
                                  const Context& context) const noexcept {
-  const client::Evaluated result = core_->evaluate(key, context);
-  if (of_type(result, flag::VariantType::kString)) return std::string(result.variant->value.as_string());
-  if (result.variant == nullptr && result.flag == nullptr && !result.name.empty())
-    return std::string(result.name);
-  return std::string(fallback);
+  return value_of<std::string>(*core_, FlagType::kString, client::as_string, key, std::string(fallback),
+                               context);
+}
+
+std::int64_t Client::int64_value(std::string_view key, std::int64_t fallback,
+                                 const Context& context) const noexcept {
+  return value_of<std::int64_t>(*core_, FlagType::kInt64, client::as_int64, key, fallback, context);
+}
+
+double Client::double_value(std::string_view key, double fallback, const Context& context) const noexcept {
+  return value_of<double>(*core_, FlagType::kDouble, client::as_double, key, fallback, context);
 }
 
 double Client::number_value(std::string_view key, double fallback, const Context& context) const noexcept {
-  const client::Evaluated result = core_->evaluate(key, context);
-  return of_type(result, flag::VariantType::kNumber) ? result.variant->value.as_number() : fallback;
+  return double_value(key, fallback, context);
+}
+
+std::string Client::object_value(std::string_view key, std::string_view fallback,
+                                 const Context& context) const noexcept {
+  return value_of<std::string>(*core_, FlagType::kObject, client::as_object, key, std::string(fallback),
+                               context);
+}
+
+BoolDetails Client::bool_details(std::string_view key, bool fallback, const Context& context,
+                                 const EvaluationOptions& options) const noexcept {
+  return client::details_of<bool>(*core_, FlagType::kBool, client::as_bool, key, fallback, context, options);
+}
+
+StringDetails Client::string_details(std::string_view key, std::string_view fallback, const Context& context,
+                                     const EvaluationOptions& options) const noexcept {
+  return client::details_of<std::string>(*core_, FlagType::kString, client::as_string, key,
+                                         std::string(fallback), context, options);
+}
+
+Int64Details Client::int64_details(std::string_view key, std::int64_t fallback, const Context& context,
+                                   const EvaluationOptions& options) const noexcept {
+  return client::details_of<std::int64_t>(*core_, FlagType::kInt64, client::as_int64, key, fallback, context,
+                                          options);
+}
+
+DoubleDetails Client::double_details(std::string_view key, double fallback, const Context& context,
+                                     const EvaluationOptions& options) const noexcept {
+  return client::details_of<double>(*core_, FlagType::kDouble, client::as_double, key, fallback, context,
+                                    options);
+}
+
+StringDetails Client::object_details(std::string_view key, std::string_view fallback, const Context& context,
+                                     const EvaluationOptions& options) const noexcept {
+  return client::details_of<std::string>(*core_, FlagType::kObject, client::as_object, key,
+                                         std::string(fallback), context, options);
 }
 
 Details Client::details(std::string_view key, const Context& context) const noexcept {
-  const client::Evaluated result = core_->evaluate(key, context);
-  return {std::string(result.name), reason_of(result), flag::to_string(result.error), result.error_text};
+  return client::describe(core_->evaluate(key, context));
+}
+
+void Client::set_context(Context context) noexcept {
+  core_->set_context(std::move(context));
+}
+
+bool Client::add_hook(Hook hook) noexcept {
+  return core_->add_hook(std::move(hook));
+}
+
+Subscription Client::on_event(std::function<void(const Event&)> handler) noexcept {
+  Subscription made;
+  made.queue_ = core_->events();
+  made.id_ = core_->subscribe(std::move(handler));
+  return made;
+}
+
+Subscription Client::on_change(std::function<void(const std::vector<std::string>&)> handler) noexcept {
+  if (!handler) return {};
+  return on_event([handler = std::move(handler)](const Event& event) {
+    if (event.type == EventType::kConfigurationChanged) handler(event.flags_changed);
+  });
 }
 
 bool Client::wait_until_ready(std::chrono::milliseconds limit) const noexcept {
@@ -103,6 +164,11 @@ ClientStatus Client::status() const noexcept {
 
 void Client::close() noexcept {
   if (session_) session_->close();
+  if (core_) core_->events()->close();
+}
+
+const std::shared_ptr<client::Core>& Client::core() const noexcept {
+  return core_;
 }
 
 }  // namespace poundlock

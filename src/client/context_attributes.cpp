@@ -28,45 +28,65 @@ const AttributeValue* find_attribute(const Context& context, std::string_view ke
   return nullptr;
 }
 
+const AttributeValue* find_attribute(const Context& context, const Context* base, std::string_view key) {
+  const AttributeValue* value = find_attribute(context, key);
+  return value != nullptr || base == nullptr ? value : find_attribute(*base, key);
+}
+
 }  // namespace
 
 flag::Value ContextAttributes::find(std::string_view key, flag::Scratch& scratch) const {
   if (key == kTargetingKey) {
-    return context_->targeting_key.empty() ? flag::Value{} : flag::Value::text(context_->targeting_key);
+    if (!context_->targeting_key.empty()) return flag::Value::text(context_->targeting_key);
+    if (base_ != nullptr && !base_->targeting_key.empty()) return flag::Value::text(base_->targeting_key);
+    return {};
   }
-  const AttributeValue* value = find_attribute(*context_, key);
+  const AttributeValue* value = find_attribute(*context_, base_, key);
   return value == nullptr ? flag::Value{} : to_value(*value, scratch);
 }
 
 flag::Value ContextAttributes::all(flag::Scratch& scratch) const {
-  std::span<flag::Member> members = scratch.make<flag::Member>(context_->attributes.size() + 1);
+  const std::size_t of_base = base_ == nullptr ? 0 : base_->attributes.size();
+  std::span<flag::Member> members = scratch.make<flag::Member>(context_->attributes.size() + of_base + 1);
   if (members.empty()) return {};
   members[0] = {kTargetingKey, find(kTargetingKey, scratch)};
-  for (std::size_t i = 1; i < members.size(); ++i) {
-    const auto& [name, value] = context_->attributes[i - 1];
-    members[i] = {name, to_value(value, scratch)};
+  std::size_t used = 1;
+  for (const auto& [name, value] : context_->attributes) members[used++] = {name, to_value(value, scratch)};
+  for (std::size_t i = 0; i < of_base; ++i) {
+    const auto& [name, value] = base_->attributes[i];
+    if (find_attribute(*context_, name) == nullptr) members[used++] = {name, to_value(value, scratch)};
   }
-  return flag::Value::object(members);
+  return flag::Value::object(members.first(used));
 }
 
-std::optional<std::string_view> context_name(const Context& context) {
-  const AttributeValue* value = find_attribute(context, kContext);
+std::optional<std::string_view> context_name(const Context& context, const Context* base) {
+  const AttributeValue* value = find_attribute(context, base, kContext);
   if (value == nullptr) return "";
   if (const auto* text = std::get_if<std::string>(value)) return std::string_view(*text).substr(0, kLabelMax);
   if (std::holds_alternative<std::vector<std::string>>(*value)) return std::nullopt;
   return "";
 }
 
-std::string context_label(const Context& context) {
-  if (const auto name = context_name(context)) return std::string(*name);
+std::string context_label(const Context& context, const Context* base) {
+  if (const auto name = context_name(context, base)) return std::string(*name);
   std::string label;
-  for (const std::string& name : std::get<std::vector<std::string>>(*find_attribute(context, kContext))) {
+  const AttributeValue* names = find_attribute(context, base, kContext);
+  for (const std::string& name : std::get<std::vector<std::string>>(*names)) {
     if (!label.empty()) label += ',';
     label += name;
     if (label.size() >= kLabelMax) break;
   }
   label.resize(std::min(label.size(), kLabelMax));
   return label;
+}
+
+Context merged(const Context& over, const Context& base) {
+  Context result = over;
+  if (result.targeting_key.empty()) result.targeting_key = base.targeting_key;
+  for (const auto& [name, value] : base.attributes) {
+    if (find_attribute(over, name) == nullptr) result.attributes.emplace_back(name, value);
+  }
+  return result;
 }
 
 }  // namespace poundlock::client

@@ -4,7 +4,8 @@
 #include <time.h>
 
 #include <algorithm>
-#include <thread>
+#include <optional>
+#include <utility>
 
 #include "client/context_attributes.h"
 #include "client/disk_cache.h"
@@ -34,7 +35,13 @@ Core::Core(ClientOptions options)
     : options_(std::move(options)),
       id_(next_id()),
       view_(std::make_shared<const View>()),
-      prune_threads_at_(kThreadsAtLeast) {}
+      prune_threads_at_(kThreadsAtLeast) {
+  set_context(options_.context);
+}
+
+Core::~Core() {
+  events_->close();
+}
 
 ThreadState& Core::thread_state() {
   struct Mine {
@@ -68,64 +75,147 @@ ThreadState& Core::thread_state() {
   return *state;
 }
 
+const View& Core::view(ThreadState& state) {
+  const std::uint64_t version = version_.load(std::memory_order_acquire);
+  if (const View* view = state.view(version)) return *view;
+  std::shared_ptr<const View> newest;
+  std::uint64_t newest_version = 0;
+  {
+    std::lock_guard lock(mutex_);
+    newest = view_;
+    newest_version = version_.load(std::memory_order_relaxed);
+  }
+  const View& view = *newest;
+  state.adopt(std::move(newest), newest_version, recorder_);
+  return view;
+}
+
+const View& Core::view() {
+  return view(thread_state());
+}
+
 Evaluated Core::evaluate(std::string_view key, const Context& context) {
   ThreadState& state = thread_state();
-  const std::uint64_t version = version_.load(std::memory_order_acquire);
-  const View* view = state.view(version);
-  if (view == nullptr) {
-    std::shared_ptr<const View> newest;
-    std::uint64_t newest_version = 0;
-    {
-      std::lock_guard lock(mutex_);
-      newest = view_;
-      newest_version = version_.load(std::memory_order_relaxed);
-    }
-    view = newest.get();
-    state.adopt(std::move(newest), newest_version, recorder_);
-  }
-  const Evaluated result = client::evaluate(*view, key, ContextAttributes(context), unix_seconds);
-  if (const auto name = context_name(context)) {
+  const View& view = this->view(state);
+  const Context* base = view.base.get();
+  const Evaluated result = client::evaluate(view, key, ContextAttributes(context, base), unix_seconds);
+  if (const auto name = context_name(context, base)) {
     state.count(key, result, *name, recorder_);
   } else {
-    state.count(key, result, context_label(context), recorder_);
+    state.count(key, result, context_label(context, base), recorder_);
   }
   return result;
 }
 
-void Core::publish(std::shared_ptr<const View> view) {
-  view_ = std::move(view);
+Context Core::whole(const Context& context) {
+  const Context* base = view().base.get();
+  return base == nullptr ? context : merged(context, *base);
+}
+
+std::string Core::label(const Context& context) {
+  return context_label(context, view().base.get());
+}
+
+std::shared_ptr<const View> Core::publish(std::shared_ptr<const View> view) {
+  view_.swap(view);
   version_.fetch_add(1, std::memory_order_release);
+  became_ready_.notify_all();
+  return view;
+}
+
+template <typename Change>
+void Core::publish_with(Change change) {
+  std::lock_guard lock(mutex_);
+  auto next = std::make_shared<View>(*view_);
+  change(*next);
+  publish(std::move(next));
+}
+
+void Core::set_context(Context context) {
+  std::shared_ptr<const Context> base;
+  if (!context.targeting_key.empty() || !context.attributes.empty()) {
+    base = std::make_shared<const Context>(std::move(context));
+  }
+  publish_with([&](View& view) { view.base = std::move(base); });
+}
+
+bool Core::add_hook(Hook hook) {
+  bool added = false;
+  publish_with([&](View& view) {
+    auto hooks = view.hooks == nullptr ? std::make_shared<Hooks>() : std::make_shared<Hooks>(*view.hooks);
+    added = hooks->size() < kHooksMax;
+    if (added) hooks->push_back(std::move(hook));
+    view.hooks = std::move(hooks);
+  });
+  has_hooks_.store(true);
+  return added;
+}
+
+void Core::announce(const View& before, const View& after) {
+  if (!events_->wanted()) return;  // to compare ten thousand flags takes its time
+  if (before.snapshot == nullptr && after.snapshot != nullptr) events_->post({EventType::kReady, {}, {}});
+  std::vector<std::string> keys = changed_keys(before, after);
+  if (!keys.empty()) events_->post({EventType::kConfigurationChanged, std::move(keys), {}});
+}
+
+Offer Core::refuse(std::string why) {
+  why = "snapshot refused: " + why;
+  {
+    std::lock_guard lock(mutex_);
+    ++refused_;
+    last_error_ = why;
+  }
+  events_->post({EventType::kError, {}, std::move(why)});
+  return Offer::kRefused;
 }
 
 Offer Core::offer(std::string_view document, bool from_disk) {
   auto snapshot = flag::Snapshot::compile(document, from_disk ? options_.cache_file : "snapshot");
-  std::lock_guard lock(mutex_);
-  if (!snapshot) {
-    ++refused_;
-    last_error_ = "snapshot refused: " + snapshot.error().to_string();
-    return Offer::kRefused;
-  }
+  if (!snapshot) return refuse(snapshot.error().to_string());
   const flag::Revision revision = (*snapshot)->revision();
-  if (view_->snapshot != nullptr) {
-    const flag::Revision in_use = view_->snapshot->revision();
-    if (revision < in_use) {
-      ++refused_;
-      last_error_ = fmt::format("snapshot refused: {}.{} is older than {}.{}, which is in use",
-                                revision.epoch, revision.number, in_use.epoch, in_use.number);
-      return Offer::kRefused;
-    }
+  std::shared_ptr<const View> before, after;
+  flag::Revision in_use;
+  {
+    std::lock_guard lock(mutex_);
+    const bool has_one = view_->snapshot != nullptr;
+    if (has_one) in_use = view_->snapshot->revision();
     // The server has confirmed what the disk had: nothing else changes.
-    if (revision == in_use && !view_->from_disk) return Offer::kSame;
+    if (has_one && revision == in_use && !view_->from_disk) return Offer::kSame;
+    if (!has_one || revision >= in_use) {
+      after = next_view(*view_, std::move(*snapshot), from_disk, overrides_);
+      before = publish(after);
+      if (!options_.cache_file.empty()) document_ = document;
+    }
   }
-  publish(next_view(*view_, std::move(*snapshot), from_disk, overrides_));
-  if (!options_.cache_file.empty()) document_ = document;
+  if (after == nullptr) {
+    return refuse(fmt::format("{}.{} is older than {}.{}, which is in use", revision.epoch, revision.number,
+                              in_use.epoch, in_use.number));
+  }
+  announce(*before, *after);
   return Offer::kApplied;
 }
 
 void Core::set_overrides(const Overrides& overrides) {
+  std::shared_ptr<const View> before, after;
+  {
+    std::lock_guard lock(mutex_);
+    overrides_ = overrides;
+    after = next_view(*view_, view_->snapshot, view_->from_disk, overrides_);
+    before = publish(after);
+  }
+  announce(*before, *after);
+}
+
+std::uint64_t Core::subscribe(EventQueue::Handler handler) {
+  // Under the lock: what becomes true from now on is posted after the handler is there.
   std::lock_guard lock(mutex_);
-  overrides_ = overrides;
-  publish(next_view(*view_, view_->snapshot, view_->from_disk, overrides_));
+  std::optional<Event> first;
+  if (frozen_.load()) {
+    first = Event{EventType::kStale, {}, "the server is silent"};
+  } else if (view_->snapshot != nullptr) {
+    first = Event{EventType::kReady, {}, {}};
+  }
+  return events_->subscribe(std::move(handler), std::move(first));
 }
 
 void Core::load_cache() {
@@ -162,12 +252,8 @@ bool Core::ready() const {
 
 bool Core::wait_until_ready(std::chrono::milliseconds limit) {
   if (options_.server.empty()) return ready();  // nothing will come
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!ready()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
+  std::unique_lock lock(mutex_);
+  return became_ready_.wait_for(lock, limit, [this] { return view_->snapshot != nullptr; });
 }
 
 void Core::prune_threads() {
@@ -224,6 +310,26 @@ flag::Report Core::report() {
 void Core::set_connected(bool connected) {
   std::lock_guard lock(mutex_);
   connected_ = connected;
+  if (connected) outage_told_ = false;
+}
+
+void Core::lost(std::string why) {
+  {
+    std::lock_guard lock(mutex_);
+    connected_ = false;
+    last_error_ = why;
+    if (std::exchange(outage_told_, true)) return;
+  }
+  events_->post({EventType::kError, {}, std::move(why)});
+}
+
+void Core::set_frozen(bool frozen) {
+  if (frozen_.exchange(frozen) == frozen) return;
+  if (frozen) {
+    events_->post({EventType::kStale, {}, "the server is silent: the snapshot is kept as it is"});
+  } else if (ready()) {
+    events_->post({EventType::kReady, {}, {}});
+  }
 }
 
 void Core::note_trouble(std::string text) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/event_queue.h"
 #include "client/recorder.h"
 #include "client/thread_state.h"
 #include "client/view.h"
@@ -23,19 +25,30 @@ enum class Offer { kApplied, kSame, kRefused };
 
 class Core {
  public:
+  static constexpr std::size_t kHooksMax = 100;
+
   explicit Core(ClientOptions options);
+  ~Core();
+  Core(const Core&) = delete;
 
   const ClientOptions& options() const { return options_; }
 
   // Hot path. The answer refers into the calling thread's view: use it before this thread evaluates again.
   Evaluated evaluate(std::string_view key, const Context& context);
+  // What this thread evaluates from; until it evaluates again.
+  const View& view();
+  Context whole(const Context& context);      // laid over the client's own
+  std::string label(const Context& context);  // the attribute `context` of that, for reports
+  bool has_hooks() const { return has_hooks_.load(std::memory_order_relaxed); }
 
   // A document from the server or the disk. Refused: invalid, over a limit, or older than the one in use;
   // the last good one stays. kSame: exactly the revision in use.
   Offer offer(std::string_view document, bool from_disk = false);
   void set_overrides(const Overrides& overrides);
-  void load_cache();        // options().cache_file, where there is one
-  void save_cache() const;  // the snapshot in use
+  void set_context(Context context);
+  bool add_hook(Hook hook);  // false: kHooksMax are there
+  void load_cache();         // options().cache_file, where there is one
+  void save_cache() const;   // the snapshot in use
 
   flag::Revision applied() const;
   bool ready() const;
@@ -48,15 +61,25 @@ class Core {
   std::size_t threads_held() const;  // threads that evaluated and may still run, and some that have ended
   flag::Report report();             // everything since the last delivered one; one thread only
 
+  const std::shared_ptr<EventQueue>& events() const { return events_; }
+  std::uint64_t subscribe(EventQueue::Handler handler);  // with what it has missed; 0 as there
+
   // Session's word on the connection.
   void set_connected(bool connected);
-  void set_frozen(bool frozen) { frozen_.store(frozen); }
+  void lost(std::string why);  // not connected, and an event: one for each outage
+  void set_frozen(bool frozen);
   void note_trouble(std::string text) const;
   ClientStatus status() const;
 
  private:
-  void publish(std::shared_ptr<const View> view);  // mutex_ held
+  // mutex_ held. Answers the view that was in use.
+  std::shared_ptr<const View> publish(std::shared_ptr<const View> view);
+  template <typename Change>
+  void publish_with(Change change);  // a copy of the view in use, changed
+  Offer refuse(std::string why);
+  void announce(const View& before, const View& after);
   ThreadState& thread_state();
+  const View& view(ThreadState& state);
   void prune_threads();  // mutex_ held
   struct Breakers {
     std::weak_ptr<const void> owner;
@@ -66,6 +89,7 @@ class Core {
   const ClientOptions options_;
   const std::uint64_t id_;  // tells clients apart in a thread's own list, never used twice
   mutable std::mutex mutex_;
+  std::condition_variable became_ready_;
   std::shared_ptr<const View> view_;
   Overrides overrides_;
   std::string document_;                               // of the snapshot in use, for the disk
@@ -75,10 +99,13 @@ class Core {
   mutable std::string last_error_;
   std::uint64_t refused_ = 0;
   bool connected_ = false;
+  bool outage_told_ = false;
   std::atomic<bool> frozen_{false};
+  std::atomic<bool> has_hooks_{false};
   std::atomic<std::uint64_t> version_{1};
   std::uint64_t sequence_ = 0;
   Recorder recorder_;
+  const std::shared_ptr<EventQueue> events_ = std::make_shared<EventQueue>();
 };
 
 }  // namespace poundlock::client

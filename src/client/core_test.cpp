@@ -142,6 +142,27 @@ TEST_F(CoreTest, OnceCompleteAMissingKeyDoesNotBringLegacyBack) {
   EXPECT_EQ(stage(core), "");
 }
 
+// Disabled, broken or emptied, a flag says nothing: that is no order to go back to a side that is being
+// dropped.
+TEST_F(CoreTest, OnceCompleteAFlagThatSaysNothingDoesNotBringLegacyBack) {
+  constexpr const char* kSilent[] = {
+      R"("state": "DISABLED", "variants": {"off": "off"}, "defaultVariant": "off")",
+      R"("state": "ENABLED", "variants": {"off": "off"}, "defaultVariant": "off", "targeting": {"no": 1})",
+      R"("state": "ENABLED", "variants": {"off": "off"}, "defaultVariant": null)"};
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kComplete));
+  std::uint64_t revision = 1;
+  for (const char* silent : kSilent) {
+    ASSERT_EQ(core.offer(R"({"metadata": {"epoch": 1, "revision": )" + std::to_string(++revision) +
+                         R"(}, "flags": {"k.stage": {)" + silent + "}}}"),
+              Offer::kApplied);
+    EXPECT_EQ(stage(core), "complete") << silent;
+    EXPECT_EQ(stage(core, "k"), "on") << silent;
+    core.set_overrides({{"k", "off"}});
+    EXPECT_EQ(stage(core), "complete") << "nor does an override: " << silent;
+  }
+}
+
 TEST_F(CoreTest, TheOverrideFileIsReadAgainWhenItChanges) {
   OverrideFile overrides(file("override.json"));
   EXPECT_FALSE(*overrides.poll());

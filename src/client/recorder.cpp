@@ -132,7 +132,7 @@ void Recorder::collect(flag::Report& report) {
   }
   for (const auto& [key, row] : undelivered_.paths) report.paths.push_back(row);
   for (const auto& [key, count] : undelivered_.evaluations) {
-    report.evaluations.push_back({key.flag, key.variant, key.reason, key.context, count});
+    report.evaluations.push_back({key.flag, key.variant, key.reason, key.context, count, key.rule});
   }
   for (const auto& [key, row] : undelivered_.shadow) report.shadow.push_back(row);
 }

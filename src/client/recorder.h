@@ -33,6 +33,7 @@ class Recorder {
     std::string variant;
     std::string reason;
     std::string context;
+    int rule = -1;  // which branch of the targeting rule decided; -1: not known
     auto operator<=>(const EvaluationKey&) const = default;
   };
   enum class Shadow { kEqual, kDifferent, kSkipped };

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "client/context_attributes.h"
+#include "client/details_of.h"
 #include "base/names.h"
 #include "client/router_core.h"
 
@@ -18,12 +18,22 @@ RouterCore::RouterCore(std::shared_ptr<Core> core, std::string key, RouterOption
       shadow_(std::shared_ptr<Recorder>(core_, &core_->recorder()), options.shadow_limit) {}
 
 RouterCore::Choice RouterCore::choose(const Context& context) {
-  const Evaluated result = core_->evaluate(stage_key_, context);
   Choice choice;
   // Anything that is no stage, be it a missing key or a broken rule, is the legacy side.
-  if (auto stage = flag::stage_from(result.name)) choice.stage = *stage;
+  const auto take = [&choice](std::string_view name) {
+    if (auto stage = flag::stage_from(name)) choice.stage = *stage;
+  };
+  if (core_->has_hooks()) {
+    take(details_of<std::string>(*core_, FlagType::kString, as_string, stage_key_, "off", context).variant);
+  } else {
+    take(core_->evaluate(stage_key_, context).name);
+  }
   choice.side = flag::is_new(choice.stage) || !options_.legacy_path ? Side::kNew : Side::kLegacy;
   return choice;
+}
+
+std::string RouterCore::label(const Context& context) {
+  return clean_name(core_->label(context));
 }
 
 Breaker& RouterCore::breaker(std::string_view path) {
@@ -98,11 +108,26 @@ Router::Router(const Client& client, std::string key, RouterOptions options) noe
                               });
 }
 
+Unit::Unit() noexcept = default;
+Unit::Unit(const Unit&) = default;
+Unit::Unit(Unit&&) noexcept = default;
+Unit& Unit::operator=(const Unit&) = default;
+Unit& Unit::operator=(Unit&&) noexcept = default;
+Unit::~Unit() = default;
+
+Side Unit::side() const noexcept {
+  return side_;
+}
+
+std::string_view Unit::stage() const noexcept {
+  return stage_;
+}
+
 Unit Router::begin(const Context& context, UnitOptions options) const noexcept {
   Unit unit;
   const client::RouterCore::Choice choice = core_->choose(context);
   unit.core_ = core_;
-  unit.label_ = clean_name(client::context_label(context));
+  unit.label_ = core_->label(context);
   unit.stage_ = flag::to_string(choice.stage);
   unit.side_ = choice.side;
   unit.in_transaction_ = options.in_transaction;

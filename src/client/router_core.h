@@ -27,6 +27,7 @@ class RouterCore {
     Side side = Side::kLegacy;
   };
   Choice choose(const Context& context);
+  std::string label(const Context& context);  // for reports
 
   Breaker::Answer ask_breaker(std::string_view path);
   void observe(std::string_view path, Side side, bool write, bool probe, Attempt::Clock::duration latency,

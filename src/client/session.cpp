@@ -85,7 +85,7 @@ void Session::follow() {
     snapshot_came_ = false;
     const Status ended = connect_and_read();
     core_->set_connected(false);
-    if (!ended && ended.error().code != "client.cancelled") core_->note_trouble(ended.error().to_string());
+    if (!ended && ended.error().code != "client.cancelled") core_->lost(ended.error().to_string());
     // Full jitter: after a restart of the server its clients must not come back all at once.
     if (snapshot_came_) ceiling = kDelayMin;
     const milliseconds delay(std::uniform_int_distribution<std::int64_t>(0, ceiling.count())(random));

@@ -290,7 +290,7 @@ TEST_F(SessionTest, WithoutAServerItClosesAtOnceAndAnswersDefaults) {
   auto client = Client::create(with);
   EXPECT_TRUE(client.bool_value("k", true, {}));
   EXPECT_FALSE(client.bool_value("k", false, {}));
-  EXPECT_EQ(client.details("k", {}).error_code, "FLAG_NOT_FOUND");
+  EXPECT_EQ(client.details("k", {}).error_code, "PROVIDER_NOT_READY");
   EXPECT_FALSE(client.wait_until_ready(milliseconds(1)));
   ASSERT_TRUE(eventually([&] { return !client.status().last_error.empty(); }));
 }

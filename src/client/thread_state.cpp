@@ -32,12 +32,13 @@ void ThreadState::count(std::string_view key, const Evaluated& result, std::stri
     return;
   }
   std::size_t at = (reinterpret_cast<std::uintptr_t>(result.flag) >> 4) * 31 +
-                   (reinterpret_cast<std::uintptr_t>(result.name.data()) >> 3) + context.size();
+                   (reinterpret_cast<std::uintptr_t>(result.name.data()) >> 3) + context.size() +
+                   static_cast<std::size_t>(result.rule);
   for (std::size_t probe = 0; probe < kProbes; ++probe, ++at) {
     Slot& slot = slots_[at % slots_.size()];
     if (slot.used) {
       if (slot.flag != result.flag || slot.name != result.name.data() || slot.reason != result.reason ||
-          slot.overridden != result.overridden || slot.context != context) {
+          slot.rule != result.rule || slot.overridden != result.overridden || slot.context != context) {
         continue;
       }
       slot.count.store(slot.count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -48,6 +49,7 @@ void ThreadState::count(std::string_view key, const Evaluated& result, std::stri
     slot.flag = result.flag;
     slot.name = result.name.data();
     slot.reason = result.reason;
+    slot.rule = result.rule;
     slot.context = context;
     slot.variant = result.name;
     slot.reported = 0;
@@ -56,7 +58,7 @@ void ThreadState::count(std::string_view key, const Evaluated& result, std::stri
     return;
   }
   recorder.evaluations({clean_name(key), clean_name(result.name),
-                        reason_text(result.overridden, result.reason), clean_name(context)},
+                        reason_text(result.overridden, result.reason), clean_name(context), result.rule},
                        1);
 }
 
@@ -66,7 +68,7 @@ void ThreadState::flush(Recorder& recorder) {
     const std::uint64_t total = slot.count.load(std::memory_order_relaxed);
     if (total == slot.reported) continue;
     recorder.evaluations({clean_name(slot.flag->key), clean_name(slot.variant),
-                          reason_text(slot.overridden, slot.reason), clean_name(slot.context)},
+                          reason_text(slot.overridden, slot.reason), clean_name(slot.context), slot.rule},
                          total - slot.reported);
     slot.reported = total;
   }

@@ -32,6 +32,7 @@ class ThreadState {
     const flag::CompiledFlag* flag = nullptr;
     const char* name = nullptr;  // the variant's name by its address: views do not move names
     flag::Reason reason = flag::Reason::kError;
+    int rule = -1;
     std::string context;
     // One writer: an increment needs no locked instruction. Never reset while used, so that no count
     // is lost between two readers.

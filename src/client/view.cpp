@@ -1,5 +1,6 @@
 #include "client/view.h"
 
+#include "base/json.h"
 #include "flag/rollout_flag.h"
 
 namespace poundlock::client {
@@ -11,6 +12,13 @@ std::string_view rollout_of(std::string_view key) {
   return key;
 }
 
+// A flag that is disabled or broken gives the code's default, which is the legacy side: after `complete` that
+// is no order to go back.
+bool says_something(const flag::CompiledFlag& compiled) {
+  return compiled.enabled && compiled.rule_error.empty() &&
+         (compiled.has_rule || compiled.fallback != nullptr);
+}
+
 void remember_completed(View& view) {
   if (view.snapshot == nullptr) return;
   for (const flag::CompiledFlag* compiled : view.snapshot->flags()) {
@@ -18,8 +26,8 @@ void remember_completed(View& view) {
     const std::string_view key = rollout_of(compiled->key);
     if (compiled->is_constant("complete")) {
       view.completed.emplace(key);
-    } else if (auto found = view.completed.find(key); found != view.completed.end()) {
-      view.completed.erase(found);
+    } else if (says_something(*compiled)) {
+      if (auto found = view.completed.find(key); found != view.completed.end()) view.completed.erase(found);
     }
   }
 }
@@ -50,12 +58,68 @@ std::shared_ptr<const View> next_view(const View& previous, std::shared_ptr<cons
   auto view = std::make_shared<View>();
   view->snapshot = std::move(snapshot);
   view->from_disk = from_disk;
+  view->base = previous.base;
+  view->hooks = previous.hooks;
   view->completed = previous.completed;
   remember_completed(*view);
   for (const auto& [key, variant] : overrides) {
     if (!view->completed.contains(rollout_of(key))) view->overrides.emplace(key, variant);
   }
   return view;
+}
+
+namespace {
+
+// What an application can see of a flag. The order of revisions is in the set's metadata and changes with
+// each: that alone is no change.
+bool same_metadata(const json::Object& a, const json::Object& b) {
+  const auto counts = [](std::string_view key) { return key != "epoch" && key != "revision"; };
+  std::size_t of_a = 0, of_b = 0;
+  for (const auto& entry : b) of_b += counts(entry.key()) ? 1 : 0;
+  for (const auto& entry : a) {
+    if (!counts(entry.key())) continue;
+    ++of_a;
+    const json::Value* other = b.if_contains(entry.key());
+    if (other == nullptr || *other != entry.value()) return false;
+  }
+  return of_a == of_b;
+}
+
+void add_changed_flags(const View& before, const View& after, std::set<std::string>& keys) {
+  if (before.snapshot == after.snapshot) return;
+  if (after.snapshot != nullptr) {
+    for (const flag::CompiledFlag* now : after.snapshot->flags()) {
+      const flag::CompiledFlag* then = before.snapshot == nullptr ? nullptr : before.snapshot->find(now->key);
+      const bool same =
+          then != nullptr && then->source == now->source && same_metadata(then->metadata, now->metadata);
+      if (!same) keys.insert(now->key);
+    }
+  }
+  if (before.snapshot == nullptr) return;
+  for (const flag::CompiledFlag* then : before.snapshot->flags()) {
+    if (after.snapshot == nullptr || after.snapshot->find(then->key) == nullptr) keys.insert(then->key);
+  }
+}
+
+void add_changed_overrides(const View& from, const View& to, std::set<std::string>& keys) {
+  for (const auto& [key, variant] : from.overrides) {
+    auto found = to.overrides.find(key);
+    if (found != to.overrides.end() && found->second == variant) continue;
+    keys.insert(key);
+    // It steers KEY.stage as well, see override_for().
+    std::string stage = key + std::string(flag::kStageSuffix);
+    if (to.snapshot != nullptr && to.snapshot->find(stage) != nullptr) keys.insert(std::move(stage));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> changed_keys(const View& before, const View& after) {
+  std::set<std::string> keys;
+  add_changed_flags(before, after, keys);
+  add_changed_overrides(before, after, keys);
+  add_changed_overrides(after, before, keys);
+  return {keys.begin(), keys.end()};
 }
 
 Evaluated evaluate(const View& view, std::string_view key, const flag::Attributes& attributes,
@@ -69,13 +133,14 @@ Evaluated evaluate(const View& view, std::string_view key, const flag::Attribute
     }
   }
   if (!view.completed.empty() && view.completed.contains(rollout_of(key)) &&
-      (compiled == nullptr || !compiled->enabled)) {
+      (compiled == nullptr || !says_something(*compiled))) {
     return named(key.ends_with(flag::kStageSuffix) ? "complete" : "on", nullptr, flag::Reason::kStatic);
   }
   if (compiled == nullptr) {
     Evaluated result;
     result.error = flag::ErrorCode::kFlagNotFound;
-    result.error_text = view.snapshot == nullptr ? "no snapshot yet" : "no such flag";
+    result.ready = view.snapshot != nullptr;
+    result.error_text = result.ready ? "no such flag" : "no snapshot yet";
     return result;
   }
   const flag::Resolution resolution =

@@ -6,16 +6,22 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "client/override_file.h"
 #include "flag/snapshot.h"
+#include "poundlock/hook.h"
 
 namespace poundlock::client {
+
+using Hooks = std::vector<Hook>;
 
 struct View {
   std::shared_ptr<const flag::Snapshot> snapshot;  // null before the first one
   bool from_disk = false;
-  Overrides overrides;  // without those of completed rollouts
+  std::shared_ptr<const Context> base;  // the client's own context, under every call's; null: none
+  std::shared_ptr<const Hooks> hooks;   // null: none
+  Overrides overrides;                  // without those of completed rollouts
   // Rollout keys (without ".stage") whose last word was `complete`: from closing on a missing key must
   // not bring back a side that is about to be dropped. Only another word for the key takes one out.
   std::set<std::string, std::less<>> completed;
@@ -30,10 +36,15 @@ struct Evaluated {
   flag::ErrorCode error = flag::ErrorCode::kNone;
   const char* error_text = "";
   bool overridden = false;
+  bool ready = true;                       // there is a snapshot
+  int rule = -1;                           // which branch of the targeting rule decided; -1: not known
   const flag::Variant* variant = nullptr;  // null: none, or `name` alone is known
   std::string_view name;                   // the variant's name; empty: the caller's default holds
   const flag::CompiledFlag* flag = nullptr;
 };
+
+// Keys, sorted, whose evaluations may differ: flags that are new, gone or defined otherwise, and overrides.
+std::vector<std::string> changed_keys(const View& before, const View& after);
 
 // Answers refer into the view.
 // `now_s` is asked only for rules that look at the time.
