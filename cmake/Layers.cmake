@@ -1,6 +1,8 @@
 # poundlock_layer(NAME [EXTRA_LIBS...]): src/NAME/**.cpp becomes the library pl_NAME, its *_test.cpp
 # files the program NAME_test. A file that is dropped into the folder is built: nothing lists files.
 include(GoogleTest)
+# Of these layers the client library is made, which exports its API and no more (cmake/Install.cmake).
+set(POUNDLOCK_HOT_OPTIONS $<$<CONFIG:Release>:-O2> -fvisibility=hidden -fvisibility-inlines-hidden)
 include(cmake/Precompiled.cmake)
 function(poundlock_layer name)
   cmake_parse_arguments(ARG "HOT" "PRECOMPILED" "LINK;TEST_LINK" ${ARGN})
@@ -18,7 +20,7 @@ function(poundlock_layer name)
   target_include_directories(pl_${name} ${kind} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(pl_${name} ${kind} ${ARG_LINK} Threads::Threads)
   if(sources AND ARG_HOT)
-    target_compile_options(pl_${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+    target_compile_options(pl_${name} PRIVATE ${POUNDLOCK_HOT_OPTIONS})
   endif()
   if(sources AND ARG_PRECOMPILED)
     poundlock_precompiled(pl_${name} ${ARG_PRECOMPILED})

@@ -38,9 +38,8 @@ function(poundlock_unoptimised_test target)
 endfunction()
 
 if(POUNDLOCK_PCH)
-  set(hot $<$<CONFIG:Release>:-O2>)
   poundlock_precompiled_kind(product HEADERS ${product_headers} OPTIONS -fPIC)
-  poundlock_precompiled_kind(hot HEADERS ${product_headers} OPTIONS ${hot} -fPIC)
+  poundlock_precompiled_kind(hot HEADERS ${product_headers} OPTIONS ${POUNDLOCK_HOT_OPTIONS} -fPIC)
   poundlock_precompiled_kind(server HEADERS ${product_headers} ${server_headers} OPTIONS -fPIC
                              LINK spdlog::spdlog OpenSSL::SSL pl_asio)
   if(POUNDLOCK_TESTS)
