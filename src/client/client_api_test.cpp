@@ -97,11 +97,10 @@ TEST_F(ClientApi, ErrorsCarryOpenFeaturesCodes) {
 TEST_F(ClientApi, TheFlagsOwnMetadataOverlaysTheSets) {
   EXPECT_THAT(
       client_.bool_details("on", false, nobody_).flag_metadata,
-      testing::UnorderedElementsAre(
-          Pair("flagSetId", MetadataValue(std::string("mine"))),
-          Pair("epoch", MetadataValue(std::int64_t{1})), Pair("revision", MetadataValue(std::int64_t{1})),
-          Pair("owner", MetadataValue(std::string("orders"))), Pair("tries", MetadataValue(std::int64_t{3})),
-          Pair("share", MetadataValue(0.5)), Pair("old", MetadataValue(true))));
+      testing::UnorderedElementsAre(Pair("flagSetId", MetadataValue(std::string("mine"))),
+                                    Pair("owner", MetadataValue(std::string("orders"))),
+                                    Pair("tries", MetadataValue(std::int64_t{3})),
+                                    Pair("share", MetadataValue(0.5)), Pair("old", MetadataValue(true))));
 }
 
 TEST_F(ClientApi, AnOverrideIsReadAsTheTypeThatIsAskedFor) {

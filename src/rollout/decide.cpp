@@ -401,10 +401,14 @@ bool Decider::gates_fail() const {
 bool Decider::readers_applied() const {
   if (s_.flag_revision == flag::Revision{}) return false;
   // No application has ever registered, or, where one was seen before, we do not know what it does now.
-  if (!seen_.app) return !s_.baseline.has_value();
+  if (!seen_.app) return !had_application();
   return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(), [&](const InstanceInfo& one) {
     return one.departed || one.applied >= s_.flag_revision;
   });
+}
+
+bool Decider::had_application() const {
+  return s_.baseline && !s_.baseline->paths.empty();
 }
 
 // The share of users that a bad new side would hit: how much proof is asked for follows from it. At 100 %

@@ -279,6 +279,7 @@ TEST(Decide, ReadersThatNobodySeesAreNotUpToDate) {
   World world(make_test_plan());
   ASSERT_TRUE(world.reach("dual_write.window"));
   world.state_.baseline = Baseline{};
+  world.state_.baseline->paths["by_status"].attempts = 1;  // readers were seen before anything changed
   world.no_app_ = true;
   for (int i = 0; i < 200; ++i) world.tick();
   EXPECT_EQ(world.at(), "expose.all_25") << "an application was seen, and now its figures are missing";
@@ -340,12 +341,25 @@ TEST(Decide, PromoteShortensADwellAndNothingElse) {
   EXPECT_EQ(world.at(), "expose.all_100");
 }
 
+Plan plan_with_baseline(const std::set<std::string>& gates) {
+  Plan plan = make_test_plan(gates);
+  plan.items.insert(plan.items.begin() + 1, testing::make_item("prepare.baseline", ItemKind::kBaseline,
+                                                               Phase::kPrepare, Moment::kBaseline));
+  return plan;
+}
+
+TEST(Decide, TheBaselineWaitsForFiguresOnlyWhereAGateComparesThem) {
+  for (const bool compared : {true, false}) {
+    World world(
+        plan_with_baseline(compared ? std::set<std::string>{"index_usage"} : std::set<std::string>{}));
+    world.no_app_ = true;  // readers with one flag and nothing else
+    const bool over = world.run_until([&] { return world.state_.baseline.has_value(); }, 200);
+    EXPECT_EQ(over, !compared) << world.at();
+  }
+}
+
 TEST(Decide, ARarePathDoesNotKeepTheBaselineFromEnding) {
-  Plan plan = make_test_plan();
-  Item baseline =
-      testing::make_item("prepare.baseline", ItemKind::kBaseline, Phase::kPrepare, Moment::kBaseline);
-  plan.items.insert(plan.items.begin() + 1, std::move(baseline));
-  World world(std::move(plan));
+  World world(plan_with_baseline({"latency_p99"}));
   const auto seen = [&](std::size_t index, const char* name, std::uint64_t attempts) {
     PathStats& path = world.app_.paths.at(index);
     path.path = name;

@@ -67,6 +67,8 @@ class Decider {
   const Item* unverified() const;
   void forget_final_verify();
   bool baseline_finished(const Item& item);
+  bool baseline_needs_application() const;
+  bool had_application() const;  // one has reported before anything changed
   std::string thin_paths() const;
   bool flag_finished(const Item& item);
   bool exposure_finished(const Item& item);

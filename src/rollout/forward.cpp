@@ -107,14 +107,16 @@ void Decider::forget_final_verify() {
 }
 
 bool Decider::baseline_finished(const Item& item) {
-  if (now_ - s_.mark_at < std::max(item.duration, kBaselineMin) || !seen_.app || !gates_pass()) return false;
+  if (now_ - s_.mark_at < std::max(item.duration, kBaselineMin) || !gates_pass()) return false;
+  const bool application = baseline_needs_application();
+  if (application && !seen_.app) return false;
   const Gate* latency = find_gate("latency_p99");
   const std::uint64_t enough = latency ? settings_of(*latency, plan_).min_samples : 1;
   Baseline baseline;
   baseline.at = now_;
   baseline.seconds = static_cast<double>((now_ - s_.mark_at).count()) / 1000.0;
   std::uint64_t all = 0;
-  for (const PathStats& path : seen_.app->paths) {
+  for (const PathStats& path : seen_.app ? seen_.app->paths : std::vector<PathStats>{}) {
     if (path.legacy.counts.attempts == 0) continue;
     all += path.legacy.counts.attempts;
     baseline.paths[path.path] = {path.legacy.counts.attempts, path.legacy.counts.errors(),
@@ -122,10 +124,10 @@ bool Decider::baseline_finished(const Item& item) {
   }
   // Of all paths together, and of each that carries a share: one that is used once an hour would keep the
   // baseline from ever ending.
-  if (baseline.paths.empty() || all < enough) return false;
+  if (application && (baseline.paths.empty() || all < enough)) return false;
   for (const auto& [name, path] : baseline.paths) {
     const bool matters = static_cast<double>(path.attempts) > kShareThatMatters * static_cast<double>(all);
-    if (matters && path.attempts < std::min(enough, kControlSamplesMin)) return false;
+    if (application && matters && path.attempts < std::min(enough, kControlSamplesMin)) return false;
   }
   for (const auto& [name, observation] : seen_.values) {
     baseline.values[name] = observation.value;
@@ -137,6 +139,14 @@ bool Decider::baseline_finished(const Item& item) {
                   thin_paths().empty() ? "" : "; too few samples to compare with on " + thin_paths()));
   s_.baseline = std::move(baseline);
   return true;
+}
+
+// An application that reports nothing is never waited for where every gate that would compare it is waived.
+bool Decider::baseline_needs_application() const {
+  const auto gates = all_gates();
+  return std::any_of(gates.begin(), gates.end(), [&](const Gate* gate) {
+    return gate->compares_application && !settings_of(*gate, plan_).waived;
+  });
 }
 
 // Paths that have fewer samples on legacy than a comparison needs: "by_note (3)".

@@ -122,6 +122,8 @@ struct Gate {
   // It tells whether the sides agree. Once everybody is on the new side a failure stops for a person, where
   // going back would show users a side that may be behind.
   bool compares_sides = false;
+  // It compares with what the application did before anything changed: the baseline waits for figures.
+  bool compares_application = false;
   Moments moments = 0;
   double limit = 0;
   std::uint64_t min_samples = 0;

@@ -92,7 +92,7 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
                                   record->second.attempts, record->second.detail));
     }
     const std::string thin = item->kind == ItemKind::kBaseline ? thin_paths() : "";
-    if (item->kind == ItemKind::kBaseline)
+    if (item->kind == ItemKind::kBaseline && baseline_needs_application())
       out.emplace_back(seen_.app && !seen_.app->paths.empty()
                            ? "enough samples of the application on legacy" +
                                  (thin.empty() ? "" : "; few so far on " + thin)

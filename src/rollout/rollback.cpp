@@ -213,7 +213,7 @@ void Decider::note_everybody_back() {
   if (s_.rollbacks.empty()) return;
   RollbackRecord& record = s_.rollbacks.back();
   if (record.everybody_back.ms != 0 || record.flag_off.ms == 0) return;
-  if (!seen_.app && s_.baseline) return;  // there were readers, and we do not know what they do now
+  if (!seen_.app && had_application()) return;  // there were readers, and we do not know what they do now
   const bool back = !seen_.app || std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
                                               [&](const InstanceInfo& one) {
                                                 return one.departed || one.applied >= record.revision;

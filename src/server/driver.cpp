@@ -168,7 +168,7 @@ bool Driver::tick_once() {
     if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark,
                                       controller_.state().flag.exclusions ? excluded_ : kNobody)) {
       // Without any instance there is nothing to wait for and nothing to learn: gates then hold.
-      if (!window->instances.empty()) input.app = std::move(*window);
+      if (!window->instances.empty() || window->newest.ms != 0) input.app = std::move(*window);
     }
   }
   input.steady = clock_.steady();

@@ -99,6 +99,7 @@ const Gate& index_usage() {
       .unit = "ratio",
       .gate_class = GateClass::kHealth,
       .on_failure = OnFailure::kPause,
+      .compares_application = true,
       .moments = Moment::kExpose | Moment::kObserve,
       .limit = 0.01,
       .min_samples = 1'000,

@@ -20,6 +20,7 @@ const Gate& latency_p95() {
       .unit = "ratio",
       .gate_class = GateClass::kDifferential,
       .on_failure = OnFailure::kRollback,
+      .compares_application = true,
       .moments = Moment::kExpose | Moment::kObserve | Moment::kRelease,
       .limit = 1.15,
       .min_samples = 10'000,

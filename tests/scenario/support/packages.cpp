@@ -1,0 +1,74 @@
+#include "support/packages.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+namespace poundlock::scenario {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kInstallLimit_s = 240;
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool runs(const std::string& command) {
+  return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+}
+
+// Runs `install` in a new folder, and gives the folder its name only when that went well: a test that was
+// killed while it installed leaves nothing that looks whole.
+Packages installed(const std::string& name, const std::string& lock,
+                   const std::function<std::string(const std::string& folder)>& install) {
+  const std::string folder = fmt::format("{}/clients/{}-{:x}", POUNDLOCK_BINARY_DIR, name,
+                                         std::hash<std::string>{}(read_file(lock)));
+  if (fs::exists(folder + "/installed")) return folder;
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  fs::create_directories(folder, ignored);
+  const std::string log = folder + ".log";
+  const std::string command =
+      fmt::format("timeout {} sh -c '{}' >{} 2>&1", kInstallLimit_s, install(folder), log);
+  if (std::system(command.c_str()) != 0)
+    return tl::unexpected(
+        fmt::format("SKIPPED: the packages of {} cannot be installed (no registry?), see {}", name, log));
+  std::ofstream(folder + "/installed") << "yes\n";
+  return folder;
+}
+
+}  // namespace
+
+Packages node_packages(const std::string& name, const std::string& source) {
+  if (!runs("command -v npm") ||
+      !runs("node -e \"process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)\""))
+    return tl::unexpected(std::string("SKIPPED: Node 20 or newer with npm is not installed"));
+  auto folder = installed(name, source + "/package-lock.json", [&](const std::string& to) {
+    return fmt::format("cp {0}/package*.json {1} && cd {1} && npm ci --no-audit --no-fund", source, to);
+  });
+  if (!folder) return folder;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(source))
+    if (entry.path().extension() == ".mjs")
+      fs::copy_file(entry.path(), fs::path(*folder) / entry.path().filename(),
+                    fs::copy_options::overwrite_existing, error);
+  return folder;
+}
+
+Packages python_packages(const std::string& name, const std::string& source) {
+  if (!runs("python3 -c \"import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 10))\""))
+    return tl::unexpected(std::string("SKIPPED: Python 3.10 or newer with venv is not installed"));
+  return installed(name, source + "/requirements.txt", [&](const std::string& to) {
+    return fmt::format(
+        "python3 -m venv {1} && {1}/bin/pip install -q --disable-pip-version-check -r "
+        "{0}/requirements.txt",
+        source, to);
+  });
+}
+
+}  // namespace poundlock::scenario

@@ -1,0 +1,17 @@
+// Packages of other languages for tests against real clients, installed below the build folder, once for each
+// content of their lock file. An error says why a test is skipped: no toolchain, or no registry.
+#pragma once
+
+#include <string>
+#include <tl/expected.hpp>
+
+namespace poundlock::scenario {
+
+using Packages = tl::expected<std::string, std::string>;
+
+// A folder with `source`'s files and node_modules. Needs Node 20 and npm.
+Packages node_packages(const std::string& name, const std::string& source);
+// A virtual environment with `source`/requirements.txt: bin/python in it.
+Packages python_packages(const std::string& name, const std::string& source);
+
+}  // namespace poundlock::scenario
