@@ -62,6 +62,7 @@ Status Compiler::add_variants(CompiledFlag& flag, const object& variants) {
                                          to_string(*type), to_string(flag.type))));
     }
     flag.type = *type;
+    flag.has_backslash = flag.has_backslash || name.find('\\') != std::string_view::npos;
     Variant& variant = flag.variants.emplace_back(Variant{std::string(name), {}, entry.value()});
     const value& json = variant.json;
     if (json.is_bool()) variant.value = Value::boolean(json.get_bool());

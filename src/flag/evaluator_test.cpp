@@ -201,6 +201,41 @@ TEST(Snapshot, ReferencesCannotUnfoldWithoutBound) {
   EXPECT_EQ(snapshot->problems().size(), 1u);
 }
 
+// As Go's evaluator names them: JSON without quotes.
+TEST(Snapshot, ResultsThatAreNoTextNameVariantsByTheirJson) {
+  auto snapshot = snapshot_of(R"({"flags": {"f": {"state": "ENABLED", "targeting": {"var": "x"},
+      "variants": {"[1,{a:b,c:null}]": 1, "1e+21": 2, "1e-7": 3, "q\\q": 4, "q\"q": 5, "a<b": 6, "\\u0026": 7, "&": 8}}}})");
+  ASSERT_NE(snapshot, nullptr);
+  const auto number = [&](const char* context) {
+    auto json = json::parse(context, "context");
+    EXPECT_TRUE(json);
+    const Resolution got = snapshot->evaluate("f", JsonAttributes(json->as_object()), 0);
+    return got.variant == nullptr ? 0.0 : got.variant->value.as_number();
+  };
+  EXPECT_EQ(number(R"({"x": [1, {"c": null, "a": "b"}]})"), 1);
+  EXPECT_EQ(number(R"({"x": 1e21})"), 2);
+  EXPECT_EQ(number(R"({"x": 1e-7})"), 3);
+  EXPECT_EQ(number(R"({"x": "q\"q"})"), 4);
+  EXPECT_EQ(number(R"({"x": "a<b"})"), 6);
+  EXPECT_EQ(number(R"({"x": "&"})"), 7);
+  EXPECT_EQ(number(R"({"x": "[1"})"), 0);
+  const json::Object large{{"x", json::Array(2000, 1)}};
+  EXPECT_EQ(snapshot->evaluate("f", JsonAttributes(large), 0).error, ErrorCode::kGeneral);
+}
+
+TEST(Evaluator, AListInsideAListIsARange) {
+  auto snapshot = snapshot_of(R"({"flags": {"f": {"state": "ENABLED",
+      "variants": {"true": true, "false": false}, "targeting": {"in": [{"var": "x"}, [[10, 20], 5]]}}}})");
+  ASSERT_NE(snapshot, nullptr);
+  const auto in = [&](const json::Object& context) {
+    return snapshot->evaluate("f", JsonAttributes(context), 0);
+  };
+  EXPECT_EQ(in({{"x", 15}}).variant->name, "true");
+  EXPECT_EQ(in({{"x", 5}}).variant->name, "true");
+  EXPECT_EQ(in({{"x", 21}}).variant->name, "false");
+  EXPECT_EQ(in({{"x", true}}).error, ErrorCode::kParseError);
+}
+
 // The text in front of the targeting key is hashed when the flag is compiled, where the rule allows it; a
 // second operand of `var` keeps the other rule away from that. Both have to answer alike, always.
 TEST(Fractional, AHashedPrefixChangesNoAnswer) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "base/json.h"
 #include "base/murmur3.h"
@@ -14,21 +15,11 @@ namespace {
 
 constexpr std::uint64_t kSumMax = 2'147'483'647;
 
-// The bytes that are hashed; empty where there is nothing to stay with.
-std::string_view hash_input(const Value& first, Evaluation& evaluation) {
-  if (first.is_null()) return {};
-  if (!first.is_array()) return cbor(first, *evaluation.scratch);
-  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
-  if (!key.is_string() || key.as_string().empty()) return {};
-  const Value pair[] = {Value::text(evaluation.flag_key), key};
-  return cbor(Value::array(pair), *evaluation.scratch);
-}
-
 Value run_v3(const Node& call, Evaluation& evaluation) {
   if (call.args.empty()) return {};
   const Value first = evaluate(call.args[0], evaluation);
-  const std::string_view input = hash_input(first, evaluation);
-  if (input.empty()) return {};
+  const auto input = hash_input(3, first, evaluation);
+  if (!input) return {};
   const std::size_t skipped = first.is_array() ? 0 : 1;
   const std::size_t count = call.args.size() - skipped;
   std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
@@ -37,7 +28,7 @@ Value run_v3(const Node& call, Evaluation& evaluation) {
     const std::size_t at = i + skipped;
     if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
   }
-  return pick(murmur3_x86_32(input), buckets, sum_of(buckets));
+  return pick(murmur3_x86_32(*input), buckets, sum_of(buckets));
 }
 
 }  // namespace
@@ -49,6 +40,34 @@ Result<int> fractional_version(const boost::json::object& metadata) {
   if (version->is_number() && version->to_number<double>() == 3) return 3;
   return fail(user_error("flag.metadata", fmt::format("metadata '{}': expected 2 or 3, found {}",
                                                       kFractionalSwitch, json::dump(*version))));
+}
+
+std::string_view joined_keys(Evaluation& evaluation) {
+  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
+  if (!key.is_string() || key.as_string().empty()) return {};
+  const std::size_t size = evaluation.flag_key.size() + key.as_string().size();
+  char* text = static_cast<char*>(evaluation.scratch->allocate(size));
+  if (text == nullptr) return {};
+  std::memcpy(text, evaluation.flag_key.data(), evaluation.flag_key.size());
+  std::memcpy(text + evaluation.flag_key.size(), key.as_string().data(), key.as_string().size());
+  return {text, size};
+}
+
+std::optional<std::string_view> hash_input(int version, const Value& first, Evaluation& evaluation) {
+  const auto unless_empty = [](std::string_view bytes) {
+    return bytes.empty() ? std::nullopt : std::optional(bytes);
+  };
+  if (version == 2) {
+    if (first.is_string()) return first.as_string();
+    if (first.is_null() || first.is_array()) return unless_empty(joined_keys(evaluation));
+    return std::nullopt;  // it is taken for a bucket, and is none
+  }
+  if (first.is_null()) return std::nullopt;
+  if (!first.is_array()) return unless_empty(cbor(first, *evaluation.scratch));
+  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
+  if (!key.is_string() || key.as_string().empty()) return std::nullopt;
+  const Value pair[] = {Value::text(evaluation.flag_key), key};
+  return unless_empty(cbor(Value::array(pair), *evaluation.scratch));
 }
 
 bool read_bucket(const Value& argument, Bucket& bucket) {

@@ -3,6 +3,7 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
@@ -30,6 +31,11 @@ inline std::uint64_t slot_of(std::uint32_t hash, std::uint64_t sum) {
 }
 // Null where the sum is 0 or over 2147483647.
 Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum);
+
+// flagKey followed by targetingKey, in scratch; empty where there is no targeting key to stay with.
+std::string_view joined_keys(Evaluation& evaluation);
+// The bytes that a split hashes for the value of its first operand; nullopt where it answers null at once.
+std::optional<std::string_view> hash_input(int version, const Value& first, Evaluation& evaluation);
 
 // Version 3 (flagd's decision record "fractional-non-string-rand-units"): the first operand, whatever it is,
 // is hashed as CBOR; where it is a list, and so a bucket, the pair of flag key and targeting key is.

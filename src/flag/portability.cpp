@@ -255,6 +255,12 @@ class Portability {
     if (operands.size() != 2) return;
     const Kind needle = kind_of(operands[0]);
     const Kind hay = kind_of(operands[1]);
+    if (operands[1].is_array()) {
+      const json::Array& items = operands[1].get_array();
+      const bool nested =
+          std::any_of(items.begin(), items.end(), [](const auto& item) { return item.is_array(); });
+      if (nested) warn(place, "'in' a list of lists", "give it a list of single values");
+    }
     const bool odd_needle = needle == Kind::kList || needle == Kind::kObject;
     if (odd_needle || (hay == Kind::kText && needle != Kind::kText && needle != Kind::kUnknown)) {
       warn(place, "'in' of this kind", "look for text in text, or for a single value in a list");

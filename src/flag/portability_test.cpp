@@ -51,6 +51,7 @@ TEST(Portability, EachConstructIsNamedWithItsLine) {
       {R"({"==": [{"%": [7, 0]}, 3]})", "'%' by 0"},
       {R"({"in": [1, "123"]})", "'in' of this kind"},
       {R"({"in": [[1], [[1]]]})", "'in' of this kind"},
+      {R"({"in": [{"var": "a"}, [1, [5, 9]]]})", "'in' a list of lists"},
       {R"({"sem_ver": [{"var": "v"}, "=", "vv1.0.0"]})", "the version 'vv1.0.0'"},
       {R"({"==": [{"var": "a.length"}, 3]})", "'a.length', a length to one evaluator"},
       {R"({"==": [{"substr": [5, 1]}, "b"]})", "'substr' of what is no text"},

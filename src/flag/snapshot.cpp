@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "flag/compiler.h"
+#include "flag/variant_name.h"
 
 namespace poundlock::flag {
 
@@ -67,15 +68,7 @@ Resolution error(ErrorCode code, const char* text, const CompiledFlag* flag) {
 
 Resolution from_result(const CompiledFlag& flag, const Value& result) {
   if (result.is_null()) return {Reason::kDefault, ErrorCode::kNone, "", flag.fallback, &flag};
-  const Variant* variant = nullptr;
-  if (result.is_string()) {
-    variant = flag.find_variant(result.as_string());
-  } else if (result.is_bool()) {
-    variant = flag.find_variant(result.as_bool() ? "true" : "false");
-  } else if (result.is_number()) {
-    char buffer[kNumberText];
-    variant = flag.find_variant(number_text(result.as_number(), buffer));
-  }
+  const Variant* variant = variant_for(flag, result);
   if (variant == nullptr)
     return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
   return {Reason::kTargetingMatch, ErrorCode::kNone, "", variant, &flag};

@@ -47,6 +47,7 @@ struct CompiledFlag {
   bool enabled = true;
   VariantType type = VariantType::kBool;
   std::vector<Variant> variants;
+  bool has_backslash = false;         // in a variant's name
   const Variant* fallback = nullptr;  // defaultVariant; null where it is absent, null or ""
   bool has_rule = false;
   bool needs_time = false;  // the rule may read $flagd.timestamp

@@ -3,7 +3,6 @@
 // bucket whose running total exceeds it wins. A first bucket that grows keeps everyone it had.
 #include "flag/fractional.h"
 
-#include <cstring>
 #include <optional>
 
 #include "base/murmur3.h"
@@ -11,18 +10,6 @@
 namespace poundlock::flag {
 
 namespace {
-
-// flagKey followed by targetingKey; empty where there is no targeting key to stay with.
-std::string_view default_input(Evaluation& evaluation) {
-  const Value key = evaluation.attributes->find("targetingKey", *evaluation.scratch);
-  if (!key.is_string() || key.as_string().empty()) return {};
-  const std::size_t size = evaluation.flag_key.size() + key.as_string().size();
-  char* text = static_cast<char*>(evaluation.scratch->allocate(size));
-  if (text == nullptr) return {};
-  std::memcpy(text, evaluation.flag_key.data(), evaluation.flag_key.size());
-  std::memcpy(text + evaluation.flag_key.size(), key.as_string().data(), key.as_string().size());
-  return {text, size};
-}
 
 Value pick(std::string_view input, std::span<const Bucket> buckets, std::uint64_t sum) {
   return pick(murmur3_x86_32(input), buckets, sum);
@@ -70,7 +57,7 @@ void prepare(Node& call) {
 
 Value split(const Value& first, std::span<const Bucket> buckets, std::uint64_t sum, Evaluation& evaluation) {
   if (first.is_string()) return pick(first.as_string(), buckets, sum);
-  const std::string_view input = default_input(evaluation);
+  const std::string_view input = joined_keys(evaluation);
   return input.empty() ? Value{} : pick(input, buckets, sum);
 }
 

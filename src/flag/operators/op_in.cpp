@@ -4,9 +4,22 @@ namespace poundlock::flag {
 
 namespace {
 
+// Go's evaluator reads a list inside the list as a range: [first, last], both of them numbers.
+bool in_range(const Value& needle, std::span<const Value> range, Evaluation& evaluation) {
+  if (range.size() < 2) {
+    evaluation.fail(ErrorCode::kParseError, "a list inside a list is a range of two numbers");
+    return false;
+  }
+  const double number = arithmetic_number(needle, evaluation);
+  return number >= arithmetic_number(range[0], evaluation) &&
+         number <= arithmetic_number(range[1], evaluation);
+}
+
 bool same_item(const Value& needle, const Value& item, Evaluation& evaluation) {
-  if (needle.is_number() && (item.is_string() || item.is_number())) {
-    return arithmetic_number(item, evaluation) == needle.as_number();
+  if (item.is_array()) return in_range(needle, item.items(), evaluation);
+  if (needle.is_number()) return arithmetic_number(item, evaluation) == needle.as_number();
+  if (needle.is_object() && item.is_object()) {
+    evaluation.fail(ErrorCode::kParseError, "objects are not compared");
   }
   return strictly_equal(needle, item);
 }
@@ -36,6 +49,7 @@ Value run(const Node& call, Evaluation& evaluation) {
   if (!haystack.is_array()) return Value::boolean(false);
   for (const Value& item : haystack.items()) {
     if (same_item(needle, item, evaluation)) return Value::boolean(true);
+    if (evaluation.failed()) return {};
   }
   return Value::boolean(false);
 }
