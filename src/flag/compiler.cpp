@@ -94,6 +94,10 @@ void Compiler::compile_rule(CompiledFlag& flag, const object* evaluators) {
   }();
   if (compiled) {
     flag.rule = std::move(*compiled);
+    if (flag.rule.kind == Node::Kind::kCall && flag.rule.op->name == "if") {
+      flag.branches =
+          static_cast<std::int16_t>(std::min<std::size_t>((flag.rule.args.size() + 1) / 2, 32'767));
+    }
     inspect_rule(flag, snapshot_->problems_);
     return;
   }

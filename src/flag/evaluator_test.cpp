@@ -204,7 +204,8 @@ TEST(Snapshot, ReferencesCannotUnfoldWithoutBound) {
 // As Go's evaluator names them: JSON without quotes.
 TEST(Snapshot, ResultsThatAreNoTextNameVariantsByTheirJson) {
   auto snapshot = snapshot_of(R"({"flags": {"f": {"state": "ENABLED", "targeting": {"var": "x"},
-      "variants": {"[1,{a:b,c:null}]": 1, "1e+21": 2, "1e-7": 3, "q\\q": 4, "q\"q": 5, "a<b": 6, "\\u0026": 7, "&": 8}}}})");
+      "variants": {"[1,{a:b,c:null}]": 1, "1e+21": 2, "1e-7": 3, "q\\q": 4, "q\"q": 5,
+      "a<b": 6, "\\u0026": 7, "&": 8}}}})");
   ASSERT_NE(snapshot, nullptr);
   const auto number = [&](const char* context) {
     auto json = json::parse(context, "context");

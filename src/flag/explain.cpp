@@ -171,7 +171,7 @@ class Explainer {
                                                                   : cut(json::dump(to_json(first))),
                                                  input.size());
     line(level, fmt::format("fractional hashes {}: hash {}, sum of weights {}", hashed, hash, sum));
-    if (pick(hash, buckets, sum).is_null() && (sum == 0 || sum > 2'147'483'647)) {
+    if (sum == 0 || sum > kWeightSumMax) {
       return line(level, "fractional: the weights' sum must be 1 to 2147483647: null");
     }
     const std::uint64_t slot = slot_of(hash, sum);
@@ -202,6 +202,12 @@ std::string conclusion(const Resolution& resolution) {
 }
 
 }  // namespace
+
+std::string branch_condition(const CompiledFlag& flag, int branch) {
+  if (branch < 0 || branch >= flag.branches) return "";
+  const auto at = static_cast<std::size_t>(branch) * 2;
+  return at + 1 < flag.rule.args.size() ? text_of(flag.rule.args[at]) : "else";
+}
 
 Explanation explain(const Snapshot& snapshot, std::string_view key, const Attributes& attributes,
                     std::int64_t now_s) {

@@ -21,4 +21,8 @@ struct Explanation {
 Explanation explain(const Snapshot& snapshot, std::string_view key, const Attributes& attributes,
                     std::int64_t now_s);
 
+// The condition of one of a flag's branches, as it is written, or "else": names what Resolution::branch
+// counts. Cut after some 160 bytes; "" where there is no such branch.
+std::string branch_condition(const CompiledFlag& flag, int branch);
+
 }  // namespace poundlock::flag

@@ -68,6 +68,26 @@ TEST(Explain, SaysWhyThereIsNoVariant) {
   EXPECT_THAT(lines(R"({"nope": 1})", {}), ElementsAre(HasSubstr("PARSE_ERROR: unknown operator 'nope'")));
 }
 
+TEST(Explain, TheBranchThatAnsweredIsKnown) {
+  auto snapshot =
+      snapshot_of(R"({"if": [{"var": "x"}, "a", {"var": "y"}, "b", {"if": [{"var": "z"}, "a"]}]})");
+  const auto branch = [&](const json::Object& context) {
+    return snapshot->evaluate("f", JsonAttributes(context), 0).branch;
+  };
+  EXPECT_EQ(branch({{"x", 1}, {"y", 1}}), 0);
+  EXPECT_EQ(branch({{"y", 1}}), 1);
+  EXPECT_EQ(branch({}), 2);
+  EXPECT_EQ(snapshot->evaluate("fixed", JsonAttributes({}), 0).branch, -1);
+  const CompiledFlag& flag = *snapshot->find("f");
+  EXPECT_EQ(flag.branches, 3);
+  EXPECT_EQ(branch_condition(flag, 1), R"({"var": "y"})");
+  EXPECT_EQ(branch_condition(flag, 2), "else");
+  EXPECT_EQ(branch_condition(flag, 3), "");
+  auto open = snapshot_of(R"({"if": [{"var": "x"}, "a"]})");
+  EXPECT_EQ(open->evaluate("f", JsonAttributes({}), 0).branch, -1);
+  EXPECT_EQ(open->find("f")->branches, 1);
+}
+
 TEST(Explain, IsBounded) {
   std::string rule = R"({"if": [)";
   for (int i = 0; i < 500; ++i)

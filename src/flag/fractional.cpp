@@ -13,8 +13,6 @@ namespace poundlock::flag {
 
 namespace {
 
-constexpr std::uint64_t kSumMax = 2'147'483'647;
-
 Value run_v3(const Node& call, Evaluation& evaluation) {
   if (call.args.empty()) return {};
   const Value first = evaluate(call.args[0], evaluation);
@@ -90,17 +88,6 @@ std::uint64_t sum_of(std::span<const Bucket> buckets) {
   std::uint64_t sum = 0;
   for (const Bucket& bucket : buckets) sum += bucket.weight;
   return sum;
-}
-
-Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum) {
-  if (sum == 0 || sum > kSumMax) return {};
-  const std::uint64_t slot = slot_of(hash, sum);
-  std::uint64_t total = 0;
-  for (const Bucket& bucket : buckets) {
-    total += bucket.weight;
-    if (slot < total) return bucket.variant;
-  }
-  return {};
 }
 
 const Operator& fractional_v3() {

@@ -29,8 +29,18 @@ std::uint64_t sum_of(std::span<const Bucket> buckets);
 inline std::uint64_t slot_of(std::uint32_t hash, std::uint64_t sum) {
   return (static_cast<std::uint64_t>(hash) * sum) >> 32;
 }
-// Null where the sum is 0 or over 2147483647.
-Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum);
+inline constexpr std::uint64_t kWeightSumMax = 2'147'483'647;
+// Null where the sum is 0 or too large.
+inline Value pick(std::uint32_t hash, std::span<const Bucket> buckets, std::uint64_t sum) {
+  if (sum == 0 || sum > kWeightSumMax) return {};
+  const std::uint64_t slot = slot_of(hash, sum);
+  std::uint64_t total = 0;
+  for (const Bucket& bucket : buckets) {
+    total += bucket.weight;
+    if (slot < total) return bucket.variant;
+  }
+  return {};
+}
 
 // flagKey followed by targetingKey, in scratch; empty where there is no targeting key to stay with.
 std::string_view joined_keys(Evaluation& evaluation);

@@ -34,6 +34,21 @@ Value evaluate_list(const Node& list, Evaluation& evaluation) {
   return Value::array(items);
 }
 
+Value evaluate_if(const Node& call, Evaluation& evaluation, std::int16_t& branch) {
+  branch = -1;
+  std::size_t i = 0;
+  for (; i + 1 < call.args.size(); i += 2) {
+    const bool holds = truthy(evaluate(call.args[i], evaluation));
+    if (evaluation.failed()) return {};
+    if (!holds) continue;
+    branch = static_cast<std::int16_t>(i / 2);
+    return evaluate(call.args[i + 1], evaluation);
+  }
+  if (i >= call.args.size()) return {};
+  branch = static_cast<std::int16_t>(i / 2);
+  return evaluate(call.args[i], evaluation);
+}
+
 double arithmetic_number(const Value& value, Evaluation& evaluation) {
   if (value.is_number()) return value.as_number();
   if (value.is_string()) {

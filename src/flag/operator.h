@@ -85,6 +85,9 @@ inline Value evaluate(const Node& node, Evaluation& evaluation) {
 inline Value operand(const Node& call, std::size_t index, Evaluation& evaluation) {
   return index < call.args.size() ? evaluate(call.args[index], evaluation) : Value{};
 }
+// What `if` answers, and which of its branches gave it: 0 for the first, the number of conditions for the
+// else, -1 where no condition is true and there is no else.
+Value evaluate_if(const Node& call, Evaluation& evaluation, std::int16_t& branch);
 // A value as arithmetic sees it: text that is no number counts 0; null, booleans and lists are errors.
 double arithmetic_number(const Value& value, Evaluation& evaluation);
 // The text of a string, number or null (""), joined values being errors; lies in scratch.

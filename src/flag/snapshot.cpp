@@ -63,25 +63,25 @@ const CompiledFlag* Snapshot::find(std::string_view key) const {
 namespace {
 
 Resolution error(ErrorCode code, const char* text, const CompiledFlag* flag) {
-  return {Reason::kError, code, text, nullptr, flag};
+  return {Reason::kError, code, -1, text, nullptr, flag};
 }
 
 Resolution from_result(const CompiledFlag& flag, const Value& result) {
-  if (result.is_null()) return {Reason::kDefault, ErrorCode::kNone, "", flag.fallback, &flag};
+  if (result.is_null()) return {Reason::kDefault, ErrorCode::kNone, -1, "", flag.fallback, &flag};
   const Variant* variant = variant_for(flag, result);
   if (variant == nullptr)
     return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
-  return {Reason::kTargetingMatch, ErrorCode::kNone, "", variant, &flag};
+  return {Reason::kTargetingMatch, ErrorCode::kNone, -1, "", variant, &flag};
 }
 
 }  // namespace
 
 Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attributes,
                               std::int64_t now_s) const {
-  if (!flag.enabled) return {Reason::kDisabled, ErrorCode::kNone, "", nullptr, &flag};
+  if (!flag.enabled) return {Reason::kDisabled, ErrorCode::kNone, -1, "", nullptr, &flag};
   if (!flag.has_rule) {
     const Reason reason = flag.fallback == nullptr ? Reason::kDefault : Reason::kStatic;
-    return {reason, ErrorCode::kNone, "", flag.fallback, &flag};
+    return {reason, ErrorCode::kNone, -1, "", flag.fallback, &flag};
   }
   if (!flag.rule_error.empty()) return error(ErrorCode::kParseError, flag.rule_error.c_str(), &flag);
   Scratch scratch;
@@ -90,9 +90,13 @@ Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attrib
   evaluation.flag_key = flag.key;
   evaluation.now_s = now_s;
   evaluation.scratch = &scratch;
-  const Value result = flag::evaluate(flag.rule, evaluation);
+  std::int16_t branch = -1;
+  const Value result = flag.branches > 0 ? evaluate_if(flag.rule, evaluation, branch)
+                                         : flag::evaluate(flag.rule, evaluation);
   if (evaluation.failed()) return error(evaluation.error, evaluation.error_text, &flag);
-  return from_result(flag, result);
+  Resolution resolution = from_result(flag, result);
+  resolution.branch = branch;
+  return resolution;
 }
 
 Resolution Snapshot::evaluate(std::string_view key, const Attributes& attributes, std::int64_t now_s) const {

@@ -51,6 +51,7 @@ struct CompiledFlag {
   const Variant* fallback = nullptr;  // defaultVariant; null where it is absent, null or ""
   bool has_rule = false;
   bool needs_time = false;  // the rule may read $flagd.timestamp
+  std::int16_t branches = 0;  // of the rule's outermost `if`, its else included; 0 where it is none
   Node rule;
   std::string rule_error;        // not empty: the rule does not compile; every evaluation is PARSE_ERROR
   boost::json::object metadata;  // the document's, overlaid by the flag's own
@@ -66,6 +67,7 @@ struct CompiledFlag {
 struct Resolution {
   Reason reason = Reason::kError;
   ErrorCode error = ErrorCode::kNone;
+  std::int16_t branch = -1;            // which of the rule's `branches` answered; -1: none, or no `if`
   const char* error_text = "";         // lives as long as the snapshot
   const Variant* variant = nullptr;    // null: the caller's own default holds
   const CompiledFlag* flag = nullptr;  // null: no such flag

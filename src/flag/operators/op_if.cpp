@@ -5,12 +5,8 @@ namespace poundlock::flag {
 namespace {
 
 Value run(const Node& call, Evaluation& evaluation) {
-  std::size_t i = 0;
-  for (; i + 1 < call.args.size(); i += 2) {
-    if (truthy(evaluate(call.args[i], evaluation))) return evaluate(call.args[i + 1], evaluation);
-    if (evaluation.failed()) return {};
-  }
-  return operand(call, i, evaluation);
+  std::int16_t branch = 0;
+  return evaluate_if(call, evaluation, branch);
 }
 
 }  // namespace
