@@ -34,6 +34,10 @@ if(POUNDLOCK_SANITIZE)
   endif()
 endif()
 
+if(POUNDLOCK_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})

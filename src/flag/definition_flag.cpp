@@ -29,8 +29,8 @@ class FlagReader {
     }
     const json::Object& object = flag_.json.get_object();
     unknown_keys(object);
-    const bool sound = state(object) & variants(object);  // both are looked at
-    if (!sound || !fallback(object)) return std::nullopt;
+    const bool has_state = state(object);  // said, too, where the variants are at fault
+    if (!variants(object) || !has_state || !fallback(object)) return std::nullopt;
     json::Object result = object;
     for (const auto& entry : object) {
       if (std::find(std::begin(kFlagKeys), std::end(kFlagKeys), entry.key()) == std::end(kFlagKeys)) {

@@ -68,7 +68,8 @@ Resolution error(ErrorCode code, const char* text, const CompiledFlag* flag) {
 
 Resolution from_result(const CompiledFlag& flag, const Value& result) {
   if (result.is_null()) return {Reason::kDefault, ErrorCode::kNone, -1, "", flag.fallback, &flag};
-  const Variant* variant = variant_for(flag, result);
+  const Variant* variant = result.is_string() && !flag.has_backslash ? flag.find_variant(result.as_string())
+                                                                     : variant_for(flag, result);
   if (variant == nullptr)
     return error(ErrorCode::kGeneral, "targeting names a variant that does not exist", &flag);
   return {Reason::kTargetingMatch, ErrorCode::kNone, -1, "", variant, &flag};

@@ -40,3 +40,22 @@ check_tidy() {
   (cd "$top" && xargs -P "$(jobs)" -n 1 clang-tidy --quiet -p "$folder" \
     --extra-arg=-Wno-unknown-warning-option <<<"$files")
 }
+
+# check_fuzz SECONDS: each fuzzer for so long, from fuzz/corpus/NAME. What it finds is left in the build
+# folder; the corpus in the tree is not written to.
+check_fuzz() {
+  local seconds=$1 folder program name status=0
+  folder=$(folder_of fuzz)
+  for program in "$folder"/*_fuzz; do
+    name=$(basename "${program%_fuzz}")
+    mkdir -p "$folder/corpus/$name"
+    if ! "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=4096 -verbosity=0 \
+      -artifact_prefix="$folder/$name-" "$folder/corpus/$name" "$top/fuzz/corpus/$name" \
+      >"$folder/$name.log" 2>&1; then
+      say "    $name: $folder/$name.log"
+      tail -n 30 "$folder/$name.log" >&2
+      status=1
+    fi
+  done
+  return "$status"
+}
