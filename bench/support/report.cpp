@@ -27,6 +27,7 @@ void Report::print(bool json) const {
   if (json) {
     boost::json::object out{{"benchmark", name_}};
     for (const auto& figure : figures_) out[figure.key] = figure.value;
+    if (!notes_.empty()) out["notes"] = boost::json::array(notes_.begin(), notes_.end());
     fmt::print("{}\n", boost::json::serialize(out));
     return;
   }
@@ -41,6 +42,7 @@ void Report::print(bool json) const {
     }
     fmt::print("  {:<52} {:>9} {:<10}{}\n", figure.label, number(figure.value), figure.unit, aim);
   }
+  for (const std::string& note : notes_) fmt::print("  {}\n", note);
   std::fflush(stdout);
 }
 

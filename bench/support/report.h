@@ -18,6 +18,7 @@ class Report {
   // `key` is the name in JSON, `label` the one in the table, `unit` such as "ms" or "x" (a ratio).
   void add(std::string key, std::string label, double value, std::string unit, Aim aim = Aim::kNone,
            double wanted = 0);
+  void note(std::string text) { notes_.push_back(std::move(text)); }  // a line of its own below the table
   void print(bool json) const;
 
  private:
@@ -29,6 +30,7 @@ class Report {
   };
   std::string name_, title_;
   std::vector<Figure> figures_;
+  std::vector<std::string> notes_;
 };
 
 // Of a copy; 0 for nothing. `part` is 0.5 for the median, 0.99 for p99 (nearest rank).
