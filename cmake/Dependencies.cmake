@@ -31,4 +31,5 @@ target_link_libraries(pg_query INTERFACE ${PG_QUERY_LIBRARY})
 
 if(POUNDLOCK_TESTS)
   find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
 endif()
