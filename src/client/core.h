@@ -44,6 +44,7 @@ class Core {
   // A document from the server or the disk. Refused: invalid, over a limit, or older than the one in use;
   // the last good one stays. kSame: exactly the revision in use.
   Offer offer(std::string_view document, bool from_disk = false);
+  Offer refuse(std::string why);  // a snapshot that could not even be offered
   void set_overrides(const Overrides& overrides);
   void set_context(Context context);
   bool add_hook(Hook hook);  // false: kHooksMax are there
@@ -76,7 +77,6 @@ class Core {
   std::shared_ptr<const View> publish(std::shared_ptr<const View> view);
   template <typename Change>
   void publish_with(Change change);  // a copy of the view in use, changed
-  Offer refuse(std::string why);
   void announce(const View& before, const View& after);
   ThreadState& thread_state();
   const View& view(ThreadState& state);

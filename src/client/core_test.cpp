@@ -109,6 +109,58 @@ TEST_F(CoreTest, ADamagedCacheIsNotUsed) {
   EXPECT_FALSE(none->has_value());
 }
 
+TEST_F(CoreTest, AClientStartsWithADamagedCacheAndMendsIt) {
+  ClientOptions options;
+  options.cache_file = file("cache");
+  write(file("cache"), "poundlock-snapshot 1 1 7 100 0000000000000000\n{\"flags\": {");
+  Core core(options);
+  core.load_cache();
+  EXPECT_FALSE(core.ready());
+  EXPECT_NE(core.status().last_error.find("damaged"), std::string::npos);
+  ASSERT_EQ(core.offer(document({1, 1}, flag::Stage::kLive)), Offer::kApplied)
+      << "the damaged one orders nothing";
+  core.save_cache();
+  Core next(options);
+  next.load_cache();
+  EXPECT_EQ(stage(next), "live");
+}
+
+TEST_F(CoreTest, ADocumentOverALimitIsRefusedAndTheLastGoodOneStaysOnDiskToo) {
+  ClientOptions options;
+  options.cache_file = file("cache");
+  Core core(options);
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  core.save_cache();
+  std::string many = R"({"metadata": {"epoch": 1, "revision": 2}, "flags": {)";
+  for (std::size_t i = 0; i <= flag::Limits{}.flags_max; ++i) {
+    many += (i == 0 ? "\"" : ",\"") + std::to_string(i) +
+            R"(":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"})";
+  }
+  EXPECT_EQ(core.offer(many + "}}"), Offer::kRefused);
+  EXPECT_EQ(stage(core), "live");
+  core.save_cache();
+  Core next(options);
+  next.load_cache();
+  EXPECT_EQ(next.applied(), (Revision{1, 1}));
+}
+
+// The process that was told `complete` ends; the next one has the override file of an old emergency.
+TEST_F(CoreTest, AnOverrideDoesNotBringLegacyBackAfterARestart) {
+  ClientOptions options;
+  options.cache_file = file("cache");
+  options.override_file = file("override.json");
+  {
+    Core core(options);
+    core.offer(document({1, 7}, flag::Stage::kComplete));
+    core.save_cache();
+  }
+  write(file("override.json"), R"({"flags": {"k": false, "k.stage": "off", "other": "x"}})");
+  const Client client = Client::create(options);
+  EXPECT_EQ(client.string_value("k.stage", "none", {}), "complete");
+  EXPECT_TRUE(client.bool_value("k", false, {}));
+  EXPECT_EQ(client.string_value("other", "none", {}), "x");
+}
+
 TEST_F(CoreTest, AnOverrideOutranksTheSnapshotUntilClosing) {
   Core core({});
   core.offer(document({1, 1}, flag::Stage::kLive));
@@ -234,6 +286,56 @@ TEST_F(CoreTest, WhatWasNotDeliveredComesAgain) {
   EXPECT_EQ(again.paths.at(0).latency.count(), 2u);
   core.recorder().delivered();
   EXPECT_TRUE(core.report().paths.empty());
+}
+
+// An application that puts something of each request into `context`.
+TEST_F(CoreTest, ContextsAreBoundedInNumberAndRoomIsMadeAgain) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  const auto evaluate = [&](const std::string& context, int times = 1) {
+    for (int i = 0; i < times; ++i) core.evaluate("k", Context{"user-1", {{"context", context}}});
+  };
+  std::map<std::string, std::uint64_t> counted;
+  const auto collect = [&] {
+    for (const auto& row : core.report().evaluations) counted[row.context] += row.count;
+    core.recorder().delivered();
+  };
+  evaluate("internal");
+  collect();
+  for (int i = 0; i < 1'000; ++i) {
+    evaluate("request-" + std::to_string(i));
+    evaluate("internal");
+    if (i % 100 == 0) collect();
+  }
+  collect();
+  EXPECT_EQ(counted.size(), Recorder::kContextsMax + 1);
+  EXPECT_EQ(counted["internal"], 1'001U) << "a context that is in use keeps its name";
+  EXPECT_EQ(counted["other"], 1'000U - (Recorder::kContextsMax - 1));
+  for (std::uint64_t i = 0; i <= Recorder::kForgetAfter; ++i) collect();
+  evaluate("late", 3);
+  collect();
+  EXPECT_EQ(counted["late"], 3U) << "what nobody uses any more makes room";
+}
+
+TEST_F(CoreTest, FiguresThatNobodyTakesStayBounded) {
+  Core core({});
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 1'000; ++i) {
+      const std::string name = std::to_string(round) + "-" + std::to_string(i);
+      core.recorder().shadow("f" + name, "p" + name, Recorder::Shadow::kEqual);
+      core.recorder().evaluations({"f" + name, "on", "STATIC", "c" + name}, 1);
+      core.recorder().attempt({"f" + name, "p" + name, Side::kNew, false, ""}, 100, nullptr);
+    }
+    core.report();
+  }
+  const flag::Report report = core.report();
+  const std::size_t most = 3 * Recorder::kRowsMax + 1;
+  EXPECT_LE(report.shadow.size(), most);
+  EXPECT_LE(report.evaluations.size(), most);
+  EXPECT_LE(report.paths.size(), most);
+  std::uint64_t compared = 0;
+  for (const auto& row : report.shadow) compared += row.compared;
+  EXPECT_EQ(compared, 20'000U);
 }
 
 TEST_F(CoreTest, AReportStaysWithinItsBounds) {

@@ -7,7 +7,7 @@ namespace poundlock::client {
 
 namespace {
 
-constexpr const char* kOther = "other";
+const std::string kOther = "other";
 
 void count(flag::Counts& counts, const Failure* failure) {
   ++counts.attempts;
@@ -35,6 +35,7 @@ flag::PathReport& Recorder::row(Tables& tables, const PathKey& key) {
     kept.context = kOther;
     // A caller that makes up path names would otherwise still grow the table.
     if (tables.paths.size() >= 2 * kRowsMax) kept.path = kOther;
+    if (tables.paths.size() >= 3 * kRowsMax) kept.flag = kOther;
   }
   flag::PathReport& report = tables.paths[kept];
   report.flag = kept.flag;
@@ -54,6 +55,17 @@ std::uint64_t& Recorder::row(Tables& tables, const EvaluationKey& key) {
     if (tables.evaluations.size() >= 2 * kRowsMax) kept.flag = kOther;
   }
   return tables.evaluations[kept];
+}
+
+flag::ShadowReport& Recorder::shadow_row(Tables& tables, std::pair<std::string, std::string> key) {
+  auto found = tables.shadow.find(key);
+  if (found != tables.shadow.end()) return found->second;
+  if (tables.shadow.size() >= kRowsMax) key.second = kOther;
+  if (tables.shadow.size() >= 2 * kRowsMax) key.first = kOther;
+  flag::ShadowReport& report = tables.shadow[key];
+  report.flag = key.first;
+  report.path = key.second;
+  return report;
 }
 
 void Recorder::attempt(const PathKey& key, std::uint64_t latency_us, const Failure* failure) {
@@ -85,11 +97,7 @@ void Recorder::evaluations(const EvaluationKey& key, std::uint64_t added) {
 void Recorder::shadow(const std::string& flag, const std::string& path, Shadow what) {
   Shard& mine = shard();
   std::lock_guard lock(mine.mutex);
-  auto& table = mine.tables.shadow;
-  const bool full = table.size() >= kRowsMax && !table.contains({flag, path});
-  flag::ShadowReport& report = table[{flag, full ? std::string(kOther) : path}];
-  report.flag = flag;
-  report.path = full ? kOther : path;
+  flag::ShadowReport& report = shadow_row(mine.tables, {flag, path});
   if (what == Shadow::kSkipped) {
     ++report.skipped;
     return;
@@ -98,9 +106,26 @@ void Recorder::shadow(const std::string& flag, const std::string& path, Shadow w
   if (what == Shadow::kDifferent) ++report.mismatches;
 }
 
-void Recorder::merge(Tables& into, const Tables& from) {
+const std::string& Recorder::admit(const std::string& context) {
+  if (context.empty() || context == kOther) return context;
+  const auto known = contexts_.find(context);
+  if (known != contexts_.end()) {
+    known->second = reports_;
+    return context;
+  }
+  if (contexts_.size() >= kContextsMax) {
+    std::erase_if(contexts_, [this](const auto& entry) { return entry.second + kForgetAfter < reports_; });
+  }
+  if (contexts_.size() >= kContextsMax) return kOther;
+  contexts_.emplace(context, reports_);
+  return context;
+}
+
+void Recorder::merge(const Tables& from) {
   for (const auto& [key, report] : from.paths) {
-    flag::PathReport& total = row(into, key);
+    PathKey kept = key;
+    kept.context = admit(key.context);
+    flag::PathReport& total = row(undelivered_, kept);
     total.counts.attempts += report.counts.attempts;
     total.counts.timeouts += report.counts.timeouts;
     total.counts.deadlocks += report.counts.deadlocks;
@@ -110,11 +135,13 @@ void Recorder::merge(Tables& into, const Tables& from) {
     total.user_errors += report.user_errors;
     total.latency.merge(report.latency);
   }
-  for (const auto& [key, added] : from.evaluations) row(into, key) += added;
+  for (const auto& [key, added] : from.evaluations) {
+    EvaluationKey kept = key;
+    kept.context = admit(key.context);
+    row(undelivered_, kept) += added;
+  }
   for (const auto& [key, report] : from.shadow) {
-    flag::ShadowReport& total = into.shadow[key];
-    total.flag = report.flag;
-    total.path = report.path;
+    flag::ShadowReport& total = shadow_row(undelivered_, key);
     total.compared += report.compared;
     total.mismatches += report.mismatches;
     total.skipped += report.skipped;
@@ -122,13 +149,14 @@ void Recorder::merge(Tables& into, const Tables& from) {
 }
 
 void Recorder::collect(flag::Report& report) {
+  ++reports_;
   for (Shard& shard : shards_) {
     Tables taken;
     {
       std::lock_guard lock(shard.mutex);
       std::swap(taken, shard.tables);
     }
-    merge(undelivered_, taken);
+    merge(taken);
   }
   for (const auto& [key, row] : undelivered_.paths) report.paths.push_back(row);
   for (const auto& [key, count] : undelivered_.evaluations) {

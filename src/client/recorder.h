@@ -1,7 +1,7 @@
 // What happened since the last report: attempts by path, evaluations by variant, shadow comparisons,
 // breakers. Writers add under the lock of one of several shards, so that threads seldom meet; one reader
 // collects. What could not be delivered is kept and merged into the next report. Bounded: beyond
-// kRowsMax different rows a row's context becomes "other". Thread-safe.
+// kRowsMax different rows, and beyond kContextsMax contexts, a row's context becomes "other". Thread-safe.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <tuple>
+#include <utility>
 
 #include "flag/report.h"
 #include "poundlock/outcome.h"
@@ -19,6 +19,11 @@ namespace poundlock::client {
 class Recorder {
  public:
   static constexpr std::size_t kRowsMax = 200;  // of each kind in each shard; keeps a report under its 1 MiB
+
+  // An application that puts something of each request into `context` would otherwise give the server a
+  // series for each. Those that were not seen for kForgetAfter reports make room for new ones.
+  static constexpr std::size_t kContextsMax = 64;
+  static constexpr std::uint64_t kForgetAfter = 600;
 
   struct PathKey {
     std::string flag;
@@ -62,10 +67,15 @@ class Recorder {
   Shard& shard();
   static flag::PathReport& row(Tables& tables, const PathKey& key);
   static std::uint64_t& row(Tables& tables, const EvaluationKey& key);
-  static void merge(Tables& into, const Tables& from);
+  static flag::ShadowReport& shadow_row(Tables& tables, std::pair<std::string, std::string> key);
+  void merge(const Tables& from);                        // into undelivered_
+  const std::string& admit(const std::string& context);  // itself, or "other"
 
   std::array<Shard, 8> shards_;
-  Tables undelivered_;  // touched by the collecting thread only
+  // Touched by the collecting thread only.
+  Tables undelivered_;
+  std::map<std::string, std::uint64_t> contexts_;  // and in which report each was seen last
+  std::uint64_t reports_ = 0;
 };
 
 }  // namespace poundlock::client

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/json.h"
+#include "client/backoff.h"
 #include "client/override_file.h"
 
 namespace poundlock::client {
@@ -79,18 +80,15 @@ bool Session::pause(milliseconds duration) {
 }
 
 void Session::follow() {
-  std::minstd_rand random(std::random_device{}());
-  milliseconds ceiling = kDelayMin;
+  Backoff backoff(kDelayMin, kDelayMax, std::random_device{}());
   while (true) {
     snapshot_came_ = false;
+    const std::int64_t began_ms = steady_ms();
     const Status ended = connect_and_read();
     core_->set_connected(false);
     if (!ended && ended.error().code != "client.cancelled") core_->lost(ended.error().to_string());
-    // Full jitter: after a restart of the server its clients must not come back all at once.
-    if (snapshot_came_) ceiling = kDelayMin;
-    const milliseconds delay(std::uniform_int_distribution<std::int64_t>(0, ceiling.count())(random));
-    ceiling = std::min(ceiling * 2, kDelayMax);
-    if (!pause(delay)) return;
+    backoff.ended(snapshot_came_, milliseconds(steady_ms() - began_ms));
+    if (!pause(backoff.next())) return;
   }
 }
 
@@ -109,7 +107,11 @@ Status Session::connect_and_read() {
   return listener_.stream(
       fmt::format("/v1/flags/stream?instance={}&service={}&build={}", url_escape(options.instance),
                   url_escape(options.service), url_escape(options.build)),
-      options.silence_max, [&](std::string_view bytes) { return parser.feed(bytes); });
+      options.silence_max, [&](std::string_view bytes) {
+        if (parser.feed(bytes)) return true;
+        core_->refuse(fmt::format("larger than {} bytes", flag::Limits{}.bytes_max));
+        return false;
+      });
 }
 
 void Session::on_event(const SseEvent& event) {

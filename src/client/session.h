@@ -5,8 +5,8 @@
 //   POST   /v1/instances/{instance}/ack?service       {epoch, revision}
 //   POST   /v1/telemetry                      flag::Report
 //   DELETE /v1/instances/{instance}?service
-// Reconnects with full jitter between 0 and 100 ms, doubling to 2 s; the delay starts over once a
-// snapshot came through. Thread-safe.
+// Reconnects after a random delay between 0 and 100 ms, doubling to 2 s (backoff.h); it starts over after a
+// connection that brought a snapshot and lasted 2 s. Thread-safe.
 #pragma once
 
 #include <atomic>

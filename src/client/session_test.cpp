@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 
 #include "base/json.h"
+#include "client/backoff.h"
 #include "flag/rollout_flag.h"
 #include "poundlock/client.h"
 
@@ -78,6 +80,21 @@ class TinyServer {
     std::unique_lock lock(mutex_);
     EXPECT_TRUE(changed_.wait_for(lock, seconds(20), [&] { return stream_ >= 0; }));
     EXPECT_EQ(::send(stream_, event.data(), event.size(), MSG_NOSIGNAL), static_cast<ssize_t>(event.size()));
+  }
+  // As much of it as the client takes.
+  void flood(const std::string& bytes) {
+    int stream = -1;
+    {
+      std::unique_lock lock(mutex_);
+      EXPECT_TRUE(changed_.wait_for(lock, seconds(20), [&] { return stream_ >= 0; }));
+      stream = stream_;
+    }
+    std::string_view left = bytes;
+    while (!left.empty()) {
+      const ssize_t sent = ::send(stream, left.data(), left.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      left.remove_prefix(static_cast<std::size_t>(sent));
+    }
   }
   void drop_stream() {
     std::lock_guard lock(mutex_);
@@ -233,6 +250,18 @@ TEST_F(SessionTest, ABadOrOlderSnapshotIsNeitherAppliedNorAcknowledged) {
   EXPECT_EQ(server_.wait_for("POST /v1/instances/i%201/ack").body, R"({"epoch":1,"revision":5})");
 }
 
+TEST_F(SessionTest, ASnapshotThatNeverEndsIsRefusedAndTheLastGoodOneStays) {
+  auto client = Client::create(options());
+  server_.send(snapshot_event(3, flag::Stage::kLive));
+  server_.wait_for("POST /v1/instances/i%201/ack");
+  server_.flood("event: snapshot\nid: 1.4\ndata: " + std::string(flag::Limits{}.bytes_max + (1 << 20), ' '));
+  ASSERT_TRUE(eventually([&] { return client.status().refused == 1; }));
+  EXPECT_EQ(stage(client), "live");
+  server_.wait_for("GET /v1/flags/stream");  // it comes back
+  server_.send(snapshot_event(4, flag::Stage::kOff));
+  EXPECT_EQ(server_.wait_for("POST /v1/instances/i%201/ack").body, R"({"epoch":1,"revision":4})");
+}
+
 TEST_F(SessionTest, ComesBackRegistersAgainAndAcknowledgesWhatItHas) {
   auto client = Client::create(options());
   server_.send(snapshot_event(3, flag::Stage::kLive));
@@ -282,6 +311,58 @@ TEST_F(SessionTest, FiguresThatTheServerRefusedComeWithTheNextReport) {
   EXPECT_EQ(evaluations(), 5u);
   server_.answer_telemetry(200);
   ASSERT_TRUE(eventually([&] { return evaluations() == 0; }));
+}
+
+TEST_F(SessionTest, AnOutageIsToldOnceAndSilenceIsStale) {
+  ClientOptions with = options();
+  with.server = "http://127.0.0.1:1";
+  with.silence_max = milliseconds(100);
+  auto client = Client::create(with);
+  std::mutex mutex;
+  std::vector<EventType> told;
+  const auto events = client.on_event([&](const Event& event) {
+    std::lock_guard lock(mutex);
+    told.push_back(event.type);
+  });
+  ASSERT_TRUE(eventually([&] { return client.status().frozen; })) << "a server that never answers is silent";
+  ASSERT_TRUE(eventually([&] {
+    std::lock_guard lock(mutex);
+    return std::count(told.begin(), told.end(), EventType::kStale) == 1;
+  }));
+  client.close();
+  EXPECT_LE(std::count(told.begin(), told.end(), EventType::kError), 1);
+}
+
+TEST(Backoff, IsRandomBelowACeilingThatDoublesUpToALimit) {
+  for (std::uint32_t seed = 1; seed <= 100; ++seed) {
+    Backoff backoff(milliseconds(100), milliseconds(2'000), seed);
+    std::int64_t ceiling = 100, sum = 0;
+    for (int i = 0; i < 200; ++i) {
+      const auto delay = backoff.next().count();
+      EXPECT_GE(delay, 0);
+      EXPECT_LE(delay, ceiling);
+      ceiling = std::min<std::int64_t>(ceiling * 2, 2'000);
+      sum += delay;
+    }
+    EXPECT_GT(sum / 200, 700) << "half the limit on average";
+    EXPECT_LT(sum / 200, 1'300);
+  }
+}
+
+TEST(Backoff, StartsOverOnlyAfterAConnectionThatWasOfUse) {
+  const auto highest = [](bool was_good, milliseconds lasted) {
+    std::int64_t most = 0;
+    for (std::uint32_t seed = 1; seed <= 100; ++seed) {
+      Backoff backoff(milliseconds(100), milliseconds(2'000), seed);
+      for (int i = 0; i < 10; ++i) backoff.next();
+      backoff.ended(was_good, lasted);
+      most = std::max<std::int64_t>(most, backoff.next().count());
+    }
+    return most;
+  };
+  EXPECT_LE(highest(true, milliseconds(2'000)), 100);
+  EXPECT_GT(highest(true, milliseconds(10)), 1'000) << "a server that drops everybody at once is left alone";
+  EXPECT_GT(highest(false, milliseconds(60'000)), 1'000);
 }
 
 TEST_F(SessionTest, WithoutAServerItClosesAtOnceAndAnswersDefaults) {
