@@ -116,11 +116,12 @@ std::string Core::label(const Context& context) {
   return context_label(context, view().base.get());
 }
 
-std::shared_ptr<const View> Core::publish(std::shared_ptr<const View> view) {
-  view_.swap(view);
-  version_.fetch_add(1, std::memory_order_release);
+Core::Published Core::publish(std::shared_ptr<const View> view) {
+  Published published{view_, view, version_.load(std::memory_order_relaxed) + 1};
+  view_ = std::move(view);
+  version_.store(published.version, std::memory_order_release);
   became_ready_.notify_all();
-  return view;
+  return published;
 }
 
 template <typename Change>
@@ -151,11 +152,14 @@ bool Core::add_hook(Hook hook) {
   return added;
 }
 
-void Core::announce(const View& before, const View& after) {
+void Core::announce(const Published& published) {
   if (!events_->wanted()) return;  // to compare ten thousand flags takes its time
-  if (before.snapshot == nullptr && after.snapshot != nullptr) events_->post({EventType::kReady, {}, {}});
-  std::vector<std::string> keys = changed_keys(before, after);
-  if (!keys.empty()) events_->post({EventType::kConfigurationChanged, std::move(keys), {}});
+  const auto& [before, after, version] = published;
+  if (before->snapshot == nullptr && after->snapshot != nullptr) {
+    events_->post({EventType::kReady, {}, {}}, version);
+  }
+  std::vector<std::string> keys = changed_keys(*before, *after);
+  if (!keys.empty()) events_->post({EventType::kConfigurationChanged, std::move(keys), {}}, version);
 }
 
 Offer Core::refuse(std::string why) {
@@ -173,7 +177,7 @@ Offer Core::offer(std::string_view document, bool from_disk) {
   auto snapshot = flag::Snapshot::compile(document, from_disk ? options_.cache_file : "snapshot");
   if (!snapshot) return refuse(snapshot.error().to_string());
   const flag::Revision revision = (*snapshot)->revision();
-  std::shared_ptr<const View> before, after;
+  Published published;
   flag::Revision in_use;
   {
     std::lock_guard lock(mutex_);
@@ -182,28 +186,26 @@ Offer Core::offer(std::string_view document, bool from_disk) {
     // The server has confirmed what the disk had: nothing else changes.
     if (has_one && revision == in_use && !view_->from_disk) return Offer::kSame;
     if (!has_one || revision >= in_use) {
-      after = next_view(*view_, std::move(*snapshot), from_disk, overrides_);
-      before = publish(after);
+      published = publish(next_view(*view_, std::move(*snapshot), from_disk, overrides_));
       if (!options_.cache_file.empty()) document_ = document;
     }
   }
-  if (after == nullptr) {
+  if (published.after == nullptr) {
     return refuse(fmt::format("{}.{} is older than {}.{}, which is in use", revision.epoch, revision.number,
                               in_use.epoch, in_use.number));
   }
-  announce(*before, *after);
+  announce(published);
   return Offer::kApplied;
 }
 
 void Core::set_overrides(const Overrides& overrides) {
-  std::shared_ptr<const View> before, after;
+  Published published;
   {
     std::lock_guard lock(mutex_);
     overrides_ = overrides;
-    after = next_view(*view_, view_->snapshot, view_->from_disk, overrides_);
-    before = publish(after);
+    published = publish(next_view(*view_, view_->snapshot, view_->from_disk, overrides_));
   }
-  announce(*before, *after);
+  announce(published);
 }
 
 std::uint64_t Core::subscribe(EventQueue::Handler handler) {
@@ -215,7 +217,7 @@ std::uint64_t Core::subscribe(EventQueue::Handler handler) {
   } else if (view_->snapshot != nullptr) {
     first = Event{EventType::kReady, {}, {}};
   }
-  return events_->subscribe(std::move(handler), std::move(first));
+  return events_->subscribe(std::move(handler), std::move(first), version_.load());
 }
 
 void Core::load_cache() {

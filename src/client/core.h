@@ -73,11 +73,15 @@ class Core {
   ClientStatus status() const;
 
  private:
-  // mutex_ held. Answers the view that was in use.
-  std::shared_ptr<const View> publish(std::shared_ptr<const View> view);
+  struct Published {
+    std::shared_ptr<const View> before;
+    std::shared_ptr<const View> after;  // null: nothing was published
+    std::uint64_t version = 0;
+  };
+  Published publish(std::shared_ptr<const View> view);  // mutex_ held
   template <typename Change>
   void publish_with(Change change);  // a copy of the view in use, changed
-  void announce(const View& before, const View& after);
+  void announce(const Published& published);
   ThreadState& thread_state();
   const View& view(ThreadState& state);
   void prune_threads();  // mutex_ held

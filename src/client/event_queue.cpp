@@ -21,13 +21,14 @@ bool is_change(const Event& event) {
 
 }  // namespace
 
-std::uint64_t EventQueue::subscribe(Handler handler, std::optional<Event> first) noexcept {
+std::uint64_t EventQueue::subscribe(Handler handler, std::optional<Event> first,
+                                    std::uint64_t since) noexcept {
   try {
     std::lock_guard lock(mutex_);
     if (closing_ || !handler || handlers_.size() >= kHandlersMax) return 0;
     if (!thread_.joinable()) thread_ = std::thread([self = shared_from_this()] { self->run(); });
     const std::uint64_t id = ++last_id_;
-    handlers_.emplace(id, std::make_shared<const Handler>(std::move(handler)));
+    handlers_.emplace(id, Subscriber{std::make_shared<const Handler>(std::move(handler)), since});
     wanted_.store(true);
     if (first) {
       make_room();
@@ -46,7 +47,7 @@ bool EventQueue::subscribed(std::uint64_t id) const noexcept {
 }
 
 void EventQueue::unsubscribe(std::uint64_t id) noexcept {
-  std::shared_ptr<const Handler> gone;  // what it captured is destroyed outside the lock
+  Subscriber gone;  // what it captured is destroyed outside the lock
   std::unique_lock lock(mutex_);
   const auto found = handlers_.find(id);
   if (found != handlers_.end()) {
@@ -60,10 +61,11 @@ void EventQueue::unsubscribe(std::uint64_t id) noexcept {
 
 // Changes that nobody has heard of yet are one change: the newest that waits takes it. Past other events only
 // where room is short.
-bool EventQueue::merge_into_waiting(const Event& change) {
+bool EventQueue::merge_into_waiting(const Event& change, std::uint64_t at) {
   for (auto one = queue_.rbegin(); one != queue_.rend(); ++one) {
     if (is_change(one->event)) {
       one->event.flags_changed = both(one->event.flags_changed, change.flags_changed);
+      one->at = std::max(one->at, at);
       return true;
     }
     if (queue_.size() < kWaitingMax) return false;
@@ -77,19 +79,19 @@ void EventQueue::make_room() {
       std::find_if(queue_.begin(), queue_.end(), [](const Waiting& one) { return !is_change(one.event); });
   if (gone == queue_.end()) {  // nothing but changes: the two oldest become one
     gone = queue_.begin();
-    Event& next = std::next(gone)->event;
-    next.flags_changed = both(gone->event.flags_changed, next.flags_changed);
+    Waiting& next = *std::next(gone);
+    next.event.flags_changed = both(gone->event.flags_changed, next.event.flags_changed);
   }
   queue_.erase(gone);
 }
 
-void EventQueue::post(Event event) noexcept {
+void EventQueue::post(Event event, std::uint64_t at) noexcept {
   try {
     std::lock_guard lock(mutex_);
     if (closing_ || handlers_.empty()) return;
-    if (is_change(event) && merge_into_waiting(event)) return;
+    if (is_change(event) && merge_into_waiting(event, at)) return;
     make_room();
-    queue_.push_back({std::move(event), 0});
+    queue_.push_back({std::move(event), 0, at});
     wake_.notify_all();
   } catch (...) {  // no memory for an event: evaluations matter more
   }
@@ -97,13 +99,14 @@ void EventQueue::post(Event event) noexcept {
 
 void EventQueue::deliver(std::unique_lock<std::mutex>& lock, const Waiting& waiting) {
   std::vector<std::uint64_t> ids;
-  for (const auto& [id, handler] : handlers_) {
-    if (waiting.only == 0 || waiting.only == id) ids.push_back(id);
+  for (const auto& [id, subscriber] : handlers_) {
+    const bool meant = waiting.only == 0 ? waiting.at > subscriber.since : waiting.only == id;
+    if (meant) ids.push_back(id);
   }
   for (const std::uint64_t id : ids) {
     const auto found = handlers_.find(id);
     if (found == handlers_.end() || closing_) continue;
-    std::shared_ptr<const Handler> handler = found->second;
+    std::shared_ptr<const Handler> handler = found->second.handler;
     running_ = id;
     lock.unlock();
     try {
@@ -132,7 +135,7 @@ void EventQueue::run() {
 }
 
 void EventQueue::close() noexcept {
-  std::map<std::uint64_t, std::shared_ptr<const Handler>> gone;  // destroyed outside the lock
+  std::map<std::uint64_t, Subscriber> gone;  // destroyed outside the lock
   std::thread thread;
   bool over = false;
   {

@@ -26,14 +26,16 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   static constexpr std::chrono::seconds kCallWaitMax{5};  // for a handler that still runs
   using Handler = std::function<void(const Event&)>;
 
-  // 0: too many, closed, or no thread to be had. `first` is told to this handler alone.
-  std::uint64_t subscribe(Handler handler, std::optional<Event> first = {}) noexcept;
+  // 0: too many, closed, or no thread to be had. `first` is told to this handler alone. Of what was true
+  // at `since` already it is told nothing else.
+  std::uint64_t subscribe(Handler handler, std::optional<Event> first = {}, std::uint64_t since = 0) noexcept;
   // See Subscription::unsubscribe().
   void unsubscribe(std::uint64_t id) noexcept;
   bool subscribed(std::uint64_t id) const noexcept;
 
   bool wanted() const { return wanted_.load(std::memory_order_relaxed); }  // has anybody subscribed?
-  void post(Event event) noexcept;
+  // `at`: since when it is true, as counted by the caller.
+  void post(Event event, std::uint64_t at = UINT64_MAX) noexcept;
   // Drops what waits and ends the thread; waits for a handler that runs, as unsubscribe() does.
   void close() noexcept;
 
@@ -41,9 +43,14 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   struct Waiting {
     Event event;
     std::uint64_t only = 0;  // this handler; 0: all
+    std::uint64_t at = UINT64_MAX;
+  };
+  struct Subscriber {
+    std::shared_ptr<const Handler> handler;
+    std::uint64_t since = 0;
   };
   // mutex_ held, like the next two.
-  bool merge_into_waiting(const Event& change);
+  bool merge_into_waiting(const Event& change, std::uint64_t at);
   void make_room();
   bool in_own_thread() const { return thread_id_ == std::this_thread::get_id(); }
   void run();
@@ -53,7 +60,7 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   std::condition_variable wake_;  // something waits, or closing
   std::condition_variable idle_;  // a handler has returned, or the thread has ended
   std::deque<Waiting> queue_;
-  std::map<std::uint64_t, std::shared_ptr<const Handler>> handlers_;
+  std::map<std::uint64_t, Subscriber> handlers_;
   std::uint64_t last_id_ = 0;
   std::uint64_t running_ = 0;  // the handler that is being called
   bool closing_ = false;

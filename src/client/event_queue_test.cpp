@@ -106,6 +106,23 @@ TEST_F(EventsTest, WhoComesLateIsToldHowThingsStand) {
   EXPECT_THAT(log_.wait(3), ElementsAre("1 PROVIDER_READY", "1 PROVIDER_STALE", "2 PROVIDER_STALE"));
 }
 
+// Between publishing a snapshot and telling of it somebody may have subscribed: he has the snapshot already.
+TEST_F(EventsTest, NobodyIsToldOfAChangeThatWasThereBeforeHim) {
+  auto queue = std::make_shared<EventQueue>();
+  const auto add = [&](const char* name) {
+    return [this, name](const Event& event) { log_.add(name + (" " + line_of(event))); };
+  };
+  queue->subscribe(add("early"), {}, 1);
+  queue->subscribe(add("late"), {}, 2);
+  queue->post({EventType::kConfigurationChanged, {"a"}, {}}, 2);
+  EXPECT_THAT(log_.wait(1), ElementsAre("early PROVIDER_CONFIGURATION_CHANGED a"));
+  queue->post({EventType::kConfigurationChanged, {"b"}, {}}, 3);
+  EXPECT_THAT(log_.wait(3), testing::UnorderedElementsAre("early PROVIDER_CONFIGURATION_CHANGED a",
+                                                          "early PROVIDER_CONFIGURATION_CHANGED b",
+                                                          "late PROVIDER_CONFIGURATION_CHANGED b"));
+  queue->close();
+}
+
 TEST_F(EventsTest, AHandlerMayThrowEvaluateSubscribeAndUnsubscribeItself) {
   Subscription inner;
   Subscription outer = client_.on_change([&](const std::vector<std::string>&) {
