@@ -1,9 +1,11 @@
 // The documentation, executed: every `sh` block of README and docs is run, in its order, by bash, in a folder
 // of its own against a private PostgreSQL. What a page tells a newcomer to type works, or this fails.
 //
-// Four things are done for the reader: where a page says to name one's database, the test's is named; what
-// runs in a terminal of its own (serve, watch) runs in the background; the port is any free one; and
-// `./dev`, which builds and tests, is only looked up in its own help (this very test runs under it).
+// Five things are done for the reader: where a page says to name one's database, the test's is named; what
+// runs in a terminal of its own (serve, watch) runs in the background; the port is any free one; `./dev`,
+// which builds and tests, is only looked up in its own help (this very test runs under it); and `build` is
+// where the programs under test are. Where a page says of an application "# prints: LINE", that is waited
+// for.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -122,7 +124,7 @@ void expect_known(const std::string& command, const std::string& where) {
 }
 
 // Sourced before a page's script; see the top of this file.
-constexpr const char* kPrelude = R"(set -Eeuo pipefail
+constexpr const char* kPrelude = R"sh(set -Eeuo pipefail
 trap 'echo "$PAGE:$LINENO: this failed: $BASH_COMMAND" >&2' ERR
 trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 in_background() { "$@" >"background-$2.log" 2>&1 & }
@@ -132,12 +134,17 @@ watch() {
   return 1
 }
 serve() {
-  in_background poundlock serve
+  in_background poundlock serve "$@"
   for _ in $(seq 600); do ! poundlock status >/dev/null 2>&1 || return 0; sleep 0.1; done
   cat background-serve.log >&2
   return 1
 }
-)";
+app_prints() {
+  for _ in $(seq 200); do [ "$(tail -n 1 app.log)" != "$1" ] || return 0; sleep 0.1; done
+  cat app.log background-*.log >&2
+  return 1
+}
+)sh";
 
 bool replace(std::string& text, const std::string& from, const std::string& to) {
   const auto at = text.find(from);
@@ -160,10 +167,17 @@ std::string script_of(const std::vector<Block>& blocks, int port) {
       const std::string command = line.substr(0, line.find("  "));  // without its comment
       if (line.starts_with("./dev ")) line = "true";
       if (line.starts_with("export DATABASE_URL=")) line = "true";
-      if (line.starts_with("poundlock serve")) line = "serve";
+      if (line.starts_with("poundlock serve")) line = command.substr(std::string_view("poundlock ").size());
+      replace(line, "--install build ", "--install " POUNDLOCK_BINARY_DIR " ");
       if (line.starts_with("poundlock watch")) line = "watch " + command;
       if (line.starts_with("poundlock init"))
         line = command + "; sed -i s/127.0.0.1:8016/" + listen + "/ poundlock.yaml";
+      if (const auto claim = line.find("# prints: "); claim != std::string::npos) {
+        const bool starts = command.ends_with(" &");
+        const std::string says = line.substr(claim + std::string_view("# prints: ").size());
+        line = starts ? command.substr(0, command.size() - 1) + ">app.log 2>&1 &" : command + ';';
+        line += " app_prints '" + says + "'";
+      }
       script += line + '\n';
       ++number;
     }
@@ -249,12 +263,25 @@ TEST_F(DocsTest, TheReadmeWorksAsItStands) {
   EXPECT_THAT(read(folder_ / "background-watch.log"), testing::HasSubstr("running: prepare"));
 }
 
+TEST_F(DocsTest, TheClientsPageWorksAsItStands) {
+  const Ran ran = follow("docs/how-to/use-the-cpp-client.md");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_EQ(read(folder_ / "app.log"),
+            "Good to see you (warm, TARGETING_MATCH)\n"
+            "Welcome back (warm, TARGETING_MATCH)\n"
+            "Hello (plain, OVERRIDE)\n"
+            "Welcome back (warm, TARGETING_MATCH)\n"
+            "Bye\n");
+  EXPECT_TRUE(fs::exists(folder_ / "out/app"));
+}
+
 // Pages whose commands nobody runs, because they build and test Poundlock itself.
 TEST(Docs, EveryCommandInABlockIsRunOrKnown) {
   std::size_t run_somewhere = 0;
   for (const auto& page : pages()) {
     const std::string name = fs::relative(page, POUNDLOCK_SOURCE_DIR).string();
-    const bool followed = name == "README.md" || name == "docs/getting-started.md";
+    const bool followed = name == "README.md" || name == "docs/getting-started.md" ||
+                          name == "docs/how-to/use-the-cpp-client.md";
     for (const auto& block : blocks_of(read(page))) {
       for (std::size_t i = 0; i < block.lines.size(); ++i) {
         const auto& line = block.lines[i];
