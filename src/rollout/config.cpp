@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
-
 #include "base/strings.h"
 #include "base/suggest.h"
 #include "rollout/spec_parts.h"
@@ -19,6 +17,7 @@ constexpr std::size_t kEnvironmentsMax = 50;
 constexpr std::size_t kDatabasesMax = 200;
 constexpr std::size_t kReplicasMax = 50;
 constexpr std::size_t kUrlMax = 4'096;
+constexpr std::size_t kTextsMax = 100;
 constexpr std::int64_t kRowsMax = 100'000'000;
 
 class Reader {
@@ -168,37 +167,68 @@ Result<std::string> known_environment(const Node& node, std::string_view what, c
   return fail(unknown_name("environment", name, names_of(config.environments)).at(node.where));
 }
 
-Status read_listen(const Node& node, ServerConfig& server) {
-  PL_TRY(const std::string listen, node.as_string("listen"));
-  const std::size_t colon = listen.rfind(':');
-  std::uint16_t port = 0;
-  bool ok = colon != std::string::npos && colon > 0 && colon + 1 < listen.size();
-  if (ok) {
-    const auto [end, code] = std::from_chars(listen.data() + colon + 1, listen.data() + listen.size(), port);
-    ok = code == std::errc{} && end == listen.data() + listen.size();
+Status read_listen(Fields& fields, std::string_view key, std::optional<ListenAddress>& to) {
+  const Node* node = fields.optional(key);
+  if (!node) return {};
+  PL_TRY(const std::string text, node->as_string(key));
+  if (text == "off" && key != "listen") return {};
+  auto parsed = parse_listen(text, key);
+  if (!parsed) return fail(std::move(parsed).error().at(node->where));
+  to = std::move(*parsed);
+  return {};
+}
+
+Status read_texts(Fields& fields, std::string_view key, std::string_view example,
+                  std::vector<std::string>& to) {
+  const Node* node = fields.optional(key);
+  if (!node) return {};
+  if (node->kind == yaml::Kind::kScalar) {
+    PL_TRY(std::string one, parts::text(*node, key, kUrlMax));
+    to = {std::move(one)};
+    return {};
   }
-  std::string host = ok ? listen.substr(0, colon) : "";
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  // ::1:8016 could be read in two ways; brackets say which.
-  if (!ok || (!bracketed && host.find(':') != std::string::npos) ||
-      host.find_first_of(" \t/[]") != std::string::npos) {
-    return fail(node.error("config.listen",
-                           fmt::format("listen: expected HOST:PORT, found {}", quote_for_message(listen)))
-                    .with_hint("write 127.0.0.1:8016 or [::1]:8016"));
+  PL_CHECK(parts::check_list(*node, key, 0, kTextsMax, example));
+  for (const Node& item : node->items) {
+    PL_TRY(std::string one, parts::text(item, key, kUrlMax));
+    to.push_back(std::move(one));
   }
-  server.host = std::move(host);
-  server.port = port;
+  return {};
+}
+
+Status read_text(Fields& fields, std::string_view key, std::string& to) {
+  if (const Node* node = fields.optional(key)) {
+    PL_TRY(to, parts::text(*node, key, kUrlMax));
+  }
   return {};
 }
 
 Result<ServerConfig> read_server(const Node& node) {
-  PL_TRY(Fields fields, parts::mapping(node, "server", {"listen", "state"}));
+  PL_TRY(Fields fields,
+         parts::mapping(node, "server",
+                        {"listen", "state", "grpc_eval", "grpc_sync", "management", "flags", "override_file",
+                         "cors_origins", "hosts", "require_token", "tls_cert", "tls_key"}));
   ServerConfig server;
-  if (const Node* listen = fields.optional("listen")) PL_CHECK(read_listen(*listen, server));
-  if (const Node* state = fields.optional("state")) {
-    PL_TRY(server.state, parts::text(*state, "state", kUrlMax));
+  std::optional<ListenAddress> listen;
+  PL_CHECK(read_listen(fields, "listen", listen));
+  if (listen) {
+    server.host = std::move(listen->host);
+    server.port = listen->port;
   }
+  PL_CHECK(read_text(fields, "state", server.state));
+  PL_CHECK(read_listen(fields, "grpc_eval", server.grpc_eval));
+  PL_CHECK(read_listen(fields, "grpc_sync", server.grpc_sync));
+  PL_CHECK(read_listen(fields, "management", server.management));
+  PL_CHECK(read_texts(fields, "flags", "./flags", server.flags));
+  PL_CHECK(read_text(fields, "override_file", server.override_file));
+  PL_CHECK(read_texts(fields, "cors_origins", "https://app.example.com", server.cors_origins));
+  PL_CHECK(read_texts(fields, "hosts", "flags.example.com", server.hosts));
+  if (const Node* token = fields.optional("require_token")) {
+    PL_TRY(server.require_token, token->as_bool("require_token"));
+  }
+  PL_CHECK(read_text(fields, "tls_cert", server.tls_cert));
+  PL_CHECK(read_text(fields, "tls_key", server.tls_key));
+  if (server.tls_cert.empty() != server.tls_key.empty())
+    return fail(node.error("config.tls", "tls_cert and tls_key belong together"));
   return server;
 }
 

@@ -42,10 +42,26 @@ struct EnvironmentConfig {
   SourcePosition where;
 };
 
+struct ListenAddress {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: any free one
+  bool operator==(const ListenAddress&) const = default;
+};
+// "HOST:PORT", with an IPv6 address in brackets. `what` names the setting. Error (kUser): config.listen.
+Result<ListenAddress> parse_listen(std::string_view text, std::string_view what);
+std::string to_string(const ListenAddress& address);  // as parse_listen() reads it
+
 struct ServerConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8016;  // 0: any free one
   std::string state = "./state";
+  std::optional<ListenAddress> grpc_eval, grpc_sync, management;  // nullopt: not opened
+  std::vector<std::string> flags;         // files and folders of plain flags
+  std::string override_file;              // "" for none
+  std::vector<std::string> cors_origins;  // sites whose pages may read flags
+  std::vector<std::string> hosts;         // names that this server is called by
+  bool require_token = false;             // reading flags needs a token, too
+  std::string tls_cert, tls_key;          // of gRPC; both or none
 };
 
 struct Config {

@@ -26,11 +26,11 @@ class FlagFeedTest : public ::testing::Test {
     flags_ = std::move(*FlagService::open(*store_, clock_));
   }
   void set(std::string_view key, const std::string& fallback, const std::string& metadata = "{}") {
-    const auto done = flags_->set(
-        key,
-        flag_of(R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" + fallback +
-                R"(","metadata":)" + metadata + "}"),
-        "test", "");
+    const auto done =
+        flags_->set(key,
+                    flag_of(R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" +
+                            fallback + R"(","metadata":)" + metadata + "}"),
+                    "test", "");
     ASSERT_TRUE(done) << done.error().to_string();
   }
 

@@ -14,7 +14,6 @@ namespace {
 namespace bj = boost::json;
 constexpr std::string_view kStoreKey = "flags/published";
 constexpr std::string_view kFileKey = "flags/file";
-constexpr std::string_view kPlain = "";
 constexpr std::size_t kSelectedMax = 64;  // selections kept of one revision
 
 std::uint64_t next_identity() {
@@ -22,11 +21,12 @@ std::uint64_t next_identity() {
   return next.fetch_add(1);
 }
 
-Result<ViewPtr> make_view(const std::map<std::string, bj::object>& parts, flag::Revision revision,
-                          const std::string& name) {
+Result<ViewPtr> make_view(const FlagParts& parts, const Overrides& overrides, flag::Revision revision,
+                          const std::string& name, const Selector& selector = {}) {
   auto view = std::make_shared<FlagView>();
-  std::vector<bj::object> list;
-  for (const auto& [owner, flags] : parts) list.push_back(flags);
+  std::vector<bj::object> list(1);
+  for (auto& info : effective_flags(parts, overrides, selector))
+    list[0][info.key] = std::move(info.definition);
   view->revision = revision;
   PL_TRY(view->document, flag::snapshot_document(list, revision));
   PL_TRY(view->snapshot, flag::Snapshot::compile(view->document, name));
@@ -36,21 +36,30 @@ Result<ViewPtr> make_view(const std::map<std::string, bj::object>& parts, flag::
   return view;
 }
 
-// A plain flag bears its set and its file in its metadata; of a rollout the name is the source.
-bool is_selected(const Selector& selector, std::string_view owner, const bj::value& definition) {
-  if (selector.by == Selector::By::kSource && !owner.empty()) return owner == selector.value;
-  const auto* metadata = definition.is_object() ? definition.as_object().if_contains("metadata") : nullptr;
-  if (!metadata || !metadata->is_object()) return false;
-  const auto* name = metadata->as_object().if_contains(
-      selector.by == Selector::By::kFlagSet ? "flagSetId" : "source");
-  return name && name->is_string() && name->as_string() == selector.value;
+// Rules that can never answer: what must not be published.
+Result<std::vector<Error>> faults_of(const bj::object& flags, const std::string& name) {
+  PL_TRY(const auto snapshot, flag::Snapshot::compile(json::dump(json::Object{{"flags", flags}}), name));
+  return snapshot->problems();
 }
 
-std::string stored_form(const std::map<std::string, bj::object>& parts, flag::Revision revision) {
-  bj::object all;
-  for (const auto& [owner, flags] : parts) all[owner] = flags;
-  return json::dump(
-      json::Object{{"epoch", revision.epoch}, {"revision", revision.number}, {"parts", std::move(all)}});
+Status check_sound(const bj::object& flags, const std::string& name) {
+  PL_TRY(const auto faults, faults_of(flags, name));
+  if (!faults.empty()) return fail(faults.front());
+  return {};
+}
+
+// A fault that was there before is served as flagd serves it, but a new one never takes a good flag's place.
+std::optional<Error> new_fault(const FlagParts::File& before, const FlagFile& now) {
+  const auto faults = faults_of(*now.flags, now.path);
+  if (!faults) return faults.error();
+  if (faults->empty()) return std::nullopt;
+  const auto old = faults_of(before.flags, before.path);
+  for (const Error& fault : *faults) {
+    const bool known = old && std::any_of(old->begin(), old->end(),
+                                          [&](const Error& one) { return one.message == fault.message; });
+    if (!known) return fault;
+  }
+  return std::nullopt;
 }
 
 Result<bj::object> as_object(bj::value value, std::string_view what) {
@@ -73,7 +82,8 @@ FlagService::FlagService(ports::StateStore& store, const Clock& clock)
 Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store, const Clock& clock) {
   std::unique_ptr<FlagService> out(new FlagService(store, clock));
   PL_CHECK(out->read_stored());
-  PL_TRY(out->view_, make_view(out->parts_, out->revision_, "the stored flag set"));
+  PL_TRY(out->view_, make_view(out->parts_, {}, out->revision_, "the stored flag set"));
+  out->started_ = {out->revision_, clock.steady()};
   return out;
 }
 
@@ -101,12 +111,7 @@ Result<ViewPtr> FlagService::view(const Selector& selector) const {
   if (selector.by == Selector::By::kAll) return view_;
   const std::string name = fmt::format("{}={}", static_cast<int>(selector.by), selector.value);
   if (const auto found = selected_.find(name); found != selected_.end()) return found->second;
-  Parts chosen;
-  for (const auto& [owner, flags] : parts_) {
-    for (const auto& [key, definition] : flags)
-      if (is_selected(selector, owner, definition)) chosen[owner][key] = definition;
-  }
-  PL_TRY(auto view, make_view(chosen, revision_, "a part of the flag set"));
+  PL_TRY(auto view, make_view(parts_, overrides_, revision_, "a part of the flag set", selector));
   if (selected_.size() >= kSelectedMax) selected_.clear();
   return selected_[name] = std::move(view);
 }
@@ -126,64 +131,63 @@ void FlagService::adopt(ViewPtr next) {
   const ViewPtr before = std::exchange(view_, std::move(next));
   selected_.clear();
   version_of_view_.fetch_add(1, std::memory_order_release);
+  for (const auto& change : changed_flags(*before, *view_)) {
+    if (view_->snapshot->find(change.key))
+      changes_[change.key] = {view_->revision, clock_.steady()};
+    else
+      changes_.erase(change.key);
+  }
   std::lock_guard lock(listeners_->mutex);
   for (const auto& [id, listener] : listeners_->by_id) listener(before, view_);
 }
 
 Status FlagService::read_stored() {
-  PL_TRY(const auto file, store_.get(kFileKey));
-  if (file) {
-    PL_TRY(auto value, json::parse(file->value, file->key, json::kOwnLimits));
-    PL_TRY(file_, as_object(std::move(value), "the stored flag file"));
-    file_version_ = file->version;
-  }
   PL_TRY(const auto stored, store_.get(kStoreKey));
   if (!stored) {
     revision_ = {static_cast<std::uint64_t>(clock_.now().ms), 1};
     return {};
   }
-  PL_TRY(const auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
-  PL_TRY(const auto object, as_object(value, "the stored flag set"));
-  const auto* parts = object.if_contains("parts");
-  const auto* epoch = object.if_contains("epoch");
-  const auto* number = object.if_contains("revision");
-  if (!parts || !parts->is_object() || !epoch || !number)
-    return fail(internal_error("the stored flag set is damaged"));
-  for (const auto& [owner, flags] : parts->as_object()) {
-    PL_TRY(parts_[std::string(owner)], as_object(flags, "a stored part"));
-  }
-  boost::system::error_code bad_epoch, bad_number;
-  revision_ = {epoch->to_number<std::uint64_t>(bad_epoch), number->to_number<std::uint64_t>(bad_number)};
-  if (bad_epoch || bad_number) return fail(internal_error("the stored flag set is damaged"));
+  PL_CHECK(from_json(stored->value, parts_, revision_));
   version_ = stored->version;
+  PL_CHECK(read_older_form());
   return begin_epoch();
+}
+
+// Stores from before files had parts of their own hold what the one file said beside it.
+Status FlagService::read_older_form() {
+  PL_TRY(const auto stored, store_.get(kFileKey));
+  if (!stored || !parts_.files.empty()) return {};
+  PL_TRY(auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
+  FlagParts::File file;
+  PL_TRY(file.flags, as_object(std::move(value), "the stored flag file"));
+  for (const auto& [key, definition] : file.flags) {
+    const auto* by_hand = parts_.by_hand.if_contains(key);
+    if (by_hand && *by_hand == definition) parts_.by_hand.erase(key);
+  }
+  if (!file.flags.empty()) parts_.files.push_back(std::move(file));
+  return {};
 }
 
 // Each start is an epoch of its own. The store may be a copy of an earlier day: readers have seen greater
 // numbers than it knows, and would refuse every snapshot that it gives, a kill's as well.
 Status FlagService::begin_epoch() {
   revision_.epoch = std::max(revision_.epoch + 1, static_cast<std::uint64_t>(clock_.now().ms));
-  PL_CHECK(store_.commit({{std::string(kStoreKey), stored_form(parts_, revision_), version_}}, {}));
+  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(parts_, revision_), version_}}, {}));
   ++version_;
   return {};
 }
 
-Result<flag::Revision> FlagService::replace(Parts parts, ports::AuditEntry audit,
-                                            std::vector<ports::Write> beside) {
-  if (parts == parts_) {
-    if (!beside.empty()) PL_CHECK(store_.commit(beside, {}));
-    return revision_;
-  }
+Result<flag::Revision> FlagService::replace(FlagParts parts, Overrides overrides, ports::AuditEntry audit) {
+  if (parts == parts_ && overrides == overrides_) return revision_;
   const flag::Revision next{revision_.epoch, revision_.number + 1};
-  PL_TRY(auto view, make_view(parts, next, audit.subject));
-  if (!view->snapshot->problems().empty()) return fail(view->snapshot->problems().front());
+  PL_TRY(auto view, make_view(parts, overrides, next, audit.subject));
   audit.at = clock_.now();
   audit.details = fmt::format(R"({{"epoch":{},"revision":{}}})", next.epoch, next.number);
-  beside.push_back({std::string(kStoreKey), stored_form(parts, next), version_});
-  PL_CHECK(store_.commit(beside, {audit}));
+  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(parts, next), version_}}, {audit}));
   version_ += 1;
   revision_ = next;
   parts_ = std::move(parts);
+  overrides_ = std::move(overrides);
   adopt(std::move(view));
   return revision_;
 }
@@ -191,22 +195,24 @@ Result<flag::Revision> FlagService::replace(Parts parts, ports::AuditEntry audit
 Result<flag::Revision> FlagService::publish(std::string_view rollout, std::string_view flags_json) {
   PL_TRY(auto value, json::parse(flags_json, fmt::format("flags of {}", rollout)));
   PL_TRY(auto flags, as_object(std::move(value), "a rollout's flags"));
+  PL_CHECK(check_sound(flags, std::string(rollout)));
   std::lock_guard lock(mutex_);
   auto parts = parts_;
-  parts[std::string(rollout)] = std::move(flags);
+  parts.rollouts[std::string(rollout)] = std::move(flags);
   ports::AuditEntry audit;
   audit.who = "controller";
   audit.what = "publish";
   audit.subject = std::string(rollout);
   audit.why = "the rollout's flag changed";
-  return replace(std::move(parts), std::move(audit));
+  return replace(std::move(parts), overrides_, std::move(audit));
 }
 
 Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& definition,
                                         std::string_view who, std::string_view why) {
+  PL_CHECK(check_sound({{key, definition}}, std::string(key)));
   std::lock_guard lock(mutex_);
-  for (const auto& [owner, flags] : parts_) {
-    if (owner != kPlain && flags.contains(key)) {
+  for (const auto& [owner, flags] : parts_.rollouts) {
+    if (flags.contains(key)) {
       return fail(make_error(Disposition::kConflict, "flag.owned",
                              fmt::format("flag {} is steered by rollout {}", key, owner))
                       .with_hint(fmt::format(
@@ -214,48 +220,72 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
     }
   }
   auto parts = parts_;
-  parts[std::string(kPlain)][key] = definition;
+  parts.by_hand[key] = definition;
   ports::AuditEntry audit;
   audit.who = std::string(who);
   audit.what = "flag_set";
   audit.subject = std::string(key);
   audit.why = std::string(why);
-  return replace(std::move(parts), std::move(audit));
+  return replace(std::move(parts), overrides_, std::move(audit));
 }
 
-Result<flag::Revision> FlagService::load_file(const bj::object& flags) {
+Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
+  FlagFilesLoaded out;
   std::lock_guard lock(mutex_);
-  if (flags == file_) return revision_;
-  auto parts = parts_;
-  bj::object& plain = parts[std::string(kPlain)];
-  for (const auto& [key, definition] : flags) {
-    const auto* before = file_.if_contains(key);
-    if (!before || *before != definition) plain[key] = definition;
+  FlagParts next = parts_;
+  next.files.clear();
+  for (auto& file : files) {
+    const auto* before = parts_.find_file(file.path);
+    if (before && file.flags) {
+      if (auto fault = new_fault(*before, file)) {
+        fault->message = fmt::format("{}: {}", file.path, fault->message);
+        out.refused.push_back(std::move(*fault));
+        file.flags.reset();
+      }
+    }
+    if (file.flags)
+      next.files.push_back({file.path, file.uri, std::move(*file.flags)});
+    else if (before)
+      next.files.push_back({file.path, file.uri, before->flags});
+    else
+      out.missing.push_back(file.path);
   }
-  for (const auto& [key, definition] : file_)
-    if (!flags.contains(key)) plain.erase(key);
-  if (plain.empty()) parts.erase(std::string(kPlain));
+  for (const auto& key : changed_in_files(parts_, next)) next.by_hand.erase(key);
   ports::AuditEntry audit;
   audit.who = "file";
   audit.what = "flags_loaded";
   audit.subject = "flags";
-  audit.why = "the flag file changed";
-  PL_TRY(const auto revision, replace(std::move(parts), std::move(audit),
-                                      {{std::string(kFileKey), json::dump(flags), file_version_}}));
-  file_ = flags;
-  file_version_ += 1;
-  return revision;
+  audit.why = "the flag files changed";
+  PL_TRY(out.revision, replace(std::move(next), overrides_, std::move(audit)));
+  out.shadowed = shadowed_flags(parts_);
+  return out;
+}
+
+Result<flag::Revision> FlagService::set_overrides(Overrides overrides) {
+  std::lock_guard lock(mutex_);
+  ports::AuditEntry audit;
+  audit.who = "file";
+  audit.what = "flags_overridden";
+  audit.subject = "flags";
+  audit.why = "the override file changed";
+  return replace(parts_, std::move(overrides), std::move(audit));
 }
 
 std::vector<FlagInfo> FlagService::list() const {
   std::lock_guard lock(mutex_);
-  std::vector<FlagInfo> out;
-  for (const auto& [owner, flags] : parts_) {
-    for (const auto& [key, definition] : flags) {
-      if (definition.is_object()) out.push_back({std::string(key), owner, definition.as_object()});
-    }
-  }
-  return out;
+  return effective_flags(parts_, overrides_);
+}
+
+std::vector<Shadowed> FlagService::shadowed() const {
+  std::lock_guard lock(mutex_);
+  return shadowed_flags(parts_);
+}
+
+std::optional<FlagService::Change> FlagService::last_change(std::string_view key) const {
+  std::lock_guard lock(mutex_);
+  if (!view_->snapshot->find(key)) return std::nullopt;
+  const auto found = changes_.find(key);
+  return found == changes_.end() ? started_ : found->second;
 }
 
 }  // namespace poundlock::server

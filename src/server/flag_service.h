@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,13 +20,23 @@
 #include "ports/flag_publisher.h"
 #include "ports/state_store.h"
 #include "server/flag_feed.h"
+#include "server/flag_parts.h"
 
 namespace poundlock::server {
 
-struct FlagInfo {
-  std::string key;
-  std::string owner;  // the rollout that steers it; "" for a plain flag
-  boost::json::object definition;
+// What one file holds now.
+struct FlagFile {
+  std::string path;
+  std::string uri;
+  std::optional<boost::json::object> flags;  // nullopt: it cannot be read, its last good flags stay
+};
+
+// What became of a set of files.
+struct FlagFilesLoaded {
+  flag::Revision revision;
+  std::vector<Error> refused;        // files whose rules are at fault: their last good flags stay
+  std::vector<Shadowed> shadowed;    // definitions that do not count
+  std::vector<std::string> missing;  // files that never held a good set of flags
 };
 
 // Thread-safe.
@@ -43,20 +54,29 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // key: its exposure is decided by gates, not by hand.
   Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
                              std::string_view who, std::string_view why);
-  // Plain flags by a file. Only what differs from the file that was loaded before, by this server or one
-  // before it, is changed: an order that was given by hand since then outlives a restart.
-  Result<flag::Revision> load_file(const boost::json::object& flags);
+  // Plain flags by files: all of them, in their order, in one revision. Only what differs from the files that
+  // were loaded before, by this server or one before it, undoes an order by hand: what was set since then
+  // outlives a restart.
+  Result<FlagFilesLoaded> load_files(std::vector<FlagFile> files);
+  // Variants that outrank everything until closing; durable in their own file, not here.
+  Result<flag::Revision> set_overrides(Overrides overrides);
 
   std::vector<FlagInfo> list() const;
+  std::vector<Shadowed> shadowed() const;
+  // When a flag became what it is: the revision that brought it, and the (steady) time of its publication.
+  struct Change {
+    flag::Revision revision;
+    TimePoint at;
+  };
+  std::optional<Change> last_change(std::string_view key) const;
 
  private:
-  using Parts = std::map<std::string, boost::json::object>;
   struct Listeners;
   FlagService(ports::StateStore& store, const Clock& clock);
-  // Compiles, commits (with `beside`), swaps and delivers `parts`; the old snapshot stays where any of it
-  // fails.
-  Result<flag::Revision> replace(Parts parts, ports::AuditEntry audit, std::vector<ports::Write> beside = {});
+  // Compiles, commits, swaps and delivers; the old snapshot stays where any of it fails.
+  Result<flag::Revision> replace(FlagParts parts, Overrides overrides, ports::AuditEntry audit);
   Status read_stored();
+  Status read_older_form();
   Status begin_epoch();
   void adopt(ViewPtr next);  // mutex_ held
 
@@ -65,14 +85,15 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   const std::uint64_t identity_;  // tells this service from one that stood at the same address before
   std::shared_ptr<Listeners> listeners_;
   mutable std::mutex mutex_;
-  Parts parts_;  // by rollout; "" holds the plain flags
+  FlagParts parts_;
+  Overrides overrides_;
   ViewPtr view_;
   std::atomic<std::uint64_t> version_of_view_{1};
   mutable std::map<std::string, ViewPtr> selected_;  // by selector, of the present revision
   flag::Revision revision_;
   std::int64_t version_ = 0;
-  boost::json::object file_;  // what was loaded last
-  std::int64_t file_version_ = 0;
+  std::map<std::string, Change, std::less<>> changes_;  // of flags that changed since the start
+  Change started_;
 };
 
 }  // namespace poundlock::server

@@ -13,38 +13,57 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <sstream>
 
-#include "server/connections.h"
+#include "server/launch.h"
 #include "server/service.h"
 #include "telemetry/system_clock.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-using poundlock::fail;
-using poundlock::Result;
 
 struct Options {
-  std::string config = "poundlock.yaml";
-  std::string environment;
-  std::string state;
-  std::string listen;
-  std::string flags;
+  poundlock::server::CommandLine line;
   bool verbose = false;
 };
+
+void add_ports(CLI::App& app, poundlock::server::CommandLine& line) {
+  app.add_option(
+      "--http,--listen", line.http,
+      "HOST:PORT of OFREP, stream and admin API; port 0 takes any free one (default: from the file, "
+      "else 127.0.0.1:8016)");
+  app.add_option("--grpc-eval", line.grpc_eval,
+                 "HOST:PORT of flagd's evaluation over gRPC, or off (8013; with poundlock.yaml: off)");
+  app.add_option("--management", line.management,
+                 "HOST:PORT of health and metrics alone, or off (8014; with poundlock.yaml: off)");
+  app.add_option("--grpc-sync", line.grpc_sync,
+                 "HOST:PORT of flagd's sync over gRPC, or off (8015; with poundlock.yaml: off)");
+  app.add_option("--tls-cert", line.tls_cert, "certificate of the gRPC ports (PEM)");
+  app.add_option("--tls-key", line.tls_key, "key of the gRPC ports (PEM)");
+  app.add_option("--cors-origin", line.cors_origins,
+                 "a site whose pages may read flags; several times, or *");
+  app.add_option("--host", line.hosts, "a name that this server is called by; several times, or *");
+  app.add_flag("--require-token", line.require_token, "reading flags needs a token, too");
+}
 
 int parse(int argc, char** argv, Options& options) {
   CLI::App app{
       "poundlockd drives rollouts and serves their flags. It listens on a loopback address unless told "
-      "otherwise."};
+      "otherwise. With --flags alone it needs no poundlock.yaml and no database."};
   app.set_version_flag("--version", "poundlockd 0.1.0");
-  app.add_option("--config", options.config, "poundlock.yaml")->capture_default_str();
-  app.add_option("--environment", options.environment, "which environment of the file this server serves");
-  app.add_option("--state", options.state,
-                 "folder for the store and the admin token (default: from the file)");
-  app.add_option("--listen", options.listen, "HOST:PORT; port 0 takes any free one (default: from the file)");
-  app.add_option("--flags", options.flags, "file of plain flags in flagd's JSON; read again when it changes");
+  auto& line = options.line;
+  app.add_option("--config", line.config, "poundlock.yaml (default: the one here), or flagd's configuration");
+  app.add_option("--environment", line.environment, "which environment of the file this server serves");
+  app.add_option("--data,--state", line.data,
+                 "folder for the store and the tokens (default: from the file, else ./state)");
+  app.add_option(
+      "--flags", line.flags,
+      "plain flags: a file or folder of JSON or YAML, read again when it changes; several times, a "
+      "later one wins");
+  app.add_option("--override-file", line.override_file,
+                 R"(variants that outrank everything until closing: {"flags": {"KEY": "off"}})");
+  app.add_option("--context-value", line.context_values, "NAME=VALUE put into every evaluation's context");
+  add_ports(app, line);
   app.add_flag("--verbose", options.verbose, "log more");
   try {
     app.parse(argc, argv);
@@ -55,58 +74,24 @@ int parse(int argc, char** argv, Options& options) {
   return 0;
 }
 
-Result<std::string> read_config(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return fail(poundlock::user_error("config.file", fmt::format("cannot read {}", path))
-                    .with_hint("`poundlock init` writes one; --config names another"));
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-Result<poundlock::server::ServiceOptions> service_options(const Options& options) {
-  PL_TRY(const std::string text, read_config(options.config));
-  poundlock::server::ServiceOptions out;
-  PL_TRY(out.config, poundlock::rollout::parse_config(
-                         text, options.config, [](std::string_view name) -> std::optional<std::string> {
-                           const char* value = std::getenv(std::string(name).c_str());
-                           return value ? std::optional<std::string>(value) : std::nullopt;
-                         }));
-  PL_TRY([[maybe_unused]] const auto* environment,
-         poundlock::rollout::find_environment(out.config, options.environment));
-  out.environment = options.environment;
-  const fs::path base = fs::absolute(options.config).parent_path();
-  poundlock::server::resolve_password_files(out.config, base);
-  out.state_dir = options.state.empty() ? (base / out.config.server.state).string() : options.state;
-  out.flags_file = options.flags;
-  out.host = out.config.server.host;
-  out.port = out.config.server.port;
-  if (!options.listen.empty()) {
-    const auto colon = options.listen.rfind(':');
-    char* end = nullptr;
-    const long port =
-        colon == std::string::npos ? -1 : std::strtol(options.listen.c_str() + colon + 1, &end, 10);
-    if (port < 0 || port > 65535 || (end && *end != '\0')) {
-      return fail(
-          poundlock::user_error("config.listen", fmt::format("--listen {} is no HOST:PORT", options.listen))
-              .with_hint("for example 127.0.0.1:8016"));
-    }
-    out.host = options.listen.substr(0, colon);
-    out.port = static_cast<std::uint16_t>(port);
-  }
-  return out;
-}
-
 // Where the command line finds this server.
-void write_address(const std::string& state_dir, const std::string& url) {
+void write_address(const std::string& state_dir, const poundlock::server::Service& service) {
+  boost::json::object bound;
+  for (const auto& one : service.bound()) bound[one.name] = one.address;
   const std::string path = state_dir + "/server.json";
-  std::ofstream(path + ".new") << boost::json::serialize(
-                                      boost::json::object{{"url", url}, {"pid", ::getpid()}})
+  std::ofstream(path + ".new") << boost::json::serialize(boost::json::object{
+                                      {"url", service.url()}, {"pid", ::getpid()}, {"listens", bound}})
                                << "\n";
   std::error_code ignored;
   fs::rename(path + ".new", path, ignored);
+}
+
+// For people and for programs that asked for any free port: NAME HOST:PORT, or NAME off.
+void print_addresses(const poundlock::server::Service& service) {
+  fmt::print("poundlockd listens on {}\n", service.url());
+  for (const auto& one : service.bound())
+    fmt::print("{} {}\n", one.name, one.address.empty() ? "off" : one.address);
+  std::fflush(stdout);
 }
 
 // Many systems start a process with 1,024 files and let it ask for more; a fleet holds a stream each.
@@ -118,31 +103,38 @@ void raise_file_limit() {
 }
 
 int run(const Options& options) {
-  auto settings = service_options(options);
-  if (!settings) {
-    spdlog::error("{}", settings.error().to_string());
-    return poundlock::exit_code(settings.error());
+  auto launch = poundlock::server::launch_options(
+      options.line, ".", [](std::string_view name) -> std::optional<std::string> {
+        const char* value = std::getenv(std::string(name).c_str());
+        return value ? std::optional<std::string>(value) : std::nullopt;
+      });
+  if (!launch) {
+    spdlog::error("{}", launch.error().to_string());
+    return poundlock::exit_code(launch.error());
   }
-  const std::string state_dir = settings->state_dir;
+  for (const auto& warning : launch->warnings) spdlog::warn("{}", warning);
+  const std::string state_dir = launch->options.state_dir;
   poundlock::telemetry::SystemClock clock;
-  auto service = poundlock::server::Service::start(std::move(*settings), clock);
+  auto service = poundlock::server::Service::start(std::move(launch->options), clock);
   if (!service) {
     spdlog::error("{}", service.error().to_string());
     return poundlock::exit_code(service.error());
   }
-  write_address(state_dir, (*service)->url());
+  write_address(state_dir, **service);
   if ((*service)->token_is_new()) spdlog::info("admin token written to {}", (*service)->token_file());
-  fmt::print("poundlockd listens on {}\n", (*service)->url());
-  std::fflush(stdout);
+  print_addresses(**service);
   sigset_t signals;
   sigemptyset(&signals);
   for (const int one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, one);
   for (;;) {
-    // Half a second: how soon a changed flags file is read.
-    const timespec poll{0, 500'000'000};
+    // A change counts once two looks agree on it: within a fifth of a second.
+    const timespec poll{0, 75'000'000};
     const int got = sigtimedwait(&signals, nullptr, &poll);
     if (got == SIGTERM || got == SIGINT) break;
-    (*service)->reload_flags();
+    if (got == SIGHUP)
+      (*service)->reload_flags();
+    else
+      (*service)->poll_flags();
   }
   spdlog::info("stopping");
   service->reset();

@@ -43,10 +43,13 @@ Response verify(Service& service) {
   return json_response(out);
 }
 
-// Ready once the store answers: flags are served and orders taken.
+// Ready once the store answers and every source gave its flags: they are served, and orders taken.
 Response ready(Service& service) {
   auto entry = service.store().get("auth/admin");
   if (!entry) return error_response(entry.error());
+  if (const auto missing = service.missing_flags(); !missing.empty())
+    return error_response(412, "server.not_ready", "no flags could be read from " + missing.front(),
+                          "see the log; the file is read again when it changes");
   return json_response(bj::object{{"ready", true}, {"revision", service.flags().view()->revision.number}});
 }
 
@@ -79,13 +82,16 @@ Response metrics(Service& service) {
 
 }  // namespace
 
-void add_ops_routes(Router& router, Service& service) {
+void add_health_routes(Router& router, Service& service) {
   router.add(
       "GET", "/healthz", [](const Request&) { return text_response("ok\n"); }, Access::kRead);
   router.add(
       "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kRead, Run::kPrompt);
   router.add(
       "GET", "/metrics", [&](const Request&) { return metrics(service); }, Access::kRead, Run::kBlocking);
+}
+
+void add_ops_routes(Router& router, Service& service) {
   router.add(
       "GET", "/v1/audit", [&](const Request& r) { return audit(service, r); }, Access::kRead, Run::kBlocking);
   router.add(

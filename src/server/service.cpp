@@ -11,9 +11,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "base/json.h"
 #include "ports/cells.h"
@@ -28,6 +26,7 @@ namespace {
 namespace bj = boost::json;
 constexpr std::string_view kTokenKey = "auth/admin";
 constexpr std::size_t kFilesKept = 256;
+constexpr std::size_t kManagementConnections = 64;
 constexpr std::size_t kRolloutsMax = 16;  // driven at once; each has threads of its own
 
 // How many connections the process can hold. Descriptors are kept for databases, files and the store, and of
@@ -57,16 +56,13 @@ Status write_private(const std::string& path, const std::string& text) {
   return {};
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 std::string text_of(const bj::object& body, std::string_view key) {
   const auto* value = body.if_contains(key);
   return value && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+std::string address_of(const HttpServer& server) {
+  return to_string(rollout::ListenAddress{server.address(), server.port()});
 }
 
 // A gate that has no possible source would hold for ever: that is settled before anything begins.
@@ -173,11 +169,14 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
   };
   deliver(*out->flags_->view());
   out->delivery_ = out->flags_->listen([deliver](const ViewPtr&, const ViewPtr& now) { deliver(*now); });
+  out->sources_ =
+      std::make_unique<FlagSources>(out->options_.flags, out->options_.override_file, *out->flags_, clock);
   out->reload_flags();
   PL_CHECK(out->listen());
   PL_CHECK(out->resume_rollouts());
   out->loop_->start();
   out->http_->start();
+  if (out->management_) out->management_->start();
   return out;
 }
 
@@ -192,6 +191,7 @@ Service::~Service() {
   for (auto& [name, driver] : drivers) driver->begin_stop();
   for (auto& [name, driver] : drivers) driver->stop();
   if (http_) http_->stop(Millis{500});
+  if (management_) management_->stop(Millis{0});
   if (hub_) hub_->shutdown();
   if (loop_) loop_->stop();
 }
@@ -238,16 +238,43 @@ Result<std::pair<std::string, bool>> Service::prepare_token(std::string_view key
 
 Status Service::listen() {
   router_ = std::make_unique<Router>();
+  add_health_routes(*router_, *this);
   add_ops_routes(*router_, *this);
   add_flag_routes(*router_, *this);
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
   add_otlp_routes(*router_, *this);
   HttpOptions http;
-  http.address = options_.host;
-  http.port = options_.port;
+  http.address = options_.http.host;
+  http.port = options_.http.port;
+  http.hosts = options_.hosts;
+  http.origins = options_.origins;
   http.connections_max = room().connections;
   PL_TRY(http_, HttpServer::bind(*loop_, *router_, *auth_, clock_, std::move(http)));
+  bound_.push_back({"http", address_of(*http_)});
+  return listen_management();
+}
+
+// Health and figures where nobody else's requests are in the way, and nothing else is reachable.
+Status Service::listen_management() {
+  bound_.push_back({"management", ""});
+  if (!options_.management) return {};
+  management_router_ = std::make_unique<Router>();
+  add_health_routes(*management_router_, *this);
+  HttpOptions http;
+  http.address = options_.management->address.host;
+  http.port = options_.management->address.port;
+  http.hosts = options_.hosts;
+  http.connections_max = kManagementConnections;
+  http.workers = 1;
+  auto server = HttpServer::bind(*loop_, *management_router_, *auth_, clock_, std::move(http));
+  if (server) {
+    management_ = std::move(*server);
+    bound_.back().address = address_of(*management_);
+    return {};
+  }
+  if (options_.management->required) return fail(server.error());
+  spdlog::warn("no management port: {}", server.error().message);
   return {};
 }
 
@@ -256,6 +283,12 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
   if (stopping_) {
     return fail(make_error(Disposition::kRetry, "server.stopping", "the server is stopping")
                     .with_hint("start it again once it is back"));
+  }
+  if (options_.config.environments.empty()) {
+    return fail(
+        user_error("server.no_database",
+                   "this server was started without poundlock.yaml: it serves flags and drives no rollout")
+            .with_hint("`poundlock init` writes poundlock.yaml; start poundlockd with it"));
   }
   const std::string source = text_of(body, "source");
   const std::string file = text_of(body, "file").empty() ? "rollout.yaml" : text_of(body, "file");
@@ -352,28 +385,11 @@ std::vector<RolloutView> Service::views() const {
 }
 
 void Service::reload_flags() {
-  if (options_.flags_file.empty()) return;
-  const std::string text = read_file(options_.flags_file);
-  if (flags_seen_ == text) return;
-  const Status loaded = load_flags(text);
-  const std::string trouble = loaded ? "" : loaded.error().to_string();
-  // The same text is wrong the next time, too; a store that was busy is asked again.
-  if (loaded || loaded.error().disposition == Disposition::kUser) flags_seen_ = text;
-  if (loaded)
-    spdlog::info("flags loaded from {}", options_.flags_file);
-  else if (trouble != flags_trouble_)
-    spdlog::error("flags not reloaded: {}", trouble);
-  flags_trouble_ = trouble;
+  sources_->reload();
 }
 
-// A bad file changes nothing: the last good flags stay.
-Status Service::load_flags(const std::string& text) {
-  PL_TRY(const auto value, json::parse(text, options_.flags_file));
-  const auto* flags = value.is_object() ? value.as_object().if_contains("flags") : nullptr;
-  if (!flags || !flags->is_object())
-    return fail(user_error("flag.document", options_.flags_file + " holds no object \"flags\""));
-  PL_CHECK(flags_->load_file(flags->as_object()));
-  return {};
+void Service::poll_flags() {
+  sources_->poll();
 }
 
 }  // namespace poundlock::server

@@ -18,6 +18,7 @@
 #include "rollout/config.h"
 #include "server/driver.h"
 #include "server/flag_service.h"
+#include "server/flag_sources.h"
 #include "server/http/auth.h"
 #include "server/http/event_loop.h"
 #include "server/http/http_server.h"
@@ -28,13 +29,30 @@
 
 namespace poundlock::server {
 
+struct ListenWish {
+  rollout::ListenAddress address;
+  bool required = true;  // false: only a default, done without where it is taken
+};
+
 struct ServiceOptions {
   rollout::Config config;
   std::string environment;  // "" is the default one; a server serves one environment
   std::string state_dir;
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 8016;
-  std::string flags_file;  // plain flags, read again when they change; "" for none
+  rollout::ListenAddress http{"127.0.0.1", 8016};
+  // nullopt: not opened.
+  std::optional<ListenWish> grpc_eval, grpc_sync, management;
+  std::vector<FlagSource> flags;            // plain flags, read again when they change
+  std::string override_file;                // "" for none
+  boost::json::object context_values;       // put over the context of each evaluation
+  std::vector<std::string> origins, hosts;  // as in HttpOptions
+  bool require_token = false;               // reading flags needs a token, too
+  std::string tls_cert, tls_key;            // files, of gRPC; "" for plain text
+};
+
+// Where a port came to be; "" where it is not open.
+struct Bound {
+  std::string name;     // "http", "grpc-eval", "management", "grpc-sync"
+  std::string address;  // "127.0.0.1:8016"
 };
 
 // Thread-safe once started.
@@ -46,7 +64,10 @@ class Service {
   std::string url() const { return http_->url(); }
   std::string token_file() const { return token_file_; }
   bool token_is_new() const { return token_is_new_; }
-  void reload_flags();  // reads the flags file if it changed; a bad one changes nothing
+  const std::vector<Bound>& bound() const { return bound_; }
+  void reload_flags();  // takes what the flag files hold now; a bad one changes nothing
+  void poll_flags();    // the same for what has been there for two calls
+  std::vector<std::string> missing_flags() const { return sources_->missing(); }
 
   // The admin API's verbs.
   Result<boost::json::object> start_rollout(const boost::json::object& body);
@@ -68,8 +89,8 @@ class Service {
   // The hash that the store keeps, and whether the token was made just now (and written to `file`).
   Result<std::pair<std::string, bool>> prepare_token(std::string_view key, const std::string& file);
   Status resume_rollouts();
-  Status load_flags(const std::string& text);
   Status listen();
+  Status listen_management();
   Result<std::shared_ptr<Driver>> find(std::string_view name) const;
   void add_driver(engine::Controller controller);
 
@@ -87,8 +108,10 @@ class Service {
   std::shared_ptr<void> delivery_;  // of new snapshots to the stream
   std::unique_ptr<Router> router_;
   std::unique_ptr<HttpServer> http_;
-  std::optional<std::string> flags_seen_;  // the text that was loaded, or will never be
-  std::string flags_trouble_;              // logged already
+  std::unique_ptr<Router> management_router_;
+  std::unique_ptr<HttpServer> management_;
+  std::vector<Bound> bound_;
+  std::unique_ptr<FlagSources> sources_;
 
   std::mutex start_mutex_;  // one start at a time
   std::atomic<bool> stopping_{false};
@@ -98,7 +121,8 @@ class Service {
 };
 
 // Each file of routes adds its own.
-void add_ops_routes(Router& router, Service& service);       // health, metrics, audit
+void add_health_routes(Router& router, Service& service);    // health, readiness, metrics
+void add_ops_routes(Router& router, Service& service);       // audit
 void add_flag_routes(Router& router, Service& service);      // OFREP, stream, flag get/set/list
 void add_instance_routes(Router& router, Service& service);  // applications: register, ack, telemetry
 void add_rollout_routes(Router& router, Service& service);   // status and orders

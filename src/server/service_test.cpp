@@ -86,7 +86,7 @@ class ServiceTest : public testing::Test {
     EXPECT_TRUE(parsed) << parsed.error().to_string();
     out.config = std::move(*parsed);
     out.state_dir = (folder_ / "state").string();
-    out.port = 0;
+    out.http.port = 0;
     return out;
   }
   void start(ServiceOptions options) {
@@ -221,7 +221,7 @@ class FlagFileTest : public ServiceTest {
   void start_with_file() {
     service_.reset();
     ServiceOptions with = options();
-    with.flags_file = (folder_ / "flags.json").string();
+    with.flags = {{(folder_ / "flags.json").string(), ""}};
     start(std::move(with));
     ASSERT_NE(service_, nullptr);
   }

@@ -1,0 +1,222 @@
+#include "server/flag_parts.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "flag/rollout_flag.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace bj = boost::json;
+
+struct Winner {
+  std::string_view owner;
+  const bj::object* definition = nullptr;
+  const FlagParts::File* file = nullptr;
+};
+using Winners = std::map<std::string_view, Winner>;
+
+std::string_view set_of(const bj::object& definition) {
+  const auto* metadata = json::find(definition, "metadata");
+  const auto* name =
+      metadata && metadata->is_object() ? json::find(metadata->as_object(), "flagSetId") : nullptr;
+  return name && name->is_string() ? std::string_view(name->as_string()) : std::string_view();
+}
+
+std::string_view without_scheme(std::string_view uri) {
+  return uri.starts_with("file:") ? uri.substr(5) : uri;
+}
+
+bool is_file(const Selector& selector, const FlagParts::File& file) {
+  if (selector.by != Selector::By::kSource) return true;
+  const auto wanted = without_scheme(selector.value);
+  return wanted == without_scheme(file.uri) || wanted == file.path;
+}
+
+bool is_set(const Selector& selector, const bj::object& definition) {
+  return selector.by != Selector::By::kFlagSet || set_of(definition) == selector.value;
+}
+
+// A flag that was set by hand says in its metadata where it belongs.
+bool has_source(const Selector& selector, const bj::object& definition) {
+  if (selector.by != Selector::By::kSource) return true;
+  const auto* metadata = json::find(definition, "metadata");
+  const auto* name =
+      metadata && metadata->is_object() ? json::find(metadata->as_object(), "source") : nullptr;
+  return name && name->is_string() && name->as_string() == selector.value;
+}
+
+void add_files(const FlagParts& parts, const Selector& selector, Winners& out) {
+  for (const auto& file : parts.files) {
+    if (!is_file(selector, file)) continue;
+    for (const auto& [key, definition] : file.flags)
+      if (definition.is_object() && is_set(selector, definition.as_object()))
+        out[key] = {"", &definition.as_object(), &file};
+  }
+}
+
+// An order by hand reaches every reader of the flag, also those that follow one file or one flag set.
+void add_by_hand(const FlagParts& parts, const Selector& selector, Winners& out) {
+  for (const auto& [key, definition] : parts.by_hand) {
+    if (!definition.is_object()) continue;
+    const auto& flag = definition.as_object();
+    const auto found = out.find(std::string_view(key));
+    const bool replaces = found != out.end() && set_of(*found->second.definition) == set_of(flag);
+    if (replaces || (is_set(selector, flag) && has_source(selector, flag))) out[key] = {"", &flag, nullptr};
+  }
+}
+
+void add_rollouts(const FlagParts& parts, const Selector& selector, Winners& out) {
+  for (const auto& [name, flags] : parts.rollouts) {
+    for (const auto& [key, definition] : flags) {
+      if (!definition.is_object()) continue;
+      const bool chosen = selector.by == Selector::By::kAll ||
+                          (selector.by == Selector::By::kSource && name == selector.value) ||
+                          (selector.by == Selector::By::kFlagSet && is_set(selector, definition.as_object()));
+      out.erase(std::string_view(key));
+      if (chosen) out[key] = {name, &definition.as_object(), nullptr};
+    }
+  }
+}
+
+Winners winners(const FlagParts& parts, const Selector& selector) {
+  Winners out;
+  add_files(parts, selector, out);
+  add_by_hand(parts, selector, out);
+  add_rollouts(parts, selector, out);
+  return out;
+}
+
+std::string_view rollout_key(std::string_view key) {
+  if (key.ends_with(flag::kStageSuffix)) key.remove_suffix(flag::kStageSuffix.size());
+  return key;
+}
+
+bool is_complete(const Winners& all, std::string_view key) {
+  const auto stage = all.find(fmt::format("{}{}", rollout_key(key), flag::kStageSuffix));
+  if (stage == all.end() || stage->second.owner.empty()) return false;
+  const auto* fallback = json::find(*stage->second.definition, "defaultVariant");
+  return fallback && fallback->is_string() &&
+         fallback->as_string() == flag::to_string(flag::Stage::kComplete) &&
+         !json::find(*stage->second.definition, "targeting");
+}
+
+// KEY alone steers KEY.stage as well: whoever writes the file in an emergency need not know of two flags.
+std::string override_of(const Overrides& overrides, const Winners& all, std::string_view key) {
+  if (overrides.empty() || is_complete(all, key)) return {};
+  if (const auto found = overrides.find(key); found != overrides.end()) return found->second;
+  if (!key.ends_with(flag::kStageSuffix)) return {};
+  const auto found = overrides.find(rollout_key(key));
+  if (found == overrides.end()) return {};
+  return found->second == "on" || found->second == "true" ? "live" : "off";
+}
+
+Result<bj::object> object_of(const bj::object& from, std::string_view key) {
+  PL_TRY(const auto* object, json::get_object(from, key));
+  return *object;
+}
+
+}  // namespace
+
+const FlagParts::File* FlagParts::find_file(std::string_view path) const {
+  for (const auto& file : files)
+    if (file.path == path) return &file;
+  return nullptr;
+}
+
+std::string Shadowed::to_string() const {
+  return by_rollout ? fmt::format("{}: the flag {} does not count, the rollout {} steers this key for ever",
+                                  source, key, by)
+                    : fmt::format("{}: the flag {} does not count, {} defines it, too", source, key, by);
+}
+
+std::vector<FlagInfo> effective_flags(const FlagParts& parts, const Overrides& overrides,
+                                      const Selector& selector) {
+  const Winners all = winners(parts, selector);
+  std::vector<FlagInfo> out;
+  out.reserve(all.size());
+  for (const auto& [key, winner] : all) {
+    FlagInfo info{std::string(key), std::string(winner.owner), *winner.definition,
+                  winner.file ? winner.file->path : "", override_of(overrides, all, key)};
+    const auto* variants = json::find(info.definition, "variants");
+    const bool known = variants && variants->is_object() && variants->as_object().contains(info.overridden);
+    if (!known) info.overridden.clear();
+    if (!info.overridden.empty()) {
+      info.definition["state"] = "ENABLED";
+      info.definition["defaultVariant"] = info.overridden;
+      info.definition.erase("targeting");
+    }
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+std::vector<Shadowed> shadowed_flags(const FlagParts& parts) {
+  const Winners all = winners(parts, {});
+  std::vector<Shadowed> out;
+  for (const auto& file : parts.files) {
+    for (const auto& [key, definition] : file.flags) {
+      const auto& winner = all.at(key);
+      if (winner.file == &file) continue;
+      if (!winner.owner.empty())
+        out.push_back({std::string(key), file.path, std::string(winner.owner), true});
+      else if (winner.file)
+        out.push_back({std::string(key), file.path, winner.file->path, false});
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> changed_in_files(const FlagParts& before, const FlagParts& after) {
+  Winners old, now;
+  add_files(before, {}, old);
+  add_files(after, {}, now);
+  std::vector<std::string> out;
+  for (const auto& [key, winner] : now) {
+    const auto found = old.find(key);
+    if (found == old.end() || *found->second.definition != *winner.definition) out.emplace_back(key);
+  }
+  for (const auto& [key, winner] : old)
+    if (!now.contains(key)) out.emplace_back(key);
+  return out;
+}
+
+std::string to_json(const FlagParts& parts, flag::Revision revision) {
+  bj::object all;
+  for (const auto& [owner, flags] : parts.rollouts) all[owner] = flags;
+  if (!parts.by_hand.empty()) all[""] = parts.by_hand;
+  bj::array files;
+  for (const auto& file : parts.files)
+    files.push_back(bj::object{{"path", file.path}, {"uri", file.uri}, {"flags", file.flags}});
+  return json::dump(json::Object{{"epoch", revision.epoch},
+                                 {"revision", revision.number},
+                                 {"parts", std::move(all)},
+                                 {"files", std::move(files)}});
+}
+
+Status from_json(std::string_view text, FlagParts& parts, flag::Revision& revision) {
+  PL_TRY(const auto value, json::parse(text, "the stored flag set", json::kOwnLimits));
+  PL_TRY(const auto* object, json::as_object(value, "the stored flag set"));
+  PL_TRY(revision.epoch, json::get_uint(*object, "epoch"));
+  PL_TRY(revision.number, json::get_uint(*object, "revision"));
+  PL_TRY(const auto* owners, json::get_object(*object, "parts"));
+  for (const auto& [owner, flags] : *owners) {
+    PL_TRY(auto part, object_of(*owners, owner));
+    (owner.empty() ? parts.by_hand : parts.rollouts[std::string(owner)]) = std::move(part);
+  }
+  PL_TRY(const auto* files, json::optional_array(*object, "files"));
+  for (std::size_t i = 0; files && i < files->size(); ++i) {
+    PL_TRY(const auto* file, json::as_object((*files)[i], "a stored flag file"));
+    FlagParts::File one;
+    PL_TRY(one.path, json::get_string(*file, "path"));
+    PL_TRY(one.uri, json::get_string(*file, "uri"));
+    PL_TRY(one.flags, object_of(*file, "flags"));
+    parts.files.push_back(std::move(one));
+  }
+  return {};
+}
+
+}  // namespace poundlock::server

@@ -1,0 +1,200 @@
+#include "server/flag_sources.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "flag/definition.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::int64_t kRacyNs = 2'000'000'000;
+
+bool is_flag_file(const fs::path& path) {
+  const std::string name = path.filename().string(), ending = path.extension().string();
+  return !name.starts_with('.') && (ending == ".json" || ending == ".yaml" || ending == ".yml");
+}
+
+std::int64_t in_ns(const timespec& at) {
+  return at.tv_sec * 1'000'000'000 + at.tv_nsec;
+}
+
+}  // namespace
+
+bool FlagSources::Reading::operator==(const Reading& other) const {
+  if (path != other.path || uri != other.uri) return false;
+  return text == other.text || (text && other.text && *text == *other.text);
+}
+
+FlagSources::FlagSources(std::vector<FlagSource> sources, std::string override_file, FlagService& flags,
+                         const Clock& clock)
+    : sources_(std::move(sources)), flags_(flags), clock_(clock), override_file_(std::move(override_file)) {}
+
+void FlagSources::reload() {
+  read_overrides();
+  if (sources_.empty()) return;
+  auto now = look();
+  if (now != taken_) take(std::move(now));
+}
+
+void FlagSources::poll() {
+  read_overrides();
+  if (sources_.empty()) return;
+  auto now = look();
+  if (now == taken_) {
+    pending_.reset();
+  } else if (now == pending_) {
+    take(std::move(now));
+  } else {
+    pending_ = std::move(now);
+  }
+}
+
+std::vector<FlagSources::Reading> FlagSources::look() {
+  std::vector<Reading> out;
+  for (const auto& source : sources_) {
+    std::error_code error;
+    if (!fs::is_directory(source.path, error) && !folders_.contains(source.path)) {
+      look_at(source.path, source, out);
+      continue;
+    }
+    std::vector<std::string> files;
+    for (fs::directory_iterator at(source.path, error), end; !error && at != end; at.increment(error))
+      if (is_flag_file(at->path())) files.push_back(at->path().string());
+    std::sort(files.begin(), files.end());
+    // A folder that cannot be read, or is away while it is replaced, has lost no flags.
+    if (!error) folders_[source.path] = std::move(files);
+    for (const auto& path : folders_[source.path]) look_at(path, source, out);
+  }
+  // Contents of files that are gone are not kept.
+  for (auto at = seen_.begin(); at != seen_.end();)
+    at = std::exchange(at->second.asked, false) ? std::next(at) : seen_.erase(at);
+  return out;
+}
+
+void FlagSources::look_at(const std::string& path, const FlagSource& source, std::vector<Reading>& out) {
+  if (out.size() >= kFilesMax) {
+    if (told_.insert("files").second) spdlog::error("only the first {} flag files are read", kFilesMax);
+    return;
+  }
+  const auto same =
+      std::find_if(out.begin(), out.end(), [&](const Reading& one) { return one.path == path; });
+  if (same != out.end()) out.erase(same);  // named twice: the later place counts
+  out.push_back({path, source.uri.empty() ? source.path : source.uri, read(path)});
+}
+
+FlagSources::Text FlagSources::read(const std::string& path) {
+  Seen& seen = seen_[path];
+  seen.asked = true;
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    seen = {{}, nullptr, true};
+    return nullptr;
+  }
+  const Stamp stamp{info.st_dev, info.st_ino, info.st_size, in_ns(info.st_mtim), in_ns(info.st_ctim)};
+  // Two changes within one tick of the file system's clock have one time: a young file is read each time.
+  const bool young = clock_.now().ms * 1'000'000 - std::max(stamp.changed_ns, stamp.status_ns) < kRacyNs;
+  if (stamp == seen.stamp && seen.text && !young) return seen.text;
+  std::ifstream in(path, std::ios::binary);
+  std::string text(flag::Limits{}.bytes_max + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+  seen.stamp = stamp;
+  if (!in.is_open() || in.bad())
+    seen.text = nullptr;
+  else if (!seen.text || *seen.text != text)
+    seen.text = std::make_shared<const std::string>(std::move(text));
+  return seen.text;
+}
+
+void FlagSources::take(std::vector<Reading> now) {
+  std::vector<FlagFile> files;
+  files.reserve(now.size());
+  for (const auto& one : now) files.push_back({one.path, one.uri, parse(one)});
+  std::erase_if(parsed_, [&](const auto& known) {
+    return std::none_of(now.begin(), now.end(), [&](const Reading& one) { return one.path == known.first; });
+  });
+  const auto before = flags_.view()->revision;
+  const auto loaded = flags_.load_files(std::move(files));
+  const std::string trouble = loaded ? "" : loaded.error().to_string();
+  // The same contents are wrong the next time, too; a store that was busy is asked again.
+  if (loaded || loaded.error().disposition == Disposition::kUser) taken_ = std::move(now);
+  pending_.reset();
+  if (loaded) {
+    tell(*loaded);
+    if (loaded->revision != before)
+      spdlog::info("flags loaded, {} in all", flags_.view()->snapshot->flags().size());
+  } else if (trouble != trouble_) {
+    spdlog::error("flags not reloaded: {}", trouble);
+  }
+  trouble_ = trouble;
+}
+
+// nullopt: its last good flags stay. What is at fault is logged once for each content.
+const std::optional<boost::json::object>& FlagSources::parse(const Reading& reading) {
+  Parsed& known = parsed_[reading.path];
+  if (known.text && known.text == reading.text) return known.flags;
+  const bool was_there = known.text != nullptr;
+  known = {reading.text, std::nullopt};
+  if (!reading.text) {
+    if (was_there || told_.insert("no " + reading.path).second)
+      spdlog::error("the flag file {} cannot be read; its last good flags stay", reading.path);
+    return known.flags;
+  }
+  auto definition = flag::parse_definition(*reading.text, reading.path);
+  if (!definition) {
+    spdlog::error("{}; the last good flags of {} stay", definition.error().to_string(), reading.path);
+    return known.flags;
+  }
+  for (const auto& problem : definition->problems) spdlog::error("{}", problem.to_string());
+  for (const auto& warning : definition->warnings) spdlog::warn("{}", warning);
+  if (definition->problems.empty() || definition->only_rules_at_fault())
+    known.flags = std::move(definition->flags);
+  else
+    spdlog::error("the last good flags of {} stay", reading.path);
+  return known.flags;
+}
+
+std::vector<std::string> FlagSources::missing() const {
+  std::lock_guard lock(mutex_);
+  return missing_;
+}
+
+void FlagSources::tell(const FlagFilesLoaded& loaded) {
+  {
+    std::lock_guard lock(mutex_);
+    missing_ = loaded.missing;
+  }
+  std::set<std::string> now;
+  for (const auto& error : loaded.refused)
+    now.insert(fmt::format("{}; its last good flags stay", error.to_string()));
+  for (const auto& one : loaded.shadowed) now.insert(one.to_string());
+  for (const auto& line : now)
+    if (!told_.contains(line)) spdlog::warn("{}", line);
+  told_ = std::move(now);
+}
+
+void FlagSources::read_overrides() {
+  const auto changed = override_file_.poll();
+  if (!changed) {
+    spdlog::error("override file: {}", changed.error().to_string());
+    return;
+  }
+  if (*changed) overrides_wanted_ = true;
+  if (!overrides_wanted_) return;
+  const auto set = flags_.set_overrides(override_file_.overrides());
+  if (!set && set.error().disposition != Disposition::kUser) return;  // the store was busy: asked again
+  overrides_wanted_ = false;
+  if (!set)
+    spdlog::error("override file: {}", set.error().to_string());
+  else
+    spdlog::warn("{} flags are overridden by the override file", override_file_.overrides().size());
+}
+
+}  // namespace poundlock::server

@@ -1,0 +1,91 @@
+// The files that plain flags come from: named ones, and those of named folders (*.json, *.yaml, *.yml, by
+// name, hidden ones left out). Looked at again and again, so that a change in place, an atomic rename, a
+// swapped link (Kubernetes) and a file that comes or goes are all the same thing: another content.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "client/override_file.h"
+#include "server/flag_service.h"
+
+namespace poundlock::server {
+
+struct FlagSource {
+  std::string path;  // a file or a folder
+  std::string uri;   // what a selector calls it; "" for the path
+};
+
+// Used by one thread at a time.
+class FlagSources {
+ public:
+  static constexpr std::size_t kFilesMax = 1'000;  // of all folders together
+
+  // `flags` and `clock` outlive it. An empty `override_file` means none.
+  FlagSources(std::vector<FlagSource> sources, std::string override_file, FlagService& flags,
+              const Clock& clock);
+
+  // Takes what is there now. Trouble is logged, once for each content; the last good flags stay.
+  void reload();
+  // The same for what was there at the last call already: a file that is just being written, or replaced by
+  // an editor, is not taken half.
+  void poll();
+
+  // Sources that never gave a good set of flags, in this run or before. Any thread.
+  std::vector<std::string> missing() const;
+
+ private:
+  struct Stamp {
+    std::uint64_t device = 0, inode = 0;
+    std::int64_t size = -1, changed_ns = 0, status_ns = 0;
+    bool operator==(const Stamp&) const = default;
+  };
+  using Text = std::shared_ptr<const std::string>;  // null: it cannot be read
+  struct Seen {
+    Stamp stamp;
+    Text text;
+    bool asked = false;
+  };
+  struct Reading {
+    std::string path, uri;
+    Text text;
+    bool operator==(const Reading& other) const;
+  };
+  struct Parsed {
+    Text text;
+    std::optional<boost::json::object> flags;
+  };
+
+  std::vector<Reading> look();
+  void look_at(const std::string& path, const FlagSource& source, std::vector<Reading>& out);
+  Text read(const std::string& path);
+  void take(std::vector<Reading> now);
+  const std::optional<boost::json::object>& parse(const Reading& reading);
+  void tell(const FlagFilesLoaded& loaded);
+  void read_overrides();
+
+  const std::vector<FlagSource> sources_;
+  FlagService& flags_;
+  const Clock& clock_;
+  client::OverrideFile override_file_;
+  bool overrides_wanted_ = false;  // read, and not yet taken by the store
+  std::map<std::string, Seen> seen_;
+  std::map<std::string, std::vector<std::string>> folders_;  // what each held when it could be read last
+  std::map<std::string, Parsed> parsed_;
+  std::optional<std::vector<Reading>> taken_, pending_;
+  std::string trouble_;  // logged already
+  std::set<std::string> told_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> missing_;
+};
+
+}  // namespace poundlock::server

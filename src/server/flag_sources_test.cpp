@@ -1,0 +1,274 @@
+// Flag files as they change under a running server, and a server that was started anew.
+#include "server/flag_sources.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/json.h"
+#include "store/sqlite_fixture.h"
+#include "telemetry/system_clock.h"
+
+namespace poundlock::server {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::string flag(const std::string& key, const std::string& variant, const std::string& more = "") {
+  return "\"" + key + R"(":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" +
+         variant + "\"" + more + "}";
+}
+
+class FlagSourcesTest : public ::testing::Test {
+ protected:
+  FlagSourcesTest() {
+    std::string name = (fs::temp_directory_path() / "poundlock-sources-XXXXXX").string();
+    if (mkdtemp(name.data()) != nullptr) folder_ = name;
+    fs::create_directories(folder_ / "flags");
+    start();
+  }
+  ~FlagSourcesTest() override { fs::remove_all(folder_); }
+
+  // As a server that was started again on the same store.
+  void start() {
+    sources_.reset();
+    flags_.reset();
+    store_.reset();
+    store_ = std::move(*fixture_.open());
+    flags_ = std::move(*FlagService::open(*store_, clock_));
+  }
+  void follow(const std::vector<std::string>& names) {
+    std::vector<FlagSource> list;
+    for (const auto& name : names) list.push_back({(folder_ / name).string(), name});
+    sources_ = std::make_unique<FlagSources>(list, (folder_ / "override.json").string(), *flags_, clock_);
+    sources_->reload();
+  }
+  void write(const std::string& name, const std::string& flags) {
+    std::ofstream(folder_ / name) << "{\"flags\":{" << flags << "}}";
+  }
+  void set(const std::string& key, const std::string& variant) {
+    const auto parsed = json::parse("{" + flag(key, variant) + "}", "flag");
+    const auto done = flags_->set(key, parsed->as_object().at(key).as_object(), "alice", "");
+    ASSERT_TRUE(done) << done.error().to_string();
+  }
+  void publish(const std::string& rollout, const std::string& flags) {
+    const auto done = flags_->publish(rollout, "{" + flags + "}");
+    ASSERT_TRUE(done) << done.error().to_string();
+  }
+  std::string variant(std::string_view key) const { return variant(key, *flags_->view()); }
+  static std::string variant(std::string_view key, const FlagView& view) {
+    const auto* found = view.snapshot->find(key);
+    return !found ? "none" : found->fallback ? found->fallback->name : "-";
+  }
+  std::string selected(std::string_view key, const std::string& selector) const {
+    const auto parsed = Selector::parse(selector);
+    const auto view = flags_->view(*parsed);
+    EXPECT_TRUE(view);
+    return view ? variant(key, **view) : "";
+  }
+
+  fs::path folder_;
+  store::SqliteFixture fixture_;
+  telemetry::SystemClock clock_;
+  std::unique_ptr<ports::StateStore> store_;
+  std::unique_ptr<FlagService> flags_;
+  std::unique_ptr<FlagSources> sources_;
+};
+
+TEST_F(FlagSourcesTest, AFolderIsReadByNameAndALaterFileWins) {
+  write("flags/a.json", flag("both", "on") + "," + flag("only_a", "on"));
+  std::ofstream(folder_ / "flags" / "b.yaml")
+      << "flags:\n  both: {state: ENABLED, variants: {on: true, off: false}, defaultVariant: off}\n";
+  write("flags/.hidden.json", flag("hidden", "on"));
+  write("flags/notes.txt", flag("notes", "on"));
+  follow({"flags"});
+  EXPECT_EQ(variant("both"), "off");
+  EXPECT_EQ(variant("only_a"), "on");
+  EXPECT_EQ(variant("hidden"), "none");
+  EXPECT_EQ(variant("notes"), "none");
+  const auto shadowed = flags_->shadowed();
+  ASSERT_EQ(shadowed.size(), 1U);
+  EXPECT_THAT(shadowed[0].to_string(), testing::AllOf(HasSubstr("a.json"), HasSubstr("b.yaml defines it")));
+}
+
+TEST_F(FlagSourcesTest, TheOrderOfSourcesCountsNotTheirNames) {
+  write("z.json", flag("k", "on"));
+  write("a.json", flag("k", "off"));
+  follow({"a.json", "z.json"});
+  EXPECT_EQ(variant("k"), "on");
+  follow({"z.json", "a.json"});
+  EXPECT_EQ(variant("k"), "off");
+}
+
+TEST_F(FlagSourcesTest, AChangeCountsOnceTwoLooksAgree) {
+  write("flags/a.json", flag("k", "off"));
+  follow({"flags"});
+  write("flags/a.json", flag("k", "on"));
+  sources_->poll();
+  EXPECT_EQ(variant("k"), "off") << "it may still be written";
+  sources_->poll();
+  EXPECT_EQ(variant("k"), "on");
+  // An editor that moves the old file away before it writes the new one has deleted nothing.
+  fs::rename(folder_ / "flags" / "a.json", folder_ / "flags" / "a.json~");
+  sources_->poll();
+  write("flags/a.json", flag("k", "off"));
+  sources_->poll();
+  EXPECT_EQ(variant("k"), "on");
+  sources_->poll();
+  EXPECT_EQ(variant("k"), "off");
+}
+
+TEST_F(FlagSourcesTest, AnAtomicRenameASwappedLinkAndComingAndGoingFilesAreChanges) {
+  for (const char* version : {"off", "on"}) {
+    fs::create_directories(folder_ / "flags" / (std::string("..") + version));
+    write(std::string("flags/..") + version + "/a.json", flag("linked", version));
+  }
+  fs::create_directory_symlink("..off", folder_ / "flags" / "..data");
+  fs::create_symlink("..data/a.json", folder_ / "flags" / "a.json");
+  write("flags/b.json", flag("renamed", "off"));
+  follow({"flags"});
+  EXPECT_EQ(variant("linked"), "off");
+  fs::create_directory_symlink("..on", folder_ / "flags" / "..tmp");
+  fs::rename(folder_ / "flags" / "..tmp", folder_ / "flags" / "..data");
+  write("new", flag("renamed", "on"));
+  fs::rename(folder_ / "new", folder_ / "flags" / "b.json");
+  write("flags/c.json", flag("came", "on"));
+  sources_->poll();
+  sources_->poll();
+  EXPECT_EQ(variant("linked"), "on");
+  EXPECT_EQ(variant("renamed"), "on");
+  EXPECT_EQ(variant("came"), "on");
+  fs::remove(folder_ / "flags" / "c.json");
+  sources_->poll();
+  sources_->poll();
+  EXPECT_EQ(variant("came"), "none");
+  // Gone altogether is no order: somebody replaces the folder, or has unmounted it.
+  fs::rename(folder_ / "flags", folder_ / "away");
+  sources_->poll();
+  sources_->poll();
+  EXPECT_EQ(variant("linked"), "on");
+}
+
+TEST_F(FlagSourcesTest, ABadFileKeepsItsOwnLastGoodFlagsAlsoOverARestart) {
+  write("flags/a.json", flag("a", "on"));
+  write("flags/b.json", flag("b", "off"));
+  follow({"flags"});
+  std::ofstream(folder_ / "flags" / "a.json") << "{\"flags\": {";
+  write("flags/b.json", flag("b", "on"));
+  sources_->reload();
+  EXPECT_EQ(variant("a"), "on");
+  EXPECT_EQ(variant("b"), "on") << "the other file is not held up";
+  start();
+  follow({"flags"});
+  EXPECT_EQ(variant("a"), "on");
+  EXPECT_THAT(sources_->missing(), IsEmpty());
+  write("flags/a.json", flag("a", "off", R"(,"targeting":{"no_such_operator":[]})"));
+  sources_->reload();
+  EXPECT_EQ(variant("a"), "on") << "a rule that can never answer takes no good flag's place";
+  write("flags/a.json", flag("a", "off"));
+  sources_->reload();
+  EXPECT_EQ(variant("a"), "off");
+}
+
+TEST_F(FlagSourcesTest, ASourceThatNeverWasGoodIsMissing) {
+  follow({"flags", "none.json"});
+  EXPECT_THAT(sources_->missing(), ElementsAre((folder_ / "none.json").string()));
+  write("none.json", flag("k", "on"));
+  sources_->reload();
+  EXPECT_THAT(sources_->missing(), IsEmpty());
+  EXPECT_EQ(variant("k"), "on");
+}
+
+// flagd serves such a file, and so do we, until it was good once.
+TEST_F(FlagSourcesTest, AFileWithOneBadRuleIsServedWhereThereIsNothingBetter) {
+  write("a.json", flag("good", "on") + "," + flag("bad", "on", R"(,"targeting":{"no_such_operator":[]})"));
+  follow({"a.json"});
+  EXPECT_EQ(variant("good"), "on");
+  write("a.json", flag("good", "off") + "," + flag("bad", "on", R"(,"targeting":{"no_such_operator":[]})"));
+  sources_->reload();
+  EXPECT_EQ(variant("good"), "off") << "the old fault holds up nothing new";
+}
+
+TEST_F(FlagSourcesTest, ByHandOutlivesARestartUntilThatFlagsFileChanges) {
+  write("a.json", flag("k", "on") + "," + flag("other", "on"));
+  write("b.json", flag("k", "on"));
+  follow({"a.json", "b.json"});
+  set("k", "off");
+  start();
+  follow({"a.json", "b.json"});
+  EXPECT_EQ(variant("k"), "off");
+  write("a.json", flag("k", "on", R"(,"metadata":{"v":2})") + "," + flag("other", "off"));
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "off") << "the definition in a.json did not count, so its change does not either";
+  EXPECT_EQ(variant("other"), "off");
+  write("b.json", flag("k", "on", R"(,"metadata":{"v":3})"));
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "on");
+}
+
+TEST_F(FlagSourcesTest, AFileNeverTakesARolloutsKeyOrATombstones) {
+  publish("r", flag("k", "off") + "," +
+                   R"("k.stage":{"state":"ENABLED","variants":{"complete":"complete","off":"off"},)" +
+                   R"("defaultVariant":"complete"})");
+  write("a.json", flag("k", "on") + "," + flag("plain", "on"));
+  follow({"a.json"});
+  EXPECT_EQ(variant("k"), "off");
+  EXPECT_EQ(selected("k", "source=a.json"), "none");
+  EXPECT_EQ(variant("plain"), "on");
+  ASSERT_EQ(flags_->shadowed().size(), 1U);
+  EXPECT_THAT(flags_->shadowed()[0].to_string(), HasSubstr("the rollout r steers this key for ever"));
+  for (const auto& info : flags_->list()) EXPECT_EQ(info.owner, info.key == "plain" ? "" : "r") << info.key;
+}
+
+TEST_F(FlagSourcesTest, SelectorsReachFilesAndFlagSetsAlsoWhereALaterOneWins) {
+  const std::string set_a = R"(,"metadata":{"flagSetId":"a"})", set_b = R"(,"metadata":{"flagSetId":"b"})";
+  write("a.json", flag("k", "on", set_a));
+  write("b.json", flag("k", "off", set_b));
+  follow({"a.json", "b.json"});
+  EXPECT_EQ(variant("k"), "off");
+  EXPECT_EQ(selected("k", "flagSetId=a"), "on");
+  EXPECT_EQ(selected("k", "flagSetId=b"), "off");
+  EXPECT_EQ(selected("k", "source=a.json"), "on");
+  EXPECT_EQ(selected("k", "file:a.json"), "on");
+  EXPECT_EQ(selected("k", "source=" + (folder_ / "a.json").string()), "on");
+  EXPECT_EQ(selected("k", "source=c.json"), "none");
+}
+
+// Whoever turns a flag off has turned it off for those who follow one file, too.
+TEST_F(FlagSourcesTest, AnOrderByHandReachesReadersOfOneFile) {
+  write("a.json", flag("k", "on"));
+  follow({"a.json"});
+  set("k", "off");
+  EXPECT_EQ(selected("k", "source=a.json"), "off");
+}
+
+TEST_F(FlagSourcesTest, AnOverrideOutranksUntilTheRolloutIsComplete) {
+  const auto stage = [](const std::string& fallback, const std::string& targeting = "") {
+    return R"("k.stage":{"state":"ENABLED","variants":{"off":"off","live":"live","complete":"complete"},)"
+           R"("defaultVariant":")" +
+           fallback + "\"" + targeting + "}";
+  };
+  publish("r", flag("k", "on", R"(,"targeting":{"if":[true,"on","off"]})") + "," + stage("live"));
+  write("a.json", flag("plain", "on"));
+  follow({"a.json"});
+  std::ofstream(folder_ / "override.json") << R"({"flags":{"k":"off","plain":false,"none":"off"}})";
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "off");
+  EXPECT_FALSE(flags_->view()->snapshot->find("k")->has_rule);
+  EXPECT_EQ(variant("k.stage"), "off") << "one name in the file steers both";
+  EXPECT_EQ(variant("plain"), "off");
+  EXPECT_EQ(variant("none"), "none");
+  publish("r", flag("k", "on") + "," + stage("complete"));
+  EXPECT_EQ(variant("k"), "on") << "from closing on nothing leads back";
+  fs::remove(folder_ / "override.json");
+  sources_->reload();
+  EXPECT_EQ(variant("plain"), "on");
+}
+
+}  // namespace
+}  // namespace poundlock::server
