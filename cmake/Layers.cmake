@@ -1,12 +1,19 @@
 # poundlock_layer(NAME [EXTRA_LIBS...]): src/NAME/**.cpp becomes the library pl_NAME, its *_test.cpp
 # files the program NAME_test. A file that is dropped into the folder is built: nothing lists files.
+# FOLDER names another folder than src/NAME, WITHOUT a folder below it that is a library of its own.
 include(GoogleTest)
 # Of these layers the client library is made, which exports its API and no more (cmake/Install.cmake).
 set(POUNDLOCK_HOT_OPTIONS $<$<CONFIG:Release>:-O2> -fvisibility=hidden -fvisibility-inlines-hidden)
 include(cmake/Precompiled.cmake)
 function(poundlock_layer name)
-  cmake_parse_arguments(ARG "HOT" "PRECOMPILED" "LINK;TEST_LINK" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  cmake_parse_arguments(ARG "HOT" "PRECOMPILED;FOLDER;WITHOUT" "LINK;TEST_LINK" ${ARGN})
+  if(NOT ARG_FOLDER)
+    set(ARG_FOLDER ${name})
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${ARG_FOLDER}/*.cpp)
+  if(ARG_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/src/${ARG_FOLDER}/${ARG_WITHOUT}/")
+  endif()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "(_test|_main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
