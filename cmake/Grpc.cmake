@@ -4,7 +4,7 @@
 find_package(Protobuf REQUIRED)
 find_program(PROTOC protoc REQUIRED)
 add_library(grpcpp INTERFACE)  # by name: to resolve the pkg-config file's list takes CMake 20 s
-foreach(library grpc++ grpc gpr)
+foreach(library grpc++ grpc gpr absl_synchronization)  # the last for locks in its headers
   find_library(${library}_LIBRARY ${library} REQUIRED)
   target_link_libraries(grpcpp INTERFACE ${${library}_LIBRARY})
 endforeach()

@@ -1,5 +1,6 @@
 #include "server/grpc/endpoint.h"
 
+#include <flagd/sync/v1/sync.pb.h>
 #include <fmt/format.h>
 #include <grpcpp/support/byte_buffer.h>
 
@@ -9,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "flagd/sync/v1/sync.pb.h"
 #include "server/grpc/evaluation.h"
 #include "server/grpc/struct_json.h"
 
@@ -37,8 +37,9 @@ std::optional<std::string> contiguous(const grpc::ByteBuffer& buffer) {
 // Refers to `message` and copies nothing: thousands of streams send the same one.
 grpc::ByteBuffer shared_buffer(const Payload& message) {
   auto* held = new Payload(message);
-  const grpc::Slice slice(const_cast<char*>(message->data()), message->size(),
-                          [](void* user) { delete static_cast<Payload*>(user); }, held);
+  const grpc::Slice slice(
+      const_cast<char*>(message->data()), message->size(),
+      [](void* user) { delete static_cast<Payload*>(user); }, held);
   return grpc::ByteBuffer(&slice, 1);
 }
 
@@ -48,11 +49,11 @@ struct Method {
 };
 
 Method parse_method(std::string_view path) {
-  for (const auto& [prefix, service] : {std::pair<std::string_view, std::string_view>{
-                                            "/flagd.sync.v1.FlagSyncService/", kSyncV1},
-                                        {"/flagd.evaluation.v1.Service/", "flagd.evaluation.v1"},
-                                        {"/flagd.evaluation.v2.Service/", "flagd.evaluation.v2"},
-                                        {"/grpc.health.v1.Health/", "grpc.health.v1"}}) {
+  for (const auto& [prefix, service] :
+       {std::pair<std::string_view, std::string_view>{"/flagd.sync.v1.FlagSyncService/", kSyncV1},
+        {"/flagd.evaluation.v1.Service/", "flagd.evaluation.v1"},
+        {"/flagd.evaluation.v2.Service/", "flagd.evaluation.v2"},
+        {"/grpc.health.v1.Health/", "grpc.health.v1"}}) {
     if (path.starts_with(prefix)) return {service, path.substr(prefix.size())};
   }
   return {};
@@ -192,8 +193,7 @@ class Call final : public grpc::ServerGenericBidiReactor {
     StreamInfo reader = info(message.provider_id());
     reader.id = id_ = parts_.hub.next_id();
     const auto kind = method_.service == kSyncV1 ? StreamKind::kSync : StreamKind::kEvents;
-    const GrpcReply opened =
-        parts_.hub.open(kind, *chosen, std::move(reader), std::make_shared<Sink>(*this));
+    const GrpcReply opened = parts_.hub.open(kind, *chosen, std::move(reader), std::make_shared<Sink>(*this));
     if (opened.code != GrpcCode::kOk) return end(opened);
     streaming_ = true;
   }
@@ -233,9 +233,9 @@ class Call final : public grpc::ServerGenericBidiReactor {
   const std::string path_;
   const Method method_;
   grpc::ByteBuffer in_, out_;
-  bool ended_ = false;     // Finish was called by the constructor or the read's end, and only there
-  std::uint64_t id_ = 0;   // of the stream; written before the hub knows this call
-  std::mutex mutex_;       // between opening a stream and its cancellation
+  bool ended_ = false;    // Finish was called by the constructor or the read's end, and only there
+  std::uint64_t id_ = 0;  // of the stream; written before the hub knows this call
+  std::mutex mutex_;      // between opening a stream and its cancellation
   bool streaming_ = false;
   bool cancelled_ = false;
 };

@@ -1,13 +1,13 @@
 #include "server/grpc/evaluation.h"
 
+#include <flagd/evaluation/v1/evaluation.pb.h>
+#include <flagd/evaluation/v2/evaluation.pb.h>
 #include <fmt/format.h>
 
 #include <cmath>
 #include <limits>
 #include <utility>
 
-#include "flagd/evaluation/v1/evaluation.pb.h"
-#include "flagd/evaluation/v2/evaluation.pb.h"
 #include "server/grpc/struct_json.h"
 
 namespace poundlock::server {
@@ -89,7 +89,8 @@ GrpcReply resolve(const EvaluationCall& call, VariantType wanted) {
   auto answer = evaluate_counted(call, *flag, context);
   if (answer.variant) answer = flag::expect_type(answer, wanted);  // a disabled flag is of every type
   if (answer.reason == flag::Reason::kError)
-    return grpc_failure(code_of(answer.error), fmt::format("{} ({})", answer.error_text, to_string(answer.error)));
+    return grpc_failure(code_of(answer.error),
+                        fmt::format("{} ({})", answer.error_text, to_string(answer.error)));
   if (is_list(answer))
     return grpc_failure(GrpcCode::kInvalidArgument, "the variant is a list (TYPE_MISMATCH)");
   if (!answer.variant && answer.reason != flag::Reason::kDisabled && call.version == 1)

@@ -23,7 +23,7 @@ struct EvaluationCall {
   std::string_view request;  // serialised
   // Overlays the caller's context: flagd's static context, and what was taken from request headers.
   const boost::json::object& overlay;
-  std::int64_t now_s = 0;                        // Unix seconds
+  std::int64_t now_s = 0;                           // Unix seconds
   telemetry::EvaluationLog* evaluations = nullptr;  // null: nothing is counted
 };
 

@@ -118,7 +118,8 @@ GrpcServer::~GrpcServer() {
   stop(Millis{1'000});
 }
 
-Result<std::unique_ptr<GrpcServer>> GrpcServer::start(FlagFeed& feed, const Clock& clock, GrpcOptions options) {
+Result<std::unique_ptr<GrpcServer>> GrpcServer::start(FlagFeed& feed, const Clock& clock,
+                                                      GrpcOptions options) {
   silence_libraries();
   auto parts = std::make_unique<Parts>(feed, clock, std::move(options));
   std::unique_ptr<GrpcServer> out(new GrpcServer(std::move(parts)));

@@ -46,16 +46,16 @@ struct GrpcLimits {
   std::size_t memory_bytes_max = 256 << 20;  // of gRPC's own buffers
   Millis stall_max{10'000};                  // with a message waiting, nothing taken for this long
   Millis keep_alive{20'000};                 // an EventStream says so when nothing else was said
-  Millis client_ping_min{20'000};  // clients ping each 30 s; closer than this, thrice: GOAWAY
-  Millis server_ping{30'000};      // so that a connection that died without a word ends, in ...
+  Millis client_ping_min{20'000};            // clients ping each 30 s; closer than this, thrice: GOAWAY
+  Millis server_ping{30'000};                // so that a connection that died without a word ends, in ...
   Millis server_ping_timeout{10'000};
   Millis handshake_max{10'000};
   Millis tick{250};  // how often the limits above are looked at; real time
 };
 
 struct GrpcOptions {
-  std::string sync_address;        // "127.0.0.1:8015"; port 0 takes any free one, "" is off
-  std::string evaluation_address;  // usually port 8013
+  std::string sync_address;          // "127.0.0.1:8015"; port 0 takes any free one, "" is off
+  std::string evaluation_address;    // usually port 8013
   std::string tls_certificate_file;  // PEM, with tls_key_file: TLS; neither: plain text
   std::string tls_key_file;
   // Of `authorization: Bearer TOKEN` or `x-api-key: TOKEN`; null: no token is needed. Any thread.

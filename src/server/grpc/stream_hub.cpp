@@ -1,11 +1,11 @@
 #include "server/grpc/stream_hub.h"
 
+#include <flagd/evaluation/v2/evaluation.pb.h>
+#include <flagd/sync/v1/sync.pb.h>
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "flagd/evaluation/v2/evaluation.pb.h"
-#include "flagd/sync/v1/sync.pb.h"
 #include "server/grpc/struct_json.h"
 
 namespace poundlock::server {
@@ -222,8 +222,8 @@ bool StreamHub::gone(std::uint64_t id) {
 void StreamHub::refresh() {
   std::lock_guard lock(mutex_);
   for (auto& [name, topic] : topics_) {
-    const auto view = topic.selector.by == Selector::By::kAll ? Result<ViewPtr>(feed_.view())
-                                                              : feed_.view(topic.selector);
+    const auto view =
+        topic.selector.by == Selector::By::kAll ? Result<ViewPtr>(feed_.view()) : feed_.view(topic.selector);
     if (!view) continue;  // its readers keep what they have
     const bool same = (*view)->flagd == topic.view->flagd;
     topic.view = *view;

@@ -53,7 +53,8 @@ class StreamHub {
   std::uint64_t next_id() { return next_id_.fetch_add(1); }
   // `info.id` comes from next_id(). The first message is on its way when this returns. kUnavailable and
   // kResourceExhausted are answered, never thrown: too many streams, too many selectors, or stopping.
-  GrpcReply open(StreamKind kind, const Selector& selector, StreamInfo info, std::shared_ptr<StreamSink> sink);
+  GrpcReply open(StreamKind kind, const Selector& selector, StreamInfo info,
+                 std::shared_ptr<StreamSink> sink);
   void written(std::uint64_t id, bool ok);  // the write is over; not ok: the reader is gone
   // False: the hub has finished that stream itself.
   bool gone(std::uint64_t id);
@@ -81,14 +82,14 @@ class StreamHub {
     std::shared_ptr<StreamSink> sink;
     std::string topic;
     bool writing = false;
-    bool cancelled = false;      // nothing more is written; gone() comes
+    bool cancelled = false;  // nothing more is written; gone() comes
     bool slow = false;
-    TimePoint since;             // of the write under way, or of the last one
-    std::uint64_t told = 0;      // sequence of the newest content that was handed over
-    ViewPtr told_view;           // kEvents: what the next difference is taken to
-    flag::Revision handing;      // the revision of what is being written
+    TimePoint since;         // of the write under way, or of the last one
+    std::uint64_t told = 0;  // sequence of the newest content that was handed over
+    ViewPtr told_view;       // kEvents: what the next difference is taken to
+    flag::Revision handing;  // the revision of what is being written
     flag::Revision delivered;
-    bool goodbye = false;        // provider_shutdown was handed over
+    bool goodbye = false;  // provider_shutdown was handed over
   };
   using Streams = std::unordered_map<std::uint64_t, Stream>;
 

@@ -38,7 +38,8 @@ void set_value(const bj::value& value, pb::Value& message) {
     case bj::kind::object: to_struct(value.get_object(), *message.mutable_struct_value()); break;
     case bj::kind::array:
       message.mutable_list_value();  // also where it stays empty
-      for (const bj::value& item : value.get_array()) set_value(item, *message.mutable_list_value()->add_values());
+      for (const bj::value& item : value.get_array())
+        set_value(item, *message.mutable_list_value()->add_values());
       break;
     case bj::kind::null: message.set_null_value(pb::NULL_VALUE); break;
   }
@@ -54,7 +55,8 @@ bj::object to_json(const pb::Struct& message) {
 }
 
 void to_struct(const bj::object& object, pb::Struct& message) {
-  for (const auto& entry : object) set_value(entry.value(), (*message.mutable_fields())[std::string(entry.key())]);
+  for (const auto& entry : object)
+    set_value(entry.value(), (*message.mutable_fields())[std::string(entry.key())]);
 }
 
 }  // namespace poundlock::server
