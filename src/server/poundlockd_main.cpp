@@ -14,6 +14,7 @@
 #include <fstream>
 #include <optional>
 
+#include "server/grpc/wiring.h"
 #include "server/launch.h"
 #include "server/service.h"
 #include "telemetry/system_clock.h"
@@ -74,22 +75,24 @@ int parse(int argc, char** argv, Options& options) {
   return 0;
 }
 
+using Addresses = std::vector<poundlock::server::Bound>;
+
 // Where the command line finds this server.
-void write_address(const std::string& state_dir, const poundlock::server::Service& service) {
+void write_address(const std::string& state_dir, const std::string& url, const Addresses& addresses) {
   boost::json::object bound;
-  for (const auto& one : service.bound()) bound[one.name] = one.address;
+  for (const auto& one : addresses) bound[one.name] = one.address;
   const std::string path = state_dir + "/server.json";
   std::ofstream(path + ".new") << boost::json::serialize(boost::json::object{
-                                      {"url", service.url()}, {"pid", ::getpid()}, {"listens", bound}})
+                                      {"url", url}, {"pid", ::getpid()}, {"listens", bound}})
                                << "\n";
   std::error_code ignored;
   fs::rename(path + ".new", path, ignored);
 }
 
 // For people and for programs that asked for any free port: NAME HOST:PORT, or NAME off.
-void print_addresses(const poundlock::server::Service& service) {
-  fmt::print("poundlockd listens on {}\n", service.url());
-  for (const auto& one : service.bound())
+void print_addresses(const std::string& url, const Addresses& addresses) {
+  fmt::print("poundlockd listens on {}\n", url);
+  for (const auto& one : addresses)
     fmt::print("{} {}\n", one.name, one.address.empty() ? "off" : one.address);
   std::fflush(stdout);
 }
@@ -120,9 +123,17 @@ int run(const Options& options) {
     spdlog::error("{}", service.error().to_string());
     return poundlock::exit_code(service.error());
   }
-  write_address(state_dir, **service);
+  auto grpc = poundlock::server::start_grpc(**service, clock);
+  if (!grpc) {
+    spdlog::error("{}", grpc.error().to_string());
+    return poundlock::exit_code(grpc.error());
+  }
+  for (const auto& warning : grpc->warnings) spdlog::warn("{}", warning);
+  Addresses addresses = (*service)->bound();
+  addresses.insert(addresses.end(), grpc->bound.begin(), grpc->bound.end());
+  write_address(state_dir, (*service)->url(), addresses);
   if ((*service)->token_is_new()) spdlog::info("admin token written to {}", (*service)->token_file());
-  print_addresses(**service);
+  print_addresses((*service)->url(), addresses);
   sigset_t signals;
   sigemptyset(&signals);
   for (const int one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, one);
@@ -137,6 +148,7 @@ int run(const Options& options) {
       (*service)->poll_flags();
   }
   spdlog::info("stopping");
+  grpc->server.reset();
   service->reset();
   return 0;
 }

@@ -236,6 +236,11 @@ Result<std::pair<std::string, bool>> Service::prepare_token(std::string_view key
   return std::pair(hash_token(token), true);
 }
 
+bool Service::accepts(std::string_view token) const {
+  const auto verdict = auth_->check(fmt::format("Bearer {}", token), "grpc", clock_.now());
+  return verdict == AuthVerdict::kAdmin || verdict == AuthVerdict::kApplication;
+}
+
 Status Service::listen() {
   router_ = std::make_unique<Router>();
   add_health_routes(*router_, *this);

@@ -75,6 +75,8 @@ class Service {
   Result<RolloutView> view(std::string_view name) const;
   std::vector<RolloutView> views() const;
 
+  const ServiceOptions& options() const { return options_; }
+  bool accepts(std::string_view token) const;  // the admin's or the applications'
   FlagService& flags() { return *flags_; }
   telemetry::AppMetrics& metrics() { return *metrics_; }
   telemetry::EvaluationLog& evaluations() { return evaluations_; }
