@@ -17,10 +17,10 @@ pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(PROTOBUF_LITE REQUIRED IMPORTED_TARGET protobuf-lite)
 
-# Boost.Asio and Boost.Beast, compiled once (src/server/http/asio.cpp) and not in every file that uses them.
+# Boost.Asio, compiled once (src/server/http/asio.cpp) and not in every file that uses them.
 add_library(pl_asio INTERFACE)
 target_link_libraries(pl_asio INTERFACE Boost::headers)
-target_compile_definitions(pl_asio INTERFACE BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
+target_compile_definitions(pl_asio INTERFACE BOOST_ASIO_SEPARATE_COMPILATION)
 
 # libpg_query ships neither a CMake nor a pkg-config file.
 find_library(PG_QUERY_LIBRARY pg_query REQUIRED)

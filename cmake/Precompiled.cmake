@@ -6,7 +6,7 @@ option(POUNDLOCK_PCH "Precompile the headers of the standard library, fmt, Boost
 set(product_headers <algorithm> <array> <atomic> <chrono> <cstdint> <filesystem> <fstream> <functional> <map>
     <memory> <mutex> <optional> <set> <span> <sstream> <string> <string_view> <thread> <utility> <variant>
     <vector> <fmt/format.h> <fmt/ranges.h> <boost/json.hpp> <tl/expected.hpp>)
-set(server_headers <boost/asio.hpp> <boost/beast/core.hpp> <boost/beast/http.hpp> <spdlog/spdlog.h>)
+set(server_headers <boost/asio.hpp> <spdlog/spdlog.h>)
 set(test_headers ${product_headers} <gmock/gmock.h> <gtest/gtest.h>)
 
 # A precompiled header serves the targets that are compiled with the same options, so each kind has one of

@@ -1,3 +1,2 @@
-// The one file in which Boost.Asio and Boost.Beast are compiled; see pl_asio in cmake/Dependencies.cmake.
+// The one file in which Boost.Asio is compiled; see pl_asio in cmake/Dependencies.cmake.
 #include <boost/asio/impl/src.hpp>
-#include <boost/beast/src.hpp>

@@ -63,12 +63,13 @@ bool AdminAuth::is_token(std::string_view token, std::string_view expected) {
   return hash.size() == expected.size() && CRYPTO_memcmp(hash.data(), expected.data(), hash.size()) == 0;
 }
 
-AuthVerdict AdminAuth::check(std::string_view authorization, std::string_view address, TimePoint now) {
-  const std::string_view token = bearer_token(authorization);
+AuthVerdict AdminAuth::check(std::string_view authorization, std::string_view address, TimePoint now,
+                             std::string_view api_key) {
+  const std::string_view token = authorization.empty() ? api_key : bearer_token(authorization);
   const std::lock_guard guard(mutex_);
   if (is_token(token, token_hash_)) return AuthVerdict::kAdmin;
   if (is_token(token, application_hash_)) return AuthVerdict::kApplication;
-  if (authorization.empty()) return AuthVerdict::kMissing;
+  if (authorization.empty() && api_key.empty()) return AuthVerdict::kMissing;
   Failures& failures = failures_of(address, now);
   if (failures.count >= limits_.failures_max) return AuthVerdict::kLimited;
   ++failures.count;

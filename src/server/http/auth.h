@@ -37,9 +37,11 @@ class AdminAuth {
  public:
   // An empty hash refuses every token.
   explicit AdminAuth(std::string token_hash, AuthLimits limits = {});
-  // `authorization` is the header's value, `address` the peer without its port. The right token is
+  // `authorization` is the header's value ("Bearer TOKEN"), `api_key` that of X-API-Key (the token alone),
+  // which counts where the other is absent; `address` is the peer without its port. The right token is
   // answered kAdmin whatever happened before.
-  AuthVerdict check(std::string_view authorization, std::string_view address, TimePoint now);
+  AuthVerdict check(std::string_view authorization, std::string_view address, TimePoint now,
+                    std::string_view api_key = {});
   void set_application(std::string token_hash);
   void replace(std::string token_hash);
   int retry_after_seconds(std::string_view address, TimePoint now) const;

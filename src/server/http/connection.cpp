@@ -7,6 +7,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <functional>
 #include <span>
 #include <utility>
 
@@ -18,6 +19,8 @@ namespace {
 constexpr std::size_t kLingerBytesMax = 1 << 20;
 constexpr Steady::duration kLinger = std::chrono::seconds(2);
 constexpr std::size_t kFramesInOneWrite = 16;
+constexpr std::size_t kSpareMax = 64;  // exchanges kept for the next requests
+constexpr std::size_t kSpareBodyMax = 64 << 10;
 constexpr std::size_t kKeptCapacity = 8 << 10;  // buffers above this are given back when empty
 
 void give_back(std::string& buffer) {
@@ -39,6 +42,22 @@ std::string_view Core::date() {
     date_text = http_date(second);
   }
   return date_text;
+}
+
+std::unique_ptr<Exchange> Core::borrow() {
+  if (spare.empty()) return std::make_unique<Exchange>();
+  auto exchange = std::move(spare.back());
+  spare.pop_back();
+  return exchange;
+}
+
+void Core::give_back(std::unique_ptr<Exchange> exchange) {
+  if (spare.size() >= kSpareMax || exchange->request.body.capacity() > kSpareBodyMax) return;
+  exchange->parser.reset();
+  exchange->request.clear();
+  exchange->route = nullptr;
+  exchange->refusal.reset();
+  spare.push_back(std::move(exchange));
 }
 
 Connection::Connection(std::shared_ptr<Core> core, Socket socket, std::string peer, bool local)
@@ -77,12 +96,13 @@ void Connection::on_readable() {
   const std::size_t size = socket_.read_some(net::buffer(core_->scratch), error);
   if (would_block(error)) return wait_readable();
   if (error) return error == net::error::eof ? on_peer_closed() : end();
-  if (in_.size() == in_at_ && !parser_) {
-    request_began_ = Steady::now();  // a request's time runs from its first byte
+  const std::string_view read(core_->scratch.data(), size);
+  if (!in_.empty()) {
+    in_.append(read);
+    return pump();
   }
-  in_.erase(0, std::exchange(in_at_, 0));
-  in_.append(core_->scratch.data(), size);
-  pump();
+  if (!exchange_) request_began_ = Steady::now();  // a request's time runs from its first byte
+  pump(read);
 }
 
 // A stream's reader has nothing more to say, and neither has a peer that was told goodbye.
@@ -112,17 +132,34 @@ void Connection::wait_writable() {
   });
 }
 
-// Ends: each turn takes bytes from in_, which nothing refills here. Answers to pipelined requests
-// leave in one write.
 void Connection::pump() {
+  pump(in_);
+}
+
+void Connection::keep(std::string_view bytes) {
+  if (state_ != State::kOpen && state_ != State::kWaiting) return std::string().swap(in_);
+  if (bytes.empty()) return give_back(in_);
+  const std::less_equal<> not_after;
+  if (!in_.empty() && not_after(in_.data(), bytes.data()) &&
+      not_after(bytes.data(), in_.data() + in_.size())) {
+    in_.erase(0, in_.size() - bytes.size());
+  } else {
+    in_.assign(bytes);
+  }
+}
+
+// Ends: each turn takes bytes that nothing refills here. Answers to pipelined requests leave in one write.
+void Connection::pump(std::string_view bytes) {
   const auto self = shared_from_this();
   for (;;) {
     bool progress = false;
-    while (can_parse() && parse_some()) progress = true;
-    if (state_ == State::kEnded || !flush()) return;
+    while (can_parse(bytes) && parse_some(bytes)) progress = true;
+    if (state_ == State::kEnded) return;
+    if (!flush()) return keep(bytes);
     if (last_answer_ && state_ == State::kOpen) return linger();
-    if (!progress || !can_parse()) break;
+    if (!progress || !can_parse(bytes)) break;
   }
+  keep(bytes);
   if (peer_closed_ && state_ == State::kOpen) return end();
   if (state_ != State::kWaiting) wait_readable();
 }
@@ -170,11 +207,15 @@ void Connection::drop_sent(std::size_t sent) {
     }
     sent -= left;
     frames_bytes_ -= frames_.front()->size();
-    frames_.pop_front();
+    frames_.erase(frames_.begin());
     frame_sent_ = 0;
   }
   if (out_sent_ == out_.size()) {
-    give_back(out_);
+    if (state_ == State::kStreaming) {
+      std::string().swap(out_);
+    } else {
+      give_back(out_);
+    }
     out_sent_ = 0;
   }
 }
@@ -182,8 +223,7 @@ void Connection::drop_sent(std::size_t sent) {
 void Connection::linger() {
   if (peer_closed_) return end();
   state_ = State::kLingering;
-  give_back(in_);
-  in_at_ = 0;
+  std::string().swap(in_);
   linger_until_ = Steady::now() + kLinger;
   boost::system::error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
@@ -200,21 +240,20 @@ std::optional<Steady::time_point> Connection::deadline() const {
     case State::kOpen: break;
   }
   if (out_.size() > out_sent_) return write_progress_ + options.write_timeout;
-  if (header_seen_) return request_began_ + options.request_timeout;
-  if (parser_ || in_.size() > in_at_ || fresh_) return request_began_ + options.header_timeout;
+  if (exchange_ && exchange_->parser.has_head()) return request_began_ + options.request_timeout;
+  if (exchange_ || !in_.empty() || fresh_) return request_began_ + options.header_timeout;
   return idle_since_ + options.idle_timeout;
 }
 
 std::optional<Steady::time_point> Connection::idle_since() const {
-  const bool idle = state_ == State::kOpen && !fresh_ && !parser_ && in_.size() == in_at_ && out_.empty();
+  const bool idle = state_ == State::kOpen && !fresh_ && !exchange_ && in_.empty() && out_.empty();
   return idle ? std::optional(idle_since_) : std::nullopt;
 }
 
 void Connection::sweep(Steady::time_point now) {
   const auto limit = deadline();
   if (!limit || now < *limit) return;
-  const bool in_request =
-      state_ == State::kOpen && (parser_ || in_.size() > in_at_) && out_.size() == out_sent_;
+  const bool in_request = state_ == State::kOpen && (exchange_ || !in_.empty()) && out_.size() == out_sent_;
   if (!in_request || last_answer_) return end();
   answer_and_close(error_response(408, "http.timeout", "the request did not arrive in time"));
   pump();
@@ -225,9 +264,10 @@ void Connection::begin_stop() {
     if (hub_) std::exchange(hub_, nullptr)->unsubscribe(subscriber_, Departure::kShutdown);
     return end();
   }
-  const bool busy = state_ == State::kWaiting || header_seen_ || out_.size() > out_sent_;
+  const bool in_request = exchange_ && exchange_->parser.has_head();
+  const bool busy = state_ == State::kWaiting || in_request || out_.size() > out_sent_;
   if (!busy) return end();
-  if (state_ == State::kOpen && !header_seen_) last_answer_ = true;  // only its output is left
+  if (state_ == State::kOpen && !in_request) last_answer_ = true;  // only its output is left
 }
 
 void Connection::end() {

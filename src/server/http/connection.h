@@ -7,10 +7,7 @@
 
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +21,8 @@
 #include "server/http/http_server.h"
 #include "server/http/native_loop.h"
 #include "server/http/policy.h"
+#include "server/http/render.h"
+#include "server/http/request_parser.h"
 #include "server/http/router.h"
 #include "server/http/sse.h"
 #include "server/http/worker_pool.h"
@@ -35,6 +34,16 @@ using Steady = std::chrono::steady_clock;
 using Socket = net::basic_stream_socket<net::ip::tcp, net::io_context::executor_type>;
 
 class Connection;
+
+// A request under way. Connections borrow one from its first byte to its answer, so that neither an idle
+// connection nor a stream holds one, and a busy one allocates none.
+struct Exchange {
+  RequestParser parser;
+  Request request;
+  const Route* route = nullptr;
+  std::optional<Response> refusal;  // decided at the header, sent at the body's end
+  Steady::time_point handled_from;
+};
 
 // What all connections of a server share.
 struct Core {
@@ -49,6 +58,8 @@ struct Core {
         scratch(64 << 10) {}
 
   std::string_view date();  // cached for a second
+  std::unique_ptr<Exchange> borrow();
+  void give_back(std::unique_ptr<Exchange> exchange);
 
   EventLoop& loop;
   const Router& router;
@@ -59,6 +70,7 @@ struct Core {
   WorkerPool workers;
   WorkerPool prompt_workers;
   std::vector<char> scratch;  // every connection reads into this: an idle one needs no buffer
+  std::vector<std::unique_ptr<Exchange>> spare;
   std::size_t bodies_bytes = 0;
   std::uint64_t next_subscriber = 1;
   bool stopping = false;
@@ -87,35 +99,37 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
 
  private:
   enum class State { kOpen, kWaiting, kStreaming, kLingering, kEnded };
-  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   // connection.cpp: bytes in, bytes out, time-outs
   void wait_readable();
   void on_readable();
   void discard();
   void wait_writable();
-  void pump();        // parse, answer and write until one of them has to wait
-  bool flush();       // true: everything is with the kernel
-  bool write_some();  // false: nothing more can be written now
+  void pump();  // parse, answer and write until one of them has to wait
+  void pump(std::string_view bytes);
+  void keep(std::string_view bytes);  // what is left of a read, for the next pump()
+  bool flush();                       // true: everything is with the kernel
+  bool write_some();                  // false: nothing more can be written now
   void drop_sent(std::size_t sent);
   void linger();
   void on_peer_closed();
   std::optional<Steady::time_point> deadline() const;
 
   // connection_request.cpp: requests and answers
-  bool parse_some();  // true: it took something
+  bool parse_some(std::string_view& bytes);  // true: it took something from their front
   void on_header();
-  bool can_parse() const;
-  void take_header();
-  bool framing_is_clear();  // false: answered, and the connection closes
+  bool can_parse(std::string_view bytes) const;
+  const Request& request() const;  // an empty one where none is under way
   std::optional<Response> refuse();
+  bool is_open(Access access) const;  // nobody is asked who they are
   std::optional<Response> authorize(Access access);
   bool charge_body(std::size_t bytes);  // false: answered, and the connection closes
-  void on_parse_error(const boost::system::error_code& error);
   void on_request();
   void run_on(WorkerPool& workers);
+  bool wants_no_body() const { return request().method == "HEAD"; }
   void answer(Response response);
   void answer_and_close(Response response);
+  void finish(Response& response, Framing framing);
   void become_stream(Response response);
   void reset_request();
   void report(int status);
@@ -131,22 +145,16 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   bool peer_closed_ = false;  // the peer sends no more
   bool last_answer_ = false;  // linger once everything is out
 
-  std::string in_;  // what was read; from in_at_ on not yet taken by the parser
-  std::size_t in_at_ = 0;
-  std::optional<Parser> parser_;
-  bool header_seen_ = false;
-  Request request_;
-  const Route* route_ = nullptr;
-  std::optional<Response> refusal_;  // decided at the header, sent at the body's end
-  std::size_t charged_ = 0;          // this request's share of core_->bodies_bytes
+  std::string in_;  // what was read and not yet taken by the parser
+  std::unique_ptr<Exchange> exchange_;
+  std::size_t charged_ = 0;  // this request's share of core_->bodies_bytes
   Steady::time_point request_began_;
-  Steady::time_point handled_from_;
   Steady::time_point idle_since_;
   bool fresh_ = true;  // no request has been answered yet
 
   std::string out_;
   std::size_t out_sent_ = 0;
-  std::deque<Frame> frames_;
+  std::vector<Frame> frames_;  // few: SseOptions::queue_max
   std::size_t frames_bytes_ = 0;
   std::size_t frame_sent_ = 0;  // bytes of frames_.front()
   Steady::time_point write_progress_;

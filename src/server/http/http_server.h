@@ -43,6 +43,9 @@ struct HttpOptions {
   std::vector<std::string> hosts;
   std::vector<std::string> origins;
 
+  // Evaluations and streams need the applications' token or the admin's, from this machine as well.
+  bool reads_need_token = false;
+
   // On the loop's thread after each answer.
   std::function<void(const Request&, int status, std::chrono::microseconds)> on_response;
 };

@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::size_t kIdentityMax = 128;
 
-std::string_view find_in(const std::map<std::string, std::string>& map, std::string_view name) {
-  const auto found = map.find(std::string(name));
-  return found == map.end() ? std::string_view{} : std::string_view(found->second);
-}
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -68,18 +63,59 @@ bool parse_query(std::string_view text, std::map<std::string, std::string>& quer
 
 }  // namespace
 
-std::string_view Request::header(std::string_view lower_case_name) const {
-  for (const auto& [name, value] : headers) {
+void RequestHeaders::add(std::string_view name, std::string_view value) {
+  const auto at = static_cast<std::uint32_t>(text_.size());
+  const auto name_size = static_cast<std::uint32_t>(name.size());
+  places_.push_back({at, name_size, at + name_size, static_cast<std::uint32_t>(value.size())});
+  text_.append(name).append(value);
+  for (char* c = text_.data() + at; c != text_.data() + at + name_size; ++c)
+    *c = *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c - 'A' + 'a') : *c;
+}
+
+std::pair<std::string_view, std::string_view> RequestHeaders::operator[](std::size_t i) const {
+  const Place& place = places_[i];
+  const std::string_view text = text_;
+  return {text.substr(place.name, place.name_size), text.substr(place.value, place.value_size)};
+}
+
+std::string_view RequestHeaders::find(std::string_view lower_case_name) const {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const auto [name, value] = (*this)[i];
     if (name == lower_case_name) return value;
   }
   return {};
 }
 
-std::string_view Request::param(std::string_view name) const {
-  return find_in(params, name);
+void RequestHeaders::clear() {
+  text_.clear();
+  places_.clear();
 }
+
+std::string_view Request::header(std::string_view lower_case_name) const {
+  return headers.find(lower_case_name);
+}
+
+std::string_view Request::param(std::string_view name) const {
+  for (const auto& [known, value] : params) {
+    if (known == name) return value;
+  }
+  return {};
+}
+
 std::string_view Request::query_value(std::string_view name) const {
-  return find_in(query, name);
+  const auto found = query.find(std::string(name));
+  return found == query.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+void Request::clear() {
+  method.clear();
+  target.clear();
+  query.clear();
+  params.clear();
+  headers.clear();
+  body.clear();
+  peer.clear();
+  admin = false;
 }
 
 Response json_response(const boost::json::value& value, int status) {
@@ -100,17 +136,13 @@ Response text_response(std::string text, int status) {
 
 int http_status(const Error& error) {
   switch (error.disposition) {
-    case Disposition::kUser:
-      return 400;
+    case Disposition::kUser: return 400;
     case Disposition::kRefused:
-    case Disposition::kConflict:
-      return 409;
+    case Disposition::kConflict: return 409;
     case Disposition::kRetry:
     case Disposition::kReconnect:
-    case Disposition::kInDoubt:
-      return 503;
-    case Disposition::kInternal:
-      return 500;
+    case Disposition::kInDoubt: return 503;
+    case Disposition::kInternal: return 500;
   }
   return 500;
 }
@@ -125,7 +157,9 @@ Response error_response(const Error& error) {
     body["where"] = boost::json::object{
         {"file", error.where->file}, {"line", error.where->line}, {"column", error.where->column}};
   }
-  return json_response(boost::json::object{{"error", std::move(body)}}, http_status(error));
+  Response out = json_response(boost::json::object{{"error", std::move(body)}}, http_status(error));
+  if (out.status == 503) out.headers.emplace_back("Retry-After", "1");
+  return out;
 }
 
 Response error_response(int status, std::string_view code, std::string_view message, std::string_view hint) {
@@ -171,6 +205,7 @@ std::optional<Target> parse_target(std::string_view target) {
   if (question < target.size() && !parse_query(target.substr(question + 1), parsed.query))
     return std::nullopt;
   if (!path.empty() && path.back() == '/') path.remove_suffix(1);
+  parsed.segments.reserve(8);
   while (!path.empty()) {
     const auto slash = std::min(path.find('/'), path.size());
     auto segment = decode(path.substr(0, slash), false);

@@ -19,12 +19,30 @@ class SseHub;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+// In one piece of memory, which is used again for the next request.
+class RequestHeaders {
+ public:
+  void add(std::string_view name, std::string_view value);        // the name is kept in lower case
+  std::string_view find(std::string_view lower_case_name) const;  // the first; "" where absent
+  std::size_t size() const { return places_.size(); }
+  std::pair<std::string_view, std::string_view> operator[](std::size_t i) const;
+  void clear();
+
+ private:
+  struct Place {
+    std::uint32_t name, name_size, value, value_size;
+  };
+  std::string text_;
+  std::vector<Place> places_;
+};
+
 struct Request {
-  std::string method;                         // "GET"
-  std::string target;                         // as sent: "/v1/rollouts/a%20b?wait=1"
-  std::map<std::string, std::string> query;   // decoded; the last of equal keys counts
-  std::map<std::string, std::string> params;  // decoded path parameters, by name
-  Headers headers;                            // names in lower case
+  std::string method;                        // "GET"
+  std::string target;                        // as sent: "/v1/rollouts/a%20b?wait=1"
+  std::map<std::string, std::string> query;  // decoded; the last of equal keys counts
+  std::vector<std::pair<std::string_view, std::string>>
+      params;  // decoded path parameters; names are the route's
+  RequestHeaders headers;
   std::string body;
   std::string peer;    // "127.0.0.1:54321"
   bool admin = false;  // bore the admin token
@@ -32,6 +50,7 @@ struct Request {
   std::string_view header(std::string_view lower_case_name) const;  // "" where absent
   std::string_view param(std::string_view name) const;              // "" where absent
   std::string_view query_value(std::string_view name) const;        // "" where absent
+  void clear();                                                     // keeps its memory
 };
 
 // Who listens on a stream. From the query string: ?service=orders&instance=host-1&build=42.
@@ -58,7 +77,7 @@ struct Response {
 Response json_response(const boost::json::value& value, int status = 200);
 Response text_response(std::string text, int status = 200);
 // {"error": {"code", "message", "hint", "disposition"}}: kUser 400, kRefused and kConflict 409, what
-// cannot be reached (kRetry, kReconnect, kInDoubt) 503, kInternal 500.
+// cannot be reached (kRetry, kReconnect, kInDoubt) 503 with Retry-After, kInternal 500.
 Response error_response(const Error& error);
 Response error_response(int status, std::string_view code, std::string_view message,
                         std::string_view hint = {});

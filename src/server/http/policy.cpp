@@ -56,10 +56,10 @@ std::optional<Response> check_browser(const BrowserPolicy& policy, const Request
     return std::nullopt;
   Response granted;
   granted.status = 204;
-  granted.headers = {
-      {"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"},
-      {"Access-Control-Allow-Headers", "authorization, content-type, if-none-match, x-api-key"},
-      {"Access-Control-Max-Age", "600"}};
+  granted.headers = {{"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"},
+                     {"Access-Control-Allow-Headers",
+                      "authorization, content-type, flagd-selector, if-none-match, last-event-id, x-api-key"},
+                     {"Access-Control-Max-Age", "600"}};
   return granted;
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
-#include <iterator>
 
 namespace poundlock::server {
 namespace {
@@ -37,62 +37,48 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kStandard
     {"Cache-Control", "no-store"},
 }};
 
+void number(std::string& out, std::size_t value) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out.append(digits.data(), end);
+}
+
 }  // namespace
 
 std::string_view reason_phrase(int status) {
   switch (status) {
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 202:
-      return "Accepted";
-    case 204:
-      return "No Content";
-    case 304:
-      return "Not Modified";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 412:
-      return "Precondition Failed";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Status";
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 204: return "No Content";
+    case 304: return "Not Modified";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 503: return "Service Unavailable";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Status";
   }
 }
 
 void render_response(std::string& out, const Response& response, Framing framing, bool head_only,
                      std::string_view date) {
   const bool bodiless = response.status == 204 || response.status == 304;
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", response.status,
-                 reason_phrase(response.status));
+  out.reserve(out.size() + 512 + response.body.size());
+  out.append("HTTP/1.1 ");
+  number(out, static_cast<std::size_t>(response.status));
+  out.append(" ").append(reason_phrase(response.status)).append("\r\n");
   header(out, "Date", date);
   for (const auto& [name, value] : kStandard) {
     if (!names(response.headers, name)) header(out, name, value);
@@ -105,7 +91,9 @@ void render_response(std::string& out, const Response& response, Framing framing
     header(out, "X-Accel-Buffering", "no");  // nginx would hold events back
   } else if (!bodiless) {
     if (is_clean(response.content_type)) header(out, "Content-Type", response.content_type);
-    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+    out.append("Content-Length: ");
+    number(out, response.body.size());
+    out.append("\r\n");
   }
   if (framing == Framing::kClose || framing == Framing::kStream) header(out, "Connection", "close");
   if (framing == Framing::kKeepAliveOld) header(out, "Connection", "keep-alive");

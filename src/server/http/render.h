@@ -1,4 +1,4 @@
-// The bytes of an answer (RFC 9112). Written by hand: Beast's messages cost three times as much.
+// The bytes of an answer (RFC 9112).
 #pragma once
 
 #include <string>

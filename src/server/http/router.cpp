@@ -76,7 +76,8 @@ Router::Match Router::match(std::string_view method, const std::vector<std::stri
     }
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const std::string& name = route.segments[i];
-      if (is_param(name)) request.params[name.substr(1, name.size() - 2)] = segments[i];
+      if (is_param(name))
+        request.params.emplace_back(std::string_view(name).substr(1, name.size() - 2), segments[i]);
     }
     match.route = &route;
     match.allowed.clear();

@@ -13,9 +13,10 @@
 namespace poundlock::server {
 
 enum class Access {
-  kRead,    // nobody is asked who they are: the server binds to loopback unless told otherwise
-  kReport,  // what applications tell of themselves: from another machine it needs one of the two tokens
-  kWrite,   // changes something: needs the admin token
+  kRead,      // nobody is asked who they are: the server binds to loopback unless told otherwise
+  kEvaluate,  // values for applications: as kRead, but with HttpOptions::reads_need_token one of the tokens
+  kReport,    // what applications tell of themselves: from another machine it needs one of the two tokens
+  kWrite,     // changes something: needs the admin token
 };
 
 enum class Run {

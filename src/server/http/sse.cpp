@@ -12,12 +12,6 @@ std::string_view first_line(std::string_view text) {
   return text.substr(0, text.find_first_of("\r\n"));
 }
 
-// Without an id line, so that it does not become the reader's Last-Event-ID.
-Frame heartbeat(const std::string& newest_id) {
-  return std::make_shared<const std::string>(
-      render_event("heartbeat", "", json::dump(json::Object{{"id", newest_id}})));
-}
-
 }  // namespace
 
 const char* to_string(Departure departure) {
@@ -66,6 +60,13 @@ void SseHub::publish(std::string_view event, std::string_view id, std::string_vi
       if (const auto self = weak.lock()) self->deliver(made);
     });
   }
+}
+
+// Without an id line, so that it does not become the reader's Last-Event-ID.
+Frame SseHub::heartbeat(const std::string& newest_id) const {
+  if (options_.heartbeat_comment) return std::make_shared<const std::string>(":\n\n");
+  return std::make_shared<const std::string>(
+      render_event("heartbeat", "", json::dump(json::Object{{"id", newest_id}})));
 }
 
 SseHub::Event SseHub::newest() const {

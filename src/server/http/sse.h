@@ -49,6 +49,7 @@ struct SseOptions {
   std::size_t queue_bytes_max = 8 << 20;
   Millis stall_max{10'000};  // with something waiting, no byte taken for this long
   Millis heartbeat{2'000};
+  bool heartbeat_comment = false;  // as a comment, which a browser's EventSource does not show
   std::function<void(const SubscriberInfo&)> on_connect;                // on the loop's thread
   std::function<void(const SubscriberInfo&, Departure)> on_disconnect;  // on the loop's thread
 };
@@ -93,6 +94,7 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   };
   SseHub(EventLoop& loop, SseOptions options);
   Event newest() const;
+  Frame heartbeat(const std::string& newest_id) const;
   static bool hand_over(Member& member, const Frame& frame, std::uint64_t sequence);
   void deliver(const Event& event);
   void beat();
