@@ -1,9 +1,7 @@
-// Flags over HTTP: OFREP single evaluation (OpenFeature Remote Evaluation Protocol, 0.3), the snapshot
-// stream of the client library, and list, get and set for the command line.
+// Flags over HTTP: the snapshot stream of the client library, and list, get and set for the command line.
 #include <boost/json.hpp>
 
 #include "base/json.h"
-#include "flag/snapshot.h"
 #include "server/service.h"
 
 namespace poundlock::server {
@@ -21,38 +19,6 @@ Result<bj::object> body_object(const Request& request) {
 std::string text_of(const bj::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
   return value && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
-Response ofrep_failure(int status, std::string_view key, std::string_view code, std::string_view details) {
-  return json_response(bj::object{{"key", key}, {"errorCode", code}, {"errorDetails", details}}, status);
-}
-
-Response evaluate(Service& service, const Request& request) {
-  const auto key = request.param("key");
-  auto body = body_object(request);
-  if (!body) return ofrep_failure(400, key, "PARSE_ERROR", body.error().to_string());
-  bj::object context;
-  if (const auto* given = body->if_contains("context"); given && !given->is_null()) {
-    if (!given->is_object()) return ofrep_failure(400, key, "INVALID_CONTEXT", "context is not an object");
-    context = given->as_object();
-  }
-  const auto& snapshot = service.flags().view()->snapshot;
-  const flag::Resolution answer =
-      snapshot->evaluate(key, flag::JsonAttributes(context), service.clock().now().ms / 1000);
-  if (answer.flag)
-    service.evaluations().count(key, answer.variant ? answer.variant->name : "",
-                                flag::to_string(answer.reason), text_of(context, "context"));
-  if (answer.reason == flag::Reason::kError) {
-    const int status = answer.error == flag::ErrorCode::kFlagNotFound ? 404 : 400;
-    return ofrep_failure(status, key, flag::to_string(answer.error), answer.error_text);
-  }
-  bj::object out{{"key", key}, {"reason", flag::to_string(answer.reason)}};
-  if (answer.variant) {
-    out["value"] = answer.variant->json;
-    out["variant"] = answer.variant->name;
-  }
-  if (answer.flag && !answer.flag->metadata.empty()) out["metadata"] = answer.flag->metadata;
-  return json_response(out);
 }
 
 bj::object info_json(const FlagInfo& info) {
@@ -103,9 +69,6 @@ Response set(Service& service, const Request& request) {
 }  // namespace
 
 void add_flag_routes(Router& router, Service& service) {
-  router.add(
-      "POST", "/ofrep/v1/evaluate/flags/{key}", [&](const Request& r) { return evaluate(service, r); },
-      Access::kRead);
   router.add(
       "GET", "/v1/flags/stream", [&](const Request& r) { return stream_response(service.hub(), r); },
       Access::kReport);  // whoever opens it counts as an instance that has to follow

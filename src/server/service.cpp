@@ -18,6 +18,7 @@
 #include "postgres/catalog_loader.h"
 #include "rollout/spec.h"
 #include "schema/identifier.h"
+#include "server/routes_ofrep.h"
 #include "store/sqlite_store.h"
 
 namespace poundlock::server {
@@ -246,6 +247,7 @@ Status Service::listen() {
   add_health_routes(*router_, *this);
   add_ops_routes(*router_, *this);
   add_flag_routes(*router_, *this);
+  add_ofrep_routes(*router_, {*flags_, evaluations_, clock_, *loop_, room().streams()});
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
   add_otlp_routes(*router_, *this);
