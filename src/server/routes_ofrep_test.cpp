@@ -107,6 +107,30 @@ TEST_F(OfrepTest, NamesWhatIsWrongWithARequest) {
   EXPECT_THAT(all.second, StartsWith("{\"errorCode\":\"PARSE_ERROR\",\"errorDetails\":"));
 }
 
+TEST_F(OfrepTest, BadBodiesGetTheirStatusAndHarmNobodyElse) {
+  set("plan", kByPlan);
+  serve();
+  const std::string deep(200'000, '[');
+  const std::pair<std::string, int> cases[] = {
+      {deep, 400},
+      {"{\"context\":" + deep, 400},
+      {"{\"context\":" + std::string(200'000, '{'), 400},
+      {"{\"context\":{\"plan\":\"\xff\"}}", 400},
+      {"{\"context\":{\"\xff\":1}}", 400},
+      {R"({"context":{"plan":{"a":[]},"targetingKey":[1]}})", 200},
+      {R"({"context":{"plan":7,"targetingKey":{}}})", 200},
+      {std::string(3 << 20, 'x'), 413},
+  };
+  for (const auto& [body, status] : cases) {
+    EXPECT_EQ(evaluate("plan", body).first, status) << body.substr(0, 60);
+    EXPECT_EQ(bulk(body).first, status) << body.substr(0, 60);
+    EXPECT_EQ(evaluate("plan", R"({"context":{"plan":"pro"}})").first, 200);
+  }
+  const auto odd = evaluate("%ff%fe");
+  EXPECT_EQ(odd.first, 404);
+  EXPECT_EQ(std::string(object(odd.second).at("key").as_string()), "\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
 TEST_F(OfrepTest, AnswersAllFlagsAndTheirTag) {
   set("b", kOn);
   set("plan", kByPlan);

@@ -250,6 +250,12 @@ std::optional<Steady::time_point> Connection::idle_since() const {
   return idle ? std::optional(idle_since_) : std::nullopt;
 }
 
+std::optional<Steady::time_point> Connection::half_open_since() const {
+  const bool owes =
+      state_ == State::kOpen && !idle_since() && out_.empty() && !(exchange_ && exchange_->parser.has_head());
+  return owes ? std::optional(request_began_) : std::nullopt;
+}
+
 void Connection::sweep(Steady::time_point now) {
   const auto limit = deadline();
   if (!limit || now < *limit) return;

@@ -91,6 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   void begin_stop();                   // ends it when its present answer is out
   // Since when nothing is under way; nullopt: something is, or nothing was answered yet.
   std::optional<Steady::time_point> idle_since() const;
+  // Since when it has owed a request's header; nullopt: it owes none.
+  std::optional<Steady::time_point> half_open_since() const;
   void end();  // at once
 
   bool offer(const Frame& frame) override;

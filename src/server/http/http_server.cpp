@@ -147,14 +147,22 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     connection->start();
   }
 
-  // Clients keep connections open that they use now and then, and open them again. An order must get in.
+  // Clients keep connections open that they use now and then, and open them again. Somebody may open them
+  // by the thousand and say nothing. An order must get in.
   void make_room() {
-    std::shared_ptr<Connection> longest;
+    std::shared_ptr<Connection> idle, half_open;
+    Steady::time_point idle_since, half_open_since = Steady::now() - core_->options.half_open_grace;
     for (const auto& one : core_->connections) {
-      const auto since = one->idle_since();
-      if (since && (!longest || *since < *longest->idle_since())) longest = one;
+      if (const auto since = one->idle_since(); since && (!idle || *since < idle_since)) {
+        idle = one;
+        idle_since = *since;
+      }
+      if (const auto since = one->half_open_since(); since && *since < half_open_since) {
+        half_open = one;
+        half_open_since = *since;
+      }
     }
-    if (longest) longest->end();
+    if (idle || half_open) (idle ? idle : half_open)->end();
   }
 
   void sweep() {

@@ -23,8 +23,10 @@ struct HttpOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
 
-  // One more takes the place of the one that has been idle longest; where none is, it is answered 503.
+  // One more takes the place of the one that has been idle longest, or else of the one that has owed a whole
+  // header longest, and for longer than `half_open_grace`; where neither is, it is answered 503.
   std::size_t connections_max = 12'000;
+  Millis half_open_grace{1'000};
   std::size_t header_bytes_max = 16 << 10;   // 431
   std::size_t body_bytes_max = 4 << 20;      // 413
   std::size_t bodies_bytes_max = 64 << 20;   // of all connections together: 503
