@@ -76,6 +76,18 @@ TEST_F(ClientApi, DetailsSayWhy) {
   EXPECT_EQ(client_.bool_details("none", true, nobody_).reason, "DEFAULT");
 }
 
+TEST_F(ClientApi, FiguresSayWhichBranchOfTheRuleAnswered) {
+  client_.string_value("text", "x", plan("gold"));
+  client_.string_value("text", "x", plan("silver"));
+  client_.string_value("text", "x", plan("silver"));
+  client_.bool_value("on", false, nobody_);
+  std::vector<std::string> seen;
+  for (const auto& row : client_.core()->report().evaluations) {
+    seen.push_back(row.flag + " " + std::to_string(row.rule) + " x" + std::to_string(row.count));
+  }
+  EXPECT_THAT(seen, testing::UnorderedElementsAre("text 0 x1", "text 1 x2", "on -1 x1"));
+}
+
 TEST_F(ClientApi, ErrorsCarryOpenFeaturesCodes) {
   const auto code = [&](const char* key) { return client_.bool_details(key, true, nobody_).error_code; };
   EXPECT_EQ(code("absent"), "FLAG_NOT_FOUND");

@@ -149,6 +149,7 @@ Evaluated evaluate(const View& view, std::string_view key, const flag::Attribute
   result.reason = resolution.reason;
   result.error = resolution.error;
   result.error_text = resolution.error_text;
+  result.rule = resolution.branch;
   result.variant = resolution.variant;
   if (resolution.variant != nullptr) result.name = resolution.variant->name;
   result.flag = compiled;
