@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "base/murmur3.h"
+#include "client/context_attributes.h"
 #include "flag/definition.h"
 #include "flag/rollout_flag.h"
 #include "poundlock/router.h"
@@ -166,6 +167,28 @@ struct Ours {
   std::size_t in = 0;
 };
 
+// The evaluator without the client around it: no copy of the snapshot to check, nothing counted.
+Ours alone(const Options& options, const Users& users, bench::Report& report) {
+  const auto snapshot = bench::must(flag::Snapshot::compile(document(), "bench"));
+  Sample fixed, targeted, percentage;
+  std::uint64_t sink = 0;
+  const auto evaluate = [&](std::string_view key, std::size_t i) {
+    const auto got = snapshot->evaluate(key, client::ContextAttributes(users[i]), 0);
+    return got.variant != nullptr && got.variant->value.as_bool();
+  };
+  for (int round = -1; round < options.rounds; ++round) {
+    if (round == 0) fixed = targeted = percentage = Sample{};
+    measure(fixed, options.evaluations, sink, [&](auto i) { return evaluate("fixed", i); });
+    measure(targeted, options.evaluations, sink, [&](auto i) { return evaluate("targeted", i); });
+    measure(percentage, options.evaluations, sink, [&](auto i) { return evaluate("percentage", i); });
+  }
+  const Ours ours{bench::median(fixed.ns), bench::median(targeted.ns), bench::median(percentage.ns)};
+  report.add("alone_static_ns", "evaluator alone, static flag", ours.fixed, "ns");
+  report.add("alone_targeted_ns", "evaluator alone, targeted flag", ours.targeted, "ns");
+  report.add("alone_percentage_ns", "evaluator alone, percentage rule", ours.percentage, "ns");
+  return ours;
+}
+
 Ours one_thread(const Options& options, const Client& client, const Users& users, bench::Report& report) {
   const Router router(client, kKey);
   LockedFlags locked;
@@ -293,7 +316,8 @@ void many_flags(const Options& options, const Client& few, const Users& users, b
   report.add("definition_ms", "they are checked as a definition file", bench::median(read), "ms");
 }
 
-void against_peers(const Ours& ours, const Users& users, std::size_t evaluations, bench::Report& report) {
+void against_peers(const Ours& ours, const Ours& evaluator, const Users& users, std::size_t evaluations,
+                   bench::Report& report) {
   int number = 0;
   for (const bench::Peer& peer : bench::run_peers(document(), contexts_of(users), evaluations)) {
     if (!peer.skipped.empty()) {
@@ -301,13 +325,14 @@ void against_peers(const Ours& ours, const Users& users, std::size_t evaluations
       continue;
     }
     const std::string key = "peer" + std::to_string(++number);
-    const auto add = [&](const char* what, double theirs, double us) {
+    const auto add = [&](const char* what, double theirs, double us, double bare) {
       report.add(key + "_" + what + "_ns", peer.name + ", " + what, theirs, "ns");
       report.add(key + "_" + what, "  to the client's", theirs / us, "x", Aim::kAtLeast, 10);
+      report.add(key + "_" + what + "_alone", "  to the evaluator's alone", theirs / bare, "x");
     };
-    add("static", peer.static_ns, ours.fixed);
-    add("targeted", peer.targeted_ns, ours.targeted);
-    add("percentage", peer.percentage_ns, ours.percentage);
+    add("static", peer.static_ns, ours.fixed, evaluator.fixed);
+    add("targeted", peer.targeted_ns, ours.targeted, evaluator.targeted);
+    add("percentage", peer.percentage_ns, ours.percentage, evaluator.percentage);
     report.note(peer.name + " lets " + std::to_string(peer.in) + " of " + std::to_string(users.size()) +
                 " contexts in at 25 %; the client " + std::to_string(ours.in));
   }
@@ -329,8 +354,9 @@ int main(int argc, char** argv) {
   const Users users = make_users();
   bench::Report report("flag", "flag evaluation, one thread, CPU time");
   const Ours ours = one_thread(options, client, users, report);
+  const Ours evaluator = alone(options, users, report);
   two_threads(options, client, users, report);
   many_flags(options, client, users, report);
-  if (options.peers) against_peers(ours, users, options.evaluations, report);
+  if (options.peers) against_peers(ours, evaluator, users, options.evaluations, report);
   report.print(options.json);
 }

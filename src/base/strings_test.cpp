@@ -31,5 +31,19 @@ TEST(Strings, QuotedTextIsCutAndHarmless) {
   EXPECT_EQ(quote_for_message("abé", 3), "'ab...'");  // never half a character
 }
 
+TEST(Strings, SameTextIsEquality) {
+  const std::string text = "abcdefghijklmnopqrstuvwxyz";
+  for (std::size_t size = 0; size <= text.size(); ++size) {
+    const std::string_view whole = std::string_view(text).substr(0, size);
+    EXPECT_TRUE(same_text(whole, std::string(whole))) << size;
+    EXPECT_FALSE(same_text(whole, text + "!")) << size;
+    for (std::size_t i = 0; i < size; ++i) {
+      std::string other(whole);
+      other[i] = '#';
+      EXPECT_FALSE(same_text(whole, other)) << size << " at " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace poundlock

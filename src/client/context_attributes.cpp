@@ -1,5 +1,7 @@
 #include "client/context_attributes.h"
 
+#include "base/strings.h"
+
 namespace poundlock::client {
 
 namespace {
@@ -23,7 +25,7 @@ flag::Value to_value(const AttributeValue& value, flag::Scratch& scratch) {
 
 const AttributeValue* find_attribute(const Context& context, std::string_view key) {
   for (const auto& [name, value] : context.attributes) {
-    if (name == key) return &value;
+    if (same_text(name, key)) return &value;
   }
   return nullptr;
 }
@@ -36,7 +38,7 @@ const AttributeValue* find_attribute(const Context& context, const Context* base
 }  // namespace
 
 flag::Value ContextAttributes::find(std::string_view key, flag::Scratch& scratch) const {
-  if (key == kTargetingKey) {
+  if (same_text(key, kTargetingKey)) {
     if (!context_->targeting_key.empty()) return flag::Value::text(context_->targeting_key);
     if (base_ != nullptr && !base_->targeting_key.empty()) return flag::Value::text(base_->targeting_key);
     return {};

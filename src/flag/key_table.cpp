@@ -1,6 +1,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/strings.h"
 #include "flag/compiler.h"
 
 namespace poundlock::flag {
@@ -46,7 +47,7 @@ void KeyTable::build(const std::deque<CompiledFlag>& flags) {
 const CompiledFlag* KeyTable::find(std::string_view key) const {
   if (slots_.empty()) return nullptr;
   std::size_t at = hash(key) & (slots_.size() - 1);
-  while (slots_[at] != nullptr && slots_[at]->key != key) at = (at + 1) & (slots_.size() - 1);
+  while (slots_[at] != nullptr && !same_text(slots_[at]->key, key)) at = (at + 1) & (slots_.size() - 1);
   return slots_[at];
 }
 

@@ -38,7 +38,8 @@ Value evaluate_if(const Node& call, Evaluation& evaluation, std::int16_t& branch
   branch = -1;
   std::size_t i = 0;
   for (; i + 1 < call.args.size(); i += 2) {
-    const bool holds = truthy(evaluate(call.args[i], evaluation));
+    const Value condition = evaluate(call.args[i], evaluation);
+    const bool holds = condition.is_bool() ? condition.as_bool() : truthy(condition);
     if (evaluation.failed()) return {};
     if (!holds) continue;
     branch = static_cast<std::int16_t>(i / 2);

@@ -37,6 +37,7 @@ struct Node {
   const Operator* op = nullptr;          // kCall
   std::vector<Node> args;                // kCall: its operands; kList: its items
   std::vector<std::string_view> path;    // `var` with a constant path: its parts
+  bool attribute = false;                // `var` of one attribute without a default: read without a call
   bool item_or_list = false;             // `in` over {"merge": [x]}: x alone is args[1], nothing is built
   std::shared_ptr<const void> prepared;  // what prepare() made; its operator knows the type
 };
@@ -78,6 +79,9 @@ const Operator* find_operator(std::string_view name);  // nullptr where unknown
 Value evaluate_list(const Node& list, Evaluation& evaluation);
 inline Value evaluate(const Node& node, Evaluation& evaluation) {
   if (node.kind == Node::Kind::kLiteral) return node.literal;
+  if (node.attribute && evaluation.scope == nullptr) {
+    return evaluation.attributes->find(node.path[0], *evaluation.scratch);
+  }
   if (node.kind == Node::Kind::kCall) return node.op->evaluate(node, evaluation);
   return evaluate_list(node, evaluation);
 }

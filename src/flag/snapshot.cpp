@@ -1,6 +1,7 @@
 #include "flag/snapshot.h"
 
 #include "base/json.h"
+#include "base/strings.h"
 #include "flag/compiler.h"
 #include "flag/variant_name.h"
 
@@ -37,7 +38,7 @@ const char* to_string(Reason reason) {
 
 const Variant* CompiledFlag::find_variant(std::string_view name) const {
   for (const Variant& variant : variants) {
-    if (variant.name == name) return &variant;
+    if (same_text(variant.name, name)) return &variant;
   }
   return nullptr;
 }

@@ -1,3 +1,4 @@
+#include "base/strings.h"
 #include "flag/operator.h"
 
 namespace poundlock::flag {
@@ -38,6 +39,9 @@ Value run(const Node& call, Evaluation& evaluation) {
   const Value needle = operand(call, 0, evaluation);
   const Value haystack = operand(call, 1, evaluation);
   if (call.item_or_list && !haystack.is_array()) {
+    if (needle.is_string() && haystack.is_string()) {
+      return Value::boolean(same_text(needle.as_string(), haystack.as_string()));
+    }
     return Value::boolean(same_item(needle, haystack, evaluation));
   }
   if (haystack.is_string()) {
@@ -48,6 +52,10 @@ Value run(const Node& call, Evaluation& evaluation) {
   }
   if (!haystack.is_array()) return Value::boolean(false);
   for (const Value& item : haystack.items()) {
+    if (needle.is_string() && item.is_string()) {
+      if (same_text(needle.as_string(), item.as_string())) return Value::boolean(true);
+      continue;
+    }
     if (same_item(needle, item, evaluation)) return Value::boolean(true);
     if (evaluation.failed()) return {};
   }

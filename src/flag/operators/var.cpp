@@ -14,6 +14,7 @@ void prepare(Node& call) {
     if (dot != 0) call.path.push_back(path.substr(0, dot));
     path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
   }
+  call.attribute = call.path.size() == 1 && call.args.size() == 1 && call.path[0] != "$flagd";
 }
 
 Value found_or_default(const Value& found, const Node& call, Evaluation& evaluation) {
