@@ -96,7 +96,12 @@ struct Arguments {
   std::string name;
   std::string key;
   FlagSetArguments set;
+  FlagListArguments list;
   FlagEvalArguments eval;
+  FlagImportArguments import;
+  KillArguments kill;
+  std::vector<std::string> files;
+  int days = 30;
   AuditArguments audit;
   SimulateArguments simulate;
   std::string shell;
@@ -191,24 +196,91 @@ void add_rollout_verbs(CLI::App& app, Context& context, Arguments& a) {
   add_duration(*back, "--limit", a.order.limit, "longest wait (default: 60s)")->needs(until);
 }
 
-void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
-  auto* flag = app.add_subcommand("flag", "list, get, set and eval flags");
-  flag->require_subcommand(1);
-  add_verb(*flag, context, "list", "all flags", [&] { return flag_list_command(context); });
-  auto* get = add_verb(*flag, context, "get", "one flag's definition",
+// One value each time it is given, so that it takes no word that stands behind it.
+CLI::Option* add_each(CLI::App& app, const std::string& name, std::vector<std::string>& to,
+                      const std::string& help) {
+  return app.add_option(name, to, help)->allow_extra_args(false);
+}
+
+void add_flag_orders(CLI::App& flag, Context& context, Arguments& a) {
+  auto* list =
+      add_verb(flag, context, "list", "all flags", [&] { return flag_list_command(context, a.list); });
+  list->add_option("--match", a.list.match, "only keys that hold this text");
+  list->add_option("--owner", a.list.owner, "only flags of this rollout; plain: of none");
+  list->add_option("--state", a.list.state, "only flags in this state")
+      ->check(CLI::IsMember({"ENABLED", "DISABLED"}));
+  auto* get = add_verb(flag, context, "get", "one flag's definition",
                        [&] { return flag_get_command(context, a.key); });
   get->add_option("key", a.key, "flag")->required();
-  auto* set = add_verb(*flag, context, "set", "change a flag, or make one",
+  auto* set = add_verb(flag, context, "set", "change a flag, or make one",
                        [&] { return flag_set_command(context, a.set); });
   set->add_option("key", a.set.key, "flag")->required();
   set->add_option("--variant", a.set.variant, "make this variant the default");
   set->add_option("--definition", a.set.definition, "flagd definition as JSON, or @FILE");
   set->add_option("--why", a.set.why, "the reason, for the audit trail");
-  auto* eval = add_verb(*flag, context, "eval", "what a context gets",
+  for (const bool on : {true, false}) {
+    auto* one = add_verb(flag, context, on ? "on" : "off",
+                         fmt::format("a plain boolean flag is {} for everybody", on),
+                         [&context, &a, on] { return flag_switch_command(context, a.set, on); });
+    one->add_option("key", a.set.key, "flag")->required();
+    one->add_option("--why", a.set.why, "the reason, for the audit trail");
+  }
+}
+
+void add_flag_files(CLI::App& flag, Context& context, Arguments& a) {
+  auto* eval = add_verb(flag, context, "eval", "what a context gets, and why",
                         [&] { return flag_eval_command(context, a.eval); });
   eval->add_option("key", a.eval.key, "flag")->required();
   eval->add_option("--targeting-key", a.eval.targeting_key, "whom the evaluation is for");
-  eval->add_option("--context", a.eval.attributes, "NAME=VALUE, several times");
+  add_each(*eval, "--context", a.eval.attributes, "NAME=VALUE, several times, or a JSON object");
+  add_each(*eval, "--flags", a.eval.files, "evaluate this file or folder, without a server")
+      ->type_name(kFile);
+  eval->add_flag("--explain", a.eval.explain, "each step of the rule, with the values that it saw");
+  auto* validate = add_verb(flag, context, "validate", "what is wrong with flag files",
+                            [&] { return flag_validate_command(context, a.files); });
+  validate->add_option("file", a.files, "flag files and folders, - for standard input")->required();
+  auto* import = add_verb(flag, context, "import", "flags of another system onto the server",
+                          [&] { return flag_import_command(context, a.import); });
+  import->add_option("file", a.import.file, "what the other system exported")->required();
+  import->add_option("--from", a.import.from, "which system's file it is (default: flagd)")
+      ->check(CLI::IsMember({"flagd", "launchdarkly"}));
+  import->add_option("--environment-key", a.import.environment, "the environment of LaunchDarkly's export");
+  import->add_flag("--partial", a.import.partial, "leave out what cannot be translated");
+  import->add_flag("--dry-run", a.import.dry_run, "print the definitions and change nothing");
+  import->add_option("--why", a.import.why, "the reason, for the audit trail");
+  auto* exported = add_verb(flag, context, "export", "the server's flags in flagd's JSON",
+                            [&] { return flag_export_command(context, a.name); });
+  exported->add_option("file", a.name, "where to (default: standard output)");
+}
+
+void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
+  auto* flag =
+      app.add_subcommand("flag", "list, get, set, on, off, eval, validate, status, stale, import, export");
+  flag->require_subcommand(1);
+  add_flag_orders(*flag, context, a);
+  add_flag_files(*flag, context, a);
+  auto* status = add_verb(*flag, context, "status", "who has applied a flag, and what else is known of it",
+                          [&] { return flag_status_command(context, a.key); });
+  status->add_option("key", a.key, "flag")->required();
+  auto* stale = add_verb(*flag, context, "stale", "flags and rules that nobody needs any more",
+                         [&] { return flag_stale_command(context, a.days); });
+  stale->add_option("--days", a.days, "not evaluated for so many days (default: 30)")
+      ->check(CLI::Range(1, 3650));
+
+  auto* kill = add_verb(app, context, "kill", "turn a flag or a rollout off, also without a server",
+                        [&] { return kill_command(context, a.kill); });
+  kill->add_option("name", a.kill.subject, "a flag or a rollout");
+  kill->add_option("--rollout", a.kill.rollout, "a rollout, where a flag is called the same");
+  kill->add_option("--why", a.kill.why, "the reason, for the audit trail");
+  auto* wait = kill->add_flag("--wait", a.kill.wait, "until every reader has applied it");
+  add_duration(*kill, "--limit", a.kill.limit, "longest wait (default: 60s)")->needs(wait);
+  auto* offline = kill->add_flag("--offline", a.kill.offline, "write an override file, without a server");
+  kill->add_option("--override-file", a.kill.override_file, "the file that applications or poundlockd read")
+      ->type_name(kFile)
+      ->needs(offline);
+  kill->add_option("--flagd-file", a.kill.flagd_file, "and one that a stock flagd can serve")
+      ->type_name(kFile)
+      ->needs(offline);
 }
 
 void add_server_verbs(CLI::App& app, Context& context, Arguments& a) {

@@ -173,7 +173,9 @@ TEST_F(AppTest, ServeSaysWhereItLooked) {
 TEST_F(AppTest, CompletionKnowsVerbsOptionsAndShells) {
   const auto bash = run({"completion", "bash"});
   EXPECT_EQ(bash.code, 0);
-  for (const char* word : {"rollback", "--restore", "list get set eval", "--environment", "complete "})
+  for (const char* word :
+       {"rollback", "--restore", "list get set on off eval validate import export status stale",
+        "--environment", "complete "})
     EXPECT_THAT(bash.out, HasSubstr(word));
   EXPECT_THAT(bash.out, HasSubstr("--config) COMPREPLY=($(compgen -f"));
   EXPECT_THAT(bash.out, HasSubstr("--output) COMPREPLY=($(compgen -W 'text json sarif junit github'"));

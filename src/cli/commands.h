@@ -73,7 +73,12 @@ int order_command(Context& context, const OrderArguments& arguments);
 
 // --- flags, audit, server --------------------------------------------------------------------------
 
-int flag_list_command(Context& context);
+struct FlagListArguments {
+  std::string match;  // part of the key; "" for all
+  std::string owner;  // a rollout; "plain": of none
+  std::string state;  // ENABLED, DISABLED
+};
+int flag_list_command(Context& context, const FlagListArguments& arguments);
 int flag_get_command(Context& context, const std::string& key);
 struct FlagSetArguments {
   std::string key;
@@ -82,12 +87,40 @@ struct FlagSetArguments {
   std::string why;
 };
 int flag_set_command(Context& context, const FlagSetArguments& arguments);
+// A plain boolean flag, for everybody: its rule stays, and counts again once the default is set back.
+int flag_switch_command(Context& context, const FlagSetArguments& arguments, bool on);
 struct FlagEvalArguments {
   std::string key;
   std::string targeting_key;
-  std::vector<std::string> attributes;  // NAME=VALUE; a VALUE that is JSON is taken as such
+  std::vector<std::string> attributes;  // NAME=VALUE, or a JSON object
+  std::vector<std::string> files;       // evaluated without a server
+  bool explain = false;
 };
 int flag_eval_command(Context& context, const FlagEvalArguments& arguments);
+int flag_validate_command(Context& context, const std::vector<std::string>& files);
+int flag_status_command(Context& context, const std::string& key);
+int flag_stale_command(Context& context, int days);
+struct FlagImportArguments {
+  std::string from;  // flagd, launchdarkly
+  std::string file;
+  std::string why;
+  std::string environment;  // of LaunchDarkly's export
+  bool partial = false;     // leave out what cannot be translated
+  bool dry_run = false;     // print the definitions, send nothing
+};
+int flag_import_command(Context& context, const FlagImportArguments& arguments);
+int flag_export_command(Context& context, const std::string& file);  // "": standard output
+
+struct KillArguments {
+  std::string subject;  // a flag or a rollout
+  std::string rollout;  // or this one
+  std::string why;
+  bool offline = false;
+  std::string override_file, flagd_file;
+  bool wait = false;
+  Millis limit{60'000};
+};
+int kill_command(Context& context, const KillArguments& arguments);
 
 struct AuditArguments {
   std::string subject;

@@ -1,5 +1,6 @@
 #include "cli/context.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -94,6 +95,23 @@ std::string who_of(const Context& context) {
 Result<std::string> read_file(const Context& context, const std::string& path) {
   if (path == "-") return read_stream(std::cin, "standard input");
   return read_path(context.directory / path);
+}
+
+Status write_file(const Context& context, const std::string& path, std::string_view text) {
+  const fs::path to = context.directory / path;
+  const fs::path beside = to.string() + fmt::format(".new.{}", ::getpid());
+  const int file = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const bool written = file >= 0 &&
+                       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(file) == 0;
+  if (file >= 0) ::close(file);
+  std::error_code error;
+  if (written) fs::rename(beside, to, error);
+  if (written && !error) return {};
+  std::error_code ignored;
+  fs::remove(beside, ignored);
+  return fail(user_error("file.write", fmt::format("cannot write {}", clean(path)))
+                  .with_hint("its folder must be there and writable by this user"));
 }
 
 Result<std::unique_ptr<ports::Database>> open_connection(const Site& site,

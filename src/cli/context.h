@@ -63,6 +63,9 @@ std::string who_of(const Context& context);
 // A file that a person named: at most 1 MiB; kUser "file.read" with the reason. "-" is standard input.
 Result<std::string> read_file(const Context& context, const std::string& path);
 
+// In place of what is there, at once or not at all. kUser "file.write".
+Status write_file(const Context& context, const std::string& path, std::string_view text);
+
 // A connection as written in poundlock.yaml, with the password of its file.
 Result<std::unique_ptr<ports::Database>> open_connection(const Site& site,
                                                          const rollout::Connection& connection);

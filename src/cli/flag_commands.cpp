@@ -1,4 +1,4 @@
-// flag list, get, set, eval: plain flags and those of rollouts, on the server.
+// flag list, get, set, on, off, export: plain flags and those of rollouts, on the server.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -37,45 +37,31 @@ Result<bj::object> definition_of(const Context& context, const std::string& give
   return std::move(value.as_object());
 }
 
-// NAME=VALUE. What reads as JSON (a number, true, a list) is that; everything else is text.
-Result<bj::object> attributes_of(const FlagEvalArguments& arguments) {
-  bj::object out;
-  for (const auto& one : arguments.attributes) {
-    const auto equals = one.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return fail(user_error("flag.context", fmt::format("{} is no NAME=VALUE", clean(one)))
-                      .with_hint("for example --context context=internal"));
-    const std::string text = one.substr(equals + 1);
-    const auto value = json::parse(text, one.substr(0, equals));
-    out[one.substr(0, equals)] = value ? *value : bj::value(text);
-  }
-  if (!arguments.targeting_key.empty()) out["targetingKey"] = arguments.targeting_key;
-  return out;
-}
-
-// OFREP's errors are of another form than ours.
-Error evaluation_error(const HttpAnswer& answer, const bj::object& body, const std::string& key) {
-  const std::string code = text_at(body, "errorCode");
-  std::string text = text_at(body, "errorDetails");
-  if (text.empty()) text = fmt::format("{} for flag {}", code, key);
-  const bool user = answer.status < 500;
-  return make_error(user ? Disposition::kUser : Disposition::kRetry, "flag." + code, std::move(text))
-      .with_hint(code == "FLAG_NOT_FOUND" ? "`poundlock flag list` shows the flags" : "");
+bool is_wanted(const bj::object& flag, const FlagListArguments& arguments) {
+  const std::string key = text_at(flag, "key"), owner = text_at(flag, "rollout");
+  if (key.find(arguments.match) == std::string::npos) return false;
+  if (!arguments.owner.empty() && (arguments.owner == "plain" ? !owner.empty() : owner != arguments.owner))
+    return false;
+  return arguments.state.empty() || text_at(object_at(flag, "definition"), "state") == arguments.state;
 }
 
 }  // namespace
 
-int flag_list_command(Context& context) {
+int flag_list_command(Context& context, const FlagListArguments& arguments) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
-  const auto answer = api->get("/v1/flags");
+  auto answer = api->get("/v1/flags");
   if (!answer) return report(context, answer.error());
+  bj::array wanted;
+  for (const auto& value : list_at(*answer, "flags"))
+    if (is_wanted(element(value), arguments)) wanted.push_back(value);
   if (context.json) {
+    (*answer)["flags"] = std::move(wanted);
     print_json(context, *answer);
     return 0;
   }
   Table table({"flag", "state", "default", "targeting", "owner"});
-  for (const auto& value : list_at(*answer, "flags")) {
+  for (const auto& value : wanted) {
     const auto& flag = element(value);
     const auto& definition = object_at(flag, "definition");
     const std::string owner = text_at(flag, "rollout");
@@ -84,7 +70,7 @@ int flag_list_command(Context& context) {
                targeted ? "yes" : "-", owner.empty() ? "-" : owner});
   }
   if (table.empty()) {
-    say(context, "there are no flags");
+    say(context, list_at(*answer, "flags").empty() ? "there are no flags" : "no flag is like that");
   } else {
     context.out << table.render(context.paint(), context.width) << std::flush;
   }
@@ -140,30 +126,40 @@ int flag_set_command(Context& context, const FlagSetArguments& arguments) {
   return 0;
 }
 
-int flag_eval_command(Context& context, const FlagEvalArguments& arguments) {
-  auto attributes = attributes_of(arguments);
-  if (!attributes) return report(context, attributes.error());
+int flag_switch_command(Context& context, const FlagSetArguments& arguments, bool on) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
-  const auto answer = api->ask("/ofrep/v1/evaluate/flags/" + percent_encode(arguments.key),
-                               {{"context", std::move(*attributes)}});
+  const auto answer =
+      api->put(path_of(arguments.key), {{"value", on}, {"who", who_of(context)}, {"why", arguments.why}});
   if (!answer) return report(context, answer.error());
-  const auto value = json::parse(answer->body, "the server's answer");
-  const bool ofrep = value && value->is_object();
-  if (!ofrep || (!value->as_object().contains("errorCode") && answer->status != 200)) {
-    const auto ours = read_answer(*answer, api->url());
-    return report(context, ours ? internal_error("the server's evaluation cannot be read") : ours.error());
-  }
-  const auto& body = value->as_object();
-  if (answer->status != 200) return report(context, evaluation_error(*answer, body, arguments.key));
   if (context.json) {
-    print_json(context, body);
+    print_json(context, *answer);
     return 0;
   }
-  const auto* result = body.if_contains("value");
-  say(context,
-      fmt::format("{}  (variant {}, {})", result ? brief(*result) : "no value: the code's default counts",
-                  clean(text_at(body, "variant")), clean(text_at(body, "reason"))));
+  say(context, fmt::format("{} is {} for everybody, published as revision {:.0f}", clean(arguments.key),
+                           on ? "on" : "off", number_at(*answer, "revision").value_or(0)));
+  if (const auto* rule = answer->if_contains("targeting"))
+    say(context, fmt::format("its rule was taken out: {}", brief(*rule)));
+  return 0;
+}
+
+int flag_export_command(Context& context, const std::string& file) {
+  auto api = Api::open(context);
+  if (!api) return report(context, api.error());
+  const auto answer = api->get("/v1/flags");
+  if (!answer) return report(context, answer.error());
+  bj::object flags;
+  for (const auto& one : list_at(*answer, "flags"))
+    flags[text_at(element(one), "key")] = object_at(element(one), "definition");
+  const std::size_t count = flags.size();
+  const bj::object document{{"flags", std::move(flags)}};
+  if (file.empty()) {
+    print_json(context, document);
+    return 0;
+  }
+  if (auto written = write_file(context, file, json::dump(document) + "\n"); !written)
+    return report(context, written.error());
+  say(context, fmt::format("{} flags written to {}", count, clean(file)));
   return 0;
 }
 

@@ -296,6 +296,87 @@ TEST_F(ServerCommandsTest, FlagsAreListedSetAndEvaluated) {
   EXPECT_EQ(boost::json::parse(server_->requests().back().body),
             boost::json::parse(R"({"context":{"context":"internal","n":3,"targetingKey":"u1"}})"));
   EXPECT_EQ(run({"flag", "eval", "none"}).code, 2);
+  EXPECT_EQ(
+      run({"flag", "eval", "k", "--output", "json"}).out,
+      R"({"key":"k","value":true,"variant":"on","reason":"TARGETING_MATCH","errorCode":null,"metadata":{}})"
+      "\n");
+  EXPECT_THAT(run({"flag", "list", "--owner", "plain"}).out, HasSubstr("no flag is like that"));
+  EXPECT_THAT(run({"flag", "list", "--owner", "r", "--match", "k"}).out, HasSubstr("ENABLED"));
+  EXPECT_EQ(run({"flag", "export"}).out,
+            "{\"flags\":{\"k\":{\"state\":\"ENABLED\",\"defaultVariant\":\"off\"}}}\n");
+  EXPECT_EQ(run({"flag", "export", "out.json"}).code, 0);
+  EXPECT_EQ(read("out.json"), run({"flag", "export"}).out);
+}
+
+TEST_F(ServerCommandsTest, OnAndOffSayWhichRuleTheyTookOut) {
+  serve([](const TestRequest&) {
+    return TestServer::json(R"({"key":"k","epoch":1,"revision":8,"targeting":{"==":[1,1]}})");
+  });
+  const auto off = run({"flag", "off", "k", "--why", "it hurts"});
+  EXPECT_THAT(off.out, AllOf(HasSubstr("k is off for everybody"), HasSubstr(R"(taken out: {"==":[1,1]})")));
+  EXPECT_EQ(server_->requests().back().method, "PUT");
+  EXPECT_EQ(server_->requests().back().body, R"({"value":false,"who":"alice","why":"it hurts"})");
+  EXPECT_THAT(run({"flag", "on", "k"}).out, HasSubstr("k is on for everybody"));
+}
+
+TEST_F(ServerCommandsTest, FlagStatusCountsReadersAndTellsTheSlowest) {
+  serve([](const TestRequest& request) {
+    EXPECT_EQ(request.path, "/v1/flags/k/status");
+    return TestServer::json(R"({"key":"k","rollout":"r","source":"","state":"ENABLED","epoch":1,"revision":9,
+      "readers":{"acknowledged":41,"delivered":3,"departed":2,"unknown":1,"slowest_ms":85,"instances":[
+        {"service":"orders","instance":"host-7","build":"12","state":"unknown",
+         "last_seen":"2026-01-01T00:00:00Z"}]},
+      "last_evaluated":"2026-01-01","evaluations_known_since":"2025-12-01T00:00:00Z",
+      "evaluations":[{"variant":"on","reason":"STATIC","count":7}],"warnings":["f.json: does not count"]})");
+  });
+  const auto ran = run({"flag", "status", "k"});
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("applied by 41, delivered to 3 without acknowledgement, departed 2, unknown 1; "
+                              "slowest 85 ms"),
+                    HasSubstr("unknown: orders host-7"), HasSubstr("last evaluated on 2026-01-01"),
+                    HasSubstr("warning: f.json")));
+}
+
+TEST_F(ServerCommandsTest, StaleFlagsComeWithTheReason) {
+  serve([](const TestRequest& request) {
+    EXPECT_EQ(request.path, "/v1/stale-flags?days=7");
+    return TestServer::json(R"({"days":7,"evaluations_known_since":"2026-01-01T00:00:00Z",
+      "readers_without_reports":2,"stale":[
+        {"key":"k","rollout":"","kind":"unknown","reason":"no evidence"}]})");
+  });
+  EXPECT_THAT(run({"flag", "stale", "--days", "7"}).out,
+              AllOf(HasSubstr("unknown"), HasSubstr("no evidence"), HasSubstr("do not report theirs: 2")));
+  EXPECT_EQ(run({"flag", "stale", "--days", "0"}).code, 2);
+}
+
+TEST_F(ServerCommandsTest, KillFindsTheRolloutOfAFlagAndTurnsAPlainOneOff) {
+  serve([](const TestRequest& request) {
+    if (request.path == "/v1/flags/k") return TestServer::json(R"({"key":"k","rollout":"r"})");
+    if (request.path == "/v1/flags/plain" && request.method == "GET")
+      return TestServer::json(R"({"key":"plain","rollout":""})");
+    if (request.path.starts_with("/v1/flags/") && request.method == "GET")
+      return TestServer::error(404, "flag.unknown", "user");
+    if (request.method == "PUT") return TestServer::json(R"({"key":"plain","epoch":1,"revision":8})");
+    return TestServer::json(view("running"));
+  });
+  EXPECT_EQ(run({"kill", "k", "--why", "it hurts"}).code, 0);
+  EXPECT_EQ(server_->requests().back().path, "/v1/rollouts/r/rollback");
+  EXPECT_THAT(server_->requests().back().body, HasSubstr("it hurts"));
+  EXPECT_EQ(run({"kill", "q"}).code, 0);
+  EXPECT_EQ(server_->requests().back().path, "/v1/rollouts/q/rollback") << "no flag: then it is a rollout";
+  EXPECT_EQ(run({"kill", "--rollout", "plain"}).code, 0);
+  EXPECT_EQ(server_->requests().back().path, "/v1/rollouts/plain/rollback");
+  EXPECT_THAT(run({"kill", "plain"}).out, HasSubstr("plain is off for everybody"));
+  EXPECT_EQ(run({"kill"}).code, 2);
+}
+
+TEST_F(ServerCommandsTest, ImportSetsEachFlagWithItsReason) {
+  serve([](const TestRequest&) { return TestServer::json(R"({"key":"k","epoch":1,"revision":8})"); });
+  write("f.json", R"({"flags":{"a":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"},
+                               "b":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}})");
+  EXPECT_THAT(run({"flag", "import", "f.json"}).out, HasSubstr("2 flags imported, 0 left out"));
+  EXPECT_EQ(server_->requests().back().path, "/v1/flags/b");
+  EXPECT_THAT(server_->requests().back().body, HasSubstr("imported from f.json"));
 }
 
 TEST_F(ServerCommandsTest, AuditShowsAndVerifies) {

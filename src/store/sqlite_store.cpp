@@ -87,6 +87,14 @@ AuditEntry audit_row(const Statement& row) {
   return entry;
 }
 
+Result<Entry> checked(const Statement& row) {
+  Entry entry{row.text(0), row.text(1), row.number(2)};
+  if (row.text(3) != checksum_of(entry.key, entry.version, entry.value)) {
+    return fail(corrupt(fmt::format("the value of '{}' does not match its checksum", entry.key)));
+  }
+  return entry;
+}
+
 // Two connections, so that a reader never waits while a commit is being forced to disk.
 class SqliteStore : public ports::StateStore {
  public:
@@ -208,14 +216,6 @@ class SqliteStore : public ports::StateStore {
     return {};
   }
 
-  static Result<Entry> checked(const Statement& row) {
-    Entry entry{row.text(0), row.text(1), row.number(2)};
-    if (row.text(3) != checksum_of(entry.key, entry.version, entry.value)) {
-      return fail(corrupt(fmt::format("the value of '{}' does not match its checksum", entry.key)));
-    }
-    return entry;
-  }
-
   Status apply(const std::vector<Write>& writes, const std::vector<AuditEntry>& audit) {
     for (const Write& write : writes) PL_CHECK(apply_write(write));
     if (audit.empty()) return {};
@@ -321,6 +321,17 @@ std::string audit_hash(const std::string& previous, const AuditEntry& entry) {
                     .text(entry.why)
                     .text(entry.details)
                     .finish());
+}
+
+Result<std::optional<std::string>> peek_sqlite(const std::string& path, std::string_view key) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  PL_TRY(auto reader, Sqlite::open(path, true, Millis{1'000}));
+  PL_TRY(auto statement, reader.prepare("SELECT key, value, version, checksum FROM entries WHERE key = ?1"));
+  PL_TRY(const bool row, statement.bind(1, key).step());
+  if (!row) return std::nullopt;
+  PL_TRY(auto entry, checked(statement));
+  return std::move(entry.value);
 }
 
 Result<std::unique_ptr<ports::StateStore>> open_sqlite(SqliteOptions options) {

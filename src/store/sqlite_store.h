@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/time.h"
@@ -37,6 +38,10 @@ inline constexpr int kListMax = 100'000;
 // time and each text with its length before it, so that no two entries share an encoding).
 std::string audit_hash(const std::string& previous, const ports::AuditEntry& entry);
 inline constexpr char kAuditGenesis[] = "0000000000000000000000000000000000000000000000000000000000000000";
+
+// One value, read without the store's lock and beside a server that runs; nullopt where the key or the file
+// is not there. For tools that must work when nothing else does; what they saw may change at once.
+Result<std::optional<std::string>> peek_sqlite(const std::string& path, std::string_view key);
 
 // Creates the file (readable by its owner only) where it does not exist.
 Result<std::unique_ptr<ports::StateStore>> open_sqlite(SqliteOptions options);

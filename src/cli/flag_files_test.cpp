@@ -1,0 +1,178 @@
+// Verbs on flags that need no server: eval, validate, import --dry-run, kill --offline.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "cli/run_for_test.h"
+#include "store/sqlite_store.h"
+
+namespace poundlock::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kFlags = R"({"flags": {
+  "k": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off",
+    "targeting": {"if": [{"==": [{"var": "tier"}, "gold"]}, "on", null]}, "metadata": {"owner": "shop"}},
+  "broken": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on", "targeting": {"nope": []}},
+  "disabled": {"state": "DISABLED", "variants": {"on": true}, "defaultVariant": "on"}}})";
+
+class FlagFilesTest : public CommandLineTest {
+ protected:
+  json::Object output(const Ran& ran) {
+    const auto value = json::parse(ran.out, "output");
+    EXPECT_TRUE(value && value->is_object()) << ran.out << ran.err;
+    return value && value->is_object() ? value->as_object() : json::Object{};
+  }
+};
+
+TEST_F(FlagFilesTest, EvalWithoutAServerPrintsTheWholeAnswer) {
+  write("f.json", kFlags);
+  const auto ran =
+      run({"flag", "eval", "k", "--context", R"({"tier": "gold"})", "--flags", "f.json", "--output", "json"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, R"({"key":"k","value":true,"variant":"on","reason":"TARGETING_MATCH","errorCode":null,)"
+                     R"("metadata":{"owner":"shop"}})"
+                     "\n");
+  const auto none = run({"flag", "eval", "--flags", "f.json", "none", "--output", "json"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_EQ(none.out,
+            R"({"key":"none","value":null,"variant":null,"reason":"ERROR","errorCode":"FLAG_NOT_FOUND",)"
+            R"("metadata":{}})"
+            "\n");
+  const auto broken = output(run({"flag", "eval", "broken", "--flags", "f.json", "--output", "json"}));
+  EXPECT_EQ(broken.at("errorCode"), "PARSE_ERROR");
+  const auto disabled = output(run({"flag", "eval", "disabled", "--flags", "f.json", "--output", "json"}));
+  EXPECT_EQ(disabled.at("reason"), "DISABLED");
+  EXPECT_TRUE(disabled.at("value").is_null());
+}
+
+TEST_F(FlagFilesTest, EvalReadsFoldersAndBothFormsOfAContext) {
+  write("flags/a.json", kFlags);
+  write("flags/b.yaml",
+        "flags:\n  k: {state: ENABLED, variants: {a: 1, b: 2}, defaultVariant: a,\n"
+        "    targeting: {if: [{'==': [{var: n}, 3]}, b]}}\n");
+  EXPECT_THAT(run({"flag", "eval", "k", "--flags", "flags"}).out, HasSubstr("1  (variant a"));
+  EXPECT_THAT(run({"flag", "eval", "k", "--flags", "flags", "--context", "n=3"}).out,
+              HasSubstr("2  (variant b, TARGETING_MATCH)"));
+  EXPECT_EQ(run({"flag", "eval", "k", "--flags", "flags", "--context", "{"}).code, 2);
+  EXPECT_EQ(run({"flag", "eval", "k", "--flags", "none"}).code, 2);
+}
+
+TEST_F(FlagFilesTest, EvalExplainsEachStep) {
+  write("f.json", kFlags);
+  const auto ran = run({"flag", "eval", "k", "--flags", "f.json", "--context", "tier=gold", "--explain"});
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("tier"), HasSubstr("gold"), HasSubstr("true  (variant on")));
+  const auto json = output(run(
+      {"flag", "eval", "k", "--flags", "f.json", "--context", "tier=gold", "--explain", "--output", "json"}));
+  EXPECT_TRUE(json.at("explanation").is_array());
+}
+
+TEST_F(FlagFilesTest, ValidateNamesThePlaceOfEachMistake) {
+  write("good.json", R"({"flags":{"k":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}})");
+  write("again.json", R"({"flags":{"k":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}})");
+  const auto good = run({"flag", "validate", "good.json", "again.json"});
+  EXPECT_EQ(good.code, 0) << good.out;
+  EXPECT_THAT(good.out,
+              AllOf(HasSubstr("2 flags in 2 files: valid"), HasSubstr("warning: again.json: the flag 'k'")));
+  write("bad.json", "{\"flags\": {\n  \"k\": {\"state\": \"ON\", \"variants\": {\"on\": true}}}}");
+  const auto bad = run({"flag", "validate", "good.json", "bad.json"});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.out, AllOf(HasSubstr("bad.json:2:"), HasSubstr("refused")));
+  const auto json = output(run({"flag", "validate", "bad.json", "--output", "json"}));
+  EXPECT_EQ(json.at("valid"), false);
+  EXPECT_EQ(json.at("problems").at(0).at("where").at("line"), 2);
+}
+
+constexpr const char* kExport = R"({"items": [
+  {"key": "plain", "variations": [{"value": "a"}, {"value": "b"}],
+   "environments": {"production": {"on": false, "offVariation": 1}, "test": {"on": true, "offVariation": 1,
+     "fallthrough": {"variation": 0}, "targets": [{"values": ["u1"], "variation": 1}]}}},
+  {"key": "split", "variations": [{"value": true}, {"value": false}],
+   "environments": {"production": {"on": true, "offVariation": 1, "fallthrough": {"rollout": {"variations":
+     [{"variation": 0, "weight": 10000}, {"variation": 1, "weight": 90000}]}},
+     "rules": [{"variation": 0, "clauses": [
+       {"attribute": "country", "op": "in", "values": ["de", "fr"], "negate": true},
+       {"attribute": "mail", "op": "endsWith", "values": ["@a", "@b"]}]}]}}},
+  {"key": "segments", "variations": [{"value": true}], "environments": {"production": {"on": true,
+     "fallthrough": {"variation": 0}, "rules": [{"variation": 0, "clauses": [
+       {"attribute": "", "op": "segmentMatch", "values": ["s"]}]}]}}}]})";
+
+TEST_F(FlagFilesTest, LaunchDarklysExportIsTranslatedOrNamed) {
+  write("ld.json", kExport);
+  const auto refused = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("flag segments: the operator segmentMatch"));
+  const auto partial = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run", "--partial"});
+  ASSERT_EQ(partial.code, 0) << partial.err;
+  EXPECT_THAT(partial.out, Not(HasSubstr("segments")));
+  write("f.json", partial.out);
+  const auto variant = [&](const std::string& key, const std::string& context) {
+    return std::string(
+        output(run({"flag", "eval", key, "--flags", "f.json", "--context", context, "--output", "json"}))
+            .at("variant")
+            .as_string());
+  };
+  EXPECT_EQ(variant("plain", "{}"), "v1") << "it is off in production";
+  EXPECT_EQ(variant("split", R"({"country":"us","mail":"x@b"})"), "on");
+  EXPECT_EQ(variant("split", R"({"country":"de","mail":"x@b"})"), "off") << "nobody to put into a bucket";
+  EXPECT_EQ(variant("split", R"({"mail":"x@b"})"), "off") << "without the attribute no clause holds";
+  int on = 0;
+  for (int i = 0; i < 200; ++i)
+    if (variant("split", fmt::format(R"({{"targetingKey":"u{}","country":"de"}})", i)) == "on") ++on;
+  EXPECT_GT(on, 5);
+  EXPECT_LT(on, 45);
+  const auto test = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run", "--partial",
+                         "--environment-key", "test"});
+  EXPECT_THAT(test.out, AllOf(HasSubstr(R"("in":[{"var":"targetingKey"},["u1"]])"), Not(HasSubstr("split"))));
+}
+
+TEST_F(FlagFilesTest, KillOfflineWritesBothFilesAndKeepsWhatTheyHold) {
+  write("o.json", R"({"flags":{"other":"live"},"note":"kept"})");
+  const auto ran = run({"kill", "--offline", "--override-file", "o.json", "--flagd-file", "f.json", "k"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("the store could not tell"));
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"other\":\"live\",\"k\":\"off\"},\"note\":\"kept\"}\n");
+  EXPECT_THAT(run({"flag", "eval", "k", "--flags", "f.json"}).out, HasSubstr("false"));
+  EXPECT_THAT(run({"flag", "eval", "k.stage", "--flags", "f.json"}).out, HasSubstr("\"off\""));
+  EXPECT_EQ(run({"kill", "--offline", "k"}).code, 2) << "nowhere to write it";
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json"}).code, 2);
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "no/such/folder/o.json", "k"}).code, 2);
+  write("o.json", "{");
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "k"}).code, 2);
+  EXPECT_EQ(read("o.json"), "{") << "what cannot be understood is not overwritten";
+}
+
+TEST_F(FlagFilesTest, KillOfflineKnowsRolloutsFromTheStore) {
+  std::filesystem::create_directories(folder_ / "state");
+  store::SqliteOptions options;
+  options.path = (folder_ / "state" / "poundlock.db").string();
+  auto store = store::open_sqlite(options);  // and a server still holds it
+  ASSERT_TRUE(store);
+  const std::string stage = R"(.stage":{"state":"ENABLED","variants":{},"defaultVariant":")";
+  ASSERT_TRUE((*store)->commit({{"flags/published",
+                                 R"({"epoch":1,"revision":2,"parts":{"open":{"k":{},"k)" + stage +
+                                     R"(off"}},"done":{"d":{},"d)" + stage + R"(complete"}}}})",
+                                 0}},
+                               {}));
+  const auto open = run({"kill", "--offline", "--override-file", "o.json", "--rollout", "open"});
+  EXPECT_EQ(open.code, 0) << open.err;
+  EXPECT_THAT(open.err, Not(HasSubstr("warning")));
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"k\":\"off\"}}\n");
+  for (const auto& name : {std::vector<std::string>{"d"}, {"--rollout", "done"}, {"done"}}) {
+    std::vector<std::string> words{"kill", "--offline", "--override-file", "o.json"};
+    words.insert(words.end(), name.begin(), name.end());
+    const auto closed = run(words);
+    EXPECT_EQ(closed.code, 1) << closed.err;
+    EXPECT_THAT(closed.err, HasSubstr("poundlock rollback done --restore"));
+  }
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"k\":\"off\"}}\n");
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "--rollout", "none"}).code, 2);
+}
+
+}  // namespace
+}  // namespace poundlock::cli

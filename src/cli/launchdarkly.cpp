@@ -1,0 +1,253 @@
+#include "cli/launchdarkly.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/json.h"
+#include "cli/fields.h"
+
+namespace poundlock::cli {
+namespace {
+
+namespace bj = boost::json;
+constexpr std::size_t kClausesMax = 1'000;
+
+bj::value call(std::string_view name, bj::value arguments) {
+  return bj::object{{name, std::move(arguments)}};
+}
+bj::value variable(const std::string& name) {
+  return call("var", bj::value(name == "key" ? "targetingKey" : name));
+}
+
+// One flag; the first thing that cannot be said ends it.
+class Translator {
+ public:
+  Translator(std::string key, const bj::object& flag, const bj::object& settings)
+      : key_(std::move(key)), flag_(flag), settings_(settings) {}
+  Result<bj::object> definition();
+
+ private:
+  Error cannot(const std::string& what) const {
+    return user_error("flag.import", fmt::format("flag {}: {}", key_, what));
+  }
+  Status variants();
+  Result<std::string> variant(const bj::value* index) const;
+  Result<bj::value> outcome(const bj::object& from, bool whole) const;
+  Result<bj::value> split(const bj::object& rollout) const;
+  Result<bj::value> clause(const bj::object& clause) const;
+  Result<bj::value> any_of(const bj::object& clause, const std::string& op) const;
+  Status rules(bj::array& chain) const;
+  Status targets(bj::array& chain) const;
+
+  const std::string key_;
+  const bj::object& flag_;
+  const bj::object& settings_;  // on, offVariation, fallthrough, rules, targets
+  std::vector<std::string> names_;
+  bj::object variants_;
+};
+
+Status Translator::variants() {
+  for (const auto& one : list_at(flag_, "variations")) {
+    const bool wrapped = one.is_object() && one.as_object().contains("value");
+    const bj::value value = wrapped ? one.as_object().at("value") : one;
+    std::string name =
+        value.is_bool() ? (value.get_bool() ? "on" : "off") : fmt::format("v{}", names_.size());
+    if (variants_.contains(name)) return fail(cannot("two variations have one value"));
+    variants_[name] = value;
+    names_.push_back(std::move(name));
+  }
+  if (names_.empty()) return fail(cannot("it has no variations"));
+  return {};
+}
+
+Result<std::string> Translator::variant(const bj::value* index) const {
+  if (!index || !index->is_int64() || index->get_int64() < 0 ||
+      static_cast<std::size_t>(index->get_int64()) >= names_.size())
+    return fail(cannot("a variation is named that it does not have"));
+  return names_[static_cast<std::size_t>(index->get_int64())];
+}
+
+Result<bj::value> Translator::split(const bj::object& rollout) const {
+  if (text_at(rollout, "kind") == "experiment") return fail(cannot("an experiment"));
+  std::string by = text_at(rollout, "bucketBy");
+  if (by.empty()) by = "key";
+  if (const auto kind = text_at(rollout, "contextKind"); !kind.empty() && kind != "user")
+    return fail(cannot("a percentage of the context kind " + kind));
+  bj::array out;
+  // Of the key this is what fractional hashes by itself, and somebody without one gets the default.
+  if (by != "key") out.push_back(call("cat", bj::array{call("var", "$flagd.flagKey"), variable(by)}));
+  const std::size_t none = out.size();
+  for (const auto& one : list_at(rollout, "variations")) {
+    PL_TRY(const auto name, variant(element(one).if_contains("variation")));
+    const auto weight = number_at(element(one), "weight").value_or(-1);
+    if (weight < 0 || weight > 100'000) return fail(cannot("a weight that is none"));
+    out.push_back(bj::array{bj::value(name), bj::value(static_cast<std::int64_t>(weight))});
+  }
+  if (out.size() == none) return fail(cannot("a percentage without variations"));
+  return call("fractional", std::move(out));
+}
+
+Result<bj::value> Translator::outcome(const bj::object& from, bool whole) const {
+  const bj::object& rollout = object_at(from, "rollout");
+  if (!rollout.empty()) return split(rollout);
+  if (whole && !from.contains("variation")) return fail(cannot("no fallthrough"));
+  PL_TRY(const auto name, variant(from.if_contains("variation")));
+  return bj::value(name);
+}
+
+// Of several values one is enough.
+Result<bj::value> Translator::any_of(const bj::object& clause, const std::string& op) const {
+  const bj::value attribute = variable(text_at(clause, "attribute"));
+  const auto& values = list_at(clause, "values");
+  if (op == "in") return call("in", bj::array{attribute, values});
+  bj::array out;
+  for (const auto& value : values) {
+    if (op == "contains")
+      out.push_back(call("in", bj::array{value, attribute}));
+    else if (op == "startsWith" || op == "endsWith")
+      out.push_back(call(op == "startsWith" ? "starts_with" : "ends_with", bj::array{attribute, value}));
+    else if (op.starts_with("semVer"))
+      out.push_back(call("sem_ver", bj::array{attribute,
+                                              bj::value(op == "semVerEqual"      ? "="
+                                                        : op == "semVerLessThan" ? "<"
+                                                                                 : ">"),
+                                              value}));
+    else
+      out.push_back(call(op == "lessThan"          ? "<"
+                         : op == "lessThanOrEqual" ? "<="
+                         : op == "greaterThan"     ? ">"
+                                                   : ">=",
+                         bj::array{attribute, value}));
+  }
+  return call("or", std::move(out));
+}
+
+Result<bj::value> Translator::clause(const bj::object& clause) const {
+  static constexpr std::string_view kKnown[] = {"in",          "contains",           "startsWith",
+                                                "endsWith",    "lessThan",           "lessThanOrEqual",
+                                                "greaterThan", "greaterThanOrEqual", "semVerLessThan",
+                                                "semVerEqual", "semVerGreaterThan"};
+  const std::string op = text_at(clause, "op"), attribute = text_at(clause, "attribute");
+  if (std::find(std::begin(kKnown), std::end(kKnown), op) == std::end(kKnown))
+    return fail(cannot("the operator " + op));
+  if (const auto kind = text_at(clause, "contextKind"); !kind.empty() && kind != "user")
+    return fail(cannot("a clause on the context kind " + kind));
+  if (attribute.empty() || attribute.starts_with("/")) return fail(cannot("the attribute " + attribute));
+  if (list_at(clause, "values").empty()) return fail(cannot("a clause without values"));
+  PL_TRY(auto test, any_of(clause, op));
+  // Somebody without the attribute is in no clause, and in no negated one either.
+  if (bool_at(clause, "negate"))
+    test = call("and", bj::array{call("!=", bj::array{variable(attribute), nullptr}),
+                                 call("!", bj::array{std::move(test)})});
+  return test;
+}
+
+Status Translator::rules(bj::array& chain) const {
+  std::size_t clauses = 0;
+  for (const auto& one : list_at(settings_, "rules")) {
+    bj::array all;
+    for (const auto& test : list_at(element(one), "clauses")) {
+      if (++clauses > kClausesMax) return fail(cannot("too many clauses"));
+      PL_TRY(auto made, clause(element(test)));
+      all.push_back(std::move(made));
+    }
+    if (all.empty()) return fail(cannot("a rule without clauses"));
+    PL_TRY(auto result, outcome(element(one), true));
+    chain.push_back(all.size() == 1 ? bj::value(all.front()) : call("and", std::move(all)));
+    chain.push_back(std::move(result));
+  }
+  return {};
+}
+
+Status Translator::targets(bj::array& chain) const {
+  for (const char* list : {"targets", "contextTargets"}) {
+    for (const auto& one : list_at(settings_, list)) {
+      const auto& values = list_at(element(one), "values");
+      const auto kind = text_at(element(one), "contextKind");
+      if (values.empty()) continue;
+      if (!kind.empty() && kind != "user") return fail(cannot("targets of the context kind " + kind));
+      PL_TRY(auto name, variant(element(one).if_contains("variation")));
+      chain.push_back(call("in", bj::array{variable("key"), values}));
+      chain.push_back(bj::value(name));
+    }
+  }
+  return {};
+}
+
+Result<bj::object> Translator::definition() {
+  PL_CHECK(variants());
+  if (!list_at(settings_, "prerequisites").empty()) return fail(cannot("prerequisites"));
+  bj::object out{{"state", "ENABLED"}, {"variants", variants_}};
+  if (!bool_at(settings_, "on")) {
+    if (settings_.contains("offVariation") && !settings_.at("offVariation").is_null()) {
+      PL_TRY(out["defaultVariant"], variant(settings_.if_contains("offVariation")));
+    } else {
+      out["state"] = "DISABLED";
+    }
+    return out;
+  }
+  bj::array chain;
+  PL_CHECK(targets(chain));
+  PL_CHECK(rules(chain));
+  PL_TRY(auto last, outcome(object_at(settings_, "fallthrough"), true));
+  if (chain.empty() && last.is_string()) {
+    out["defaultVariant"] = std::move(last);
+    return out;
+  }
+  // A rule that answers nothing (nobody to put into a bucket) falls to what "off" would give.
+  if (settings_.contains("offVariation") && !settings_.at("offVariation").is_null()) {
+    PL_TRY(out["defaultVariant"], variant(settings_.if_contains("offVariation")));
+  } else {
+    out["defaultVariant"] = names_.front();
+  }
+  chain.push_back(std::move(last));
+  out["targeting"] = chain.size() == 1 ? bj::value(chain.front()) : call("if", std::move(chain));
+  return out;
+}
+
+const bj::object* settings_of(const bj::object& flag, const std::string& environment) {
+  const auto* all = flag.if_contains("environments");
+  if (!all || !all->is_object()) return &flag;
+  const auto& list = all->as_object();
+  const auto* one = list.if_contains(environment.empty() ? "production" : environment);
+  if (!one && environment.empty() && list.size() == 1) one = &list.begin()->value();
+  return one && one->is_object() ? &one->as_object() : nullptr;
+}
+
+void add(Imported& to, const std::string& key, const bj::value& flag, const std::string& environment) {
+  if (!flag.is_object()) {
+    to.left_out.push_back(fmt::format("flag {}: no object", key));
+    return;
+  }
+  const auto* settings = settings_of(flag.as_object(), environment);
+  if (!settings) {
+    to.left_out.push_back(fmt::format("flag {}: it is not clear which environment is meant", key));
+    return;
+  }
+  auto made = Translator(key, flag.as_object(), *settings).definition();
+  if (made)
+    to.flags[key] = std::move(*made);
+  else
+    to.left_out.push_back(made.error().message);
+}
+
+}  // namespace
+
+Result<Imported> import_launchdarkly(std::string_view text, const std::string& file,
+                                     const std::string& environment) {
+  PL_TRY(const auto value, json::parse(text, file, {4 << 20, 64, 1'000'000}));
+  const bj::object& root = element(value);
+  Imported out;
+  for (const auto& one : list_at(root, "items")) add(out, text_at(element(one), "key"), one, environment);
+  for (const auto& one : object_at(root, "flags")) add(out, std::string(one.key()), one.value(), environment);
+  if (out.flags.empty() && out.left_out.empty()) {
+    return fail(
+        user_error("flag.import", fmt::format("{} is no export of LaunchDarkly", file))
+            .with_hint(R"(known are {"items": [...]} of its REST API and {"flags": {...}} of its SDKs)"));
+  }
+  return out;
+}
+
+}  // namespace poundlock::cli
