@@ -212,22 +212,6 @@ Response Ofrep::bulk(const Request& request) {
 
 }  // namespace
 
-bool matches_etag(std::string_view list, std::string_view etag) {
-  const auto opaque = etag.substr(1, etag.size() - 2);
-  while (true) {
-    const auto start = list.find_first_not_of(" \t,");
-    if (start == std::string_view::npos) return false;
-    list.remove_prefix(start);
-    if (list.starts_with("W/")) list.remove_prefix(2);
-    const bool is_quoted = list.starts_with('"');
-    if (is_quoted) list.remove_prefix(1);
-    const auto end = std::min(list.find_first_of(is_quoted ? "\"" : " \t,"), list.size());
-    const auto tag = list.substr(0, end);
-    if (tag == opaque || (tag == "*" && !is_quoted)) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-}
-
 void add_ofrep_routes(Router& router, OfrepParts parts) {
   const auto ofrep = std::make_shared<Ofrep>(std::move(parts));
   router.add(

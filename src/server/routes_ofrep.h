@@ -25,10 +25,6 @@ struct OfrepParts {
 
 inline constexpr char kOfrepEvents[] = "/ofrep/v1/sse";  // the path that flagd uses, too
 
-// `if_none_match` is that header: a list of entity tags, weak ones among them, or *. By weak comparison
-// (RFC 9110, section 13.1.2); a tag without quotes, as some clients send it, counts as if it had them.
-bool matches_etag(std::string_view if_none_match, std::string_view etag);
-
 void add_ofrep_routes(Router& router, OfrepParts parts);
 
 }  // namespace poundlock::server

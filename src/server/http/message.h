@@ -88,6 +88,10 @@ int http_status(const Error& error);
 // query's lastEventId.
 Response stream_response(std::shared_ptr<SseHub> hub, const Request& request);
 
+// `if_none_match` is that header: a list of entity tags, weak ones among them, or *. By weak comparison
+// (RFC 9110, section 13.1.2); a tag without quotes, as some clients send it, counts as if it had them.
+bool matches_etag(std::string_view if_none_match, std::string_view etag);
+
 // "/a%20b?x=1&y" -> segments {"a b"} and the query. nullopt: malformed escapes, or control characters
 // once decoded. An absolute-form target ("http://host/a") counts as its path; one trailing slash is
 // ignored.

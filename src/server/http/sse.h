@@ -102,8 +102,10 @@ class SseHub : public std::enable_shared_from_this<SseHub> {
   std::unique_ptr<Member> take(std::uint64_t id);
   void close_all();
 
+  static constexpr std::uint64_t kSlices = 16;  // of the readers, by their ids
   EventLoop& loop_;
   const SseOptions options_;
+  std::uint64_t next_slice_ = 0;
   EventLoop::Timer timer_;
   std::atomic<std::size_t> count_{0};
   std::atomic<std::uint64_t> dropped_slow_{0};
