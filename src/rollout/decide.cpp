@@ -408,7 +408,7 @@ bool Decider::readers_applied() const {
 }
 
 bool Decider::had_application() const {
-  return s_.baseline && !s_.baseline->paths.empty();
+  return s_.baseline && s_.baseline->application;
 }
 
 // The share of users that a bad new side would hit: how much proof is asked for follows from it. At 100 %

@@ -114,6 +114,7 @@ bool Decider::baseline_finished(const Item& item) {
   const std::uint64_t enough = latency ? settings_of(*latency, plan_).min_samples : 1;
   Baseline baseline;
   baseline.at = now_;
+  baseline.application = seen_.app.has_value();
   baseline.seconds = static_cast<double>((now_ - s_.mark_at).count()) / 1000.0;
   std::uint64_t all = 0;
   for (const PathStats& path : seen_.app ? seen_.app->paths : std::vector<PathStats>{}) {

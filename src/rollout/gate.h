@@ -73,6 +73,8 @@ struct PathBaseline {
 struct Baseline {
   TimePoint at;
   double seconds = 0;  // length of the recording
+  // Some application was there: where none is seen any more, we do not know what it does now.
+  bool application = true;
   std::map<std::string, PathBaseline> paths;
   std::map<std::string, double> values;       // observations at its end
   std::map<std::string, double> differences;  // observations: end minus beginning

@@ -45,6 +45,7 @@ bj::object baseline_json(const Baseline& baseline) {
   for (const auto& [name, latency] : baseline.controls) controls[name] = buckets_json(latency);
   return {{"at", baseline.at.ms},
           {"seconds", baseline.seconds},
+          {"application", baseline.application},
           {"paths", paths},
           {"controls", controls},
           {"values", numbers(baseline.values)},
@@ -106,8 +107,13 @@ Histogram read_buckets(const bj::value& json) {
 }
 
 Baseline read_baseline(const bj::value& json) {
-  Baseline out{read_time(json.at("at")),        json.at("seconds").to_number<double>(), {},
-               read_numbers(json.at("values")), read_numbers(json.at("differences")),   {}};
+  Baseline out;
+  out.at = read_time(json.at("at"));
+  out.seconds = json.at("seconds").to_number<double>();
+  if (const auto* application = json.as_object().if_contains("application"))
+    out.application = application->as_bool();
+  out.values = read_numbers(json.at("values"));
+  out.differences = read_numbers(json.at("differences"));
   for (const auto& [name, path] : json.at("paths").as_object()) {
     PathBaseline& into = out.paths[name];
     into.attempts = path.at("attempts").to_number<std::uint64_t>();

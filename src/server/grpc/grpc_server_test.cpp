@@ -186,7 +186,8 @@ TEST_F(GrpcServerTest, AConnectionThatReadsNothingIsDroppedAndNobodyWaits) {
   const auto quick = other.stream(kSync + "SyncFlags", "");
   ASSERT_TRUE(quick->next<sync_v1::SyncFlagsResponse>());
   set_bool("a", "on");
-  EXPECT_THAT(keys(quick->next<sync_v1::SyncFlagsResponse>()->flag_configuration()), UnorderedElementsAre("big", "a"));
+  EXPECT_THAT(keys(quick->next<sync_v1::SyncFlagsResponse>()->flag_configuration()),
+              UnorderedElementsAre("big", "a"));
   clock_.sleep(Millis{10'000});
   EXPECT_EQ(dropped.get_future().wait_for(kPatience), std::future_status::ready);
   set_bool("b", "on");
