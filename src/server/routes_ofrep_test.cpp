@@ -201,8 +201,10 @@ TEST_F(OfrepTest, CountsWhatWasEvaluated) {
   evaluate("plain", R"({"context":{"context":"internal"}})");
   evaluate("missing");
   bulk("");
+  evaluate("plain", R"({"context":{"context":")" + std::string(100'000, 'z') + "\"}}");
   const auto rows = log_.take();
-  ASSERT_EQ(rows.size(), 2U);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[2].context.size(), telemetry::EvaluationLog::kContextMax);
   EXPECT_EQ(rows[0].context, "");
   EXPECT_EQ(rows[0].count, 1U);
   EXPECT_EQ(rows[1].context, "internal");

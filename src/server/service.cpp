@@ -247,7 +247,8 @@ Status Service::listen() {
   add_health_routes(*router_, *this);
   add_ops_routes(*router_, *this);
   add_flag_routes(*router_, *this);
-  add_ofrep_routes(*router_, {*flags_, evaluations_, clock_, *loop_, room().streams()});
+  add_ofrep_routes(*router_,
+                   {*flags_, evaluations_, clock_, *loop_, room().streams(), options_.context_values});
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
   add_otlp_routes(*router_, *this);
@@ -256,6 +257,7 @@ Status Service::listen() {
   http.port = options_.http.port;
   http.hosts = options_.hosts;
   http.origins = options_.origins;
+  http.reads_need_token = options_.require_token;
   http.connections_max = room().connections;
   PL_TRY(http_, HttpServer::bind(*loop_, *router_, *auth_, clock_, std::move(http)));
   bound_.push_back({"http", address_of(*http_)});

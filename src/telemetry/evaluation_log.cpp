@@ -6,6 +6,7 @@ namespace poundlock::telemetry {
 
 void EvaluationLog::count(std::string_view flag, std::string_view variant, std::string_view reason,
                           std::string_view context) {
+  context = context.substr(0, kContextMax);  // the caller chose it: rows are bounded, and so is each
   std::lock_guard lock(mutex_);
   const auto found = rows_.find(std::tuple(flag, variant, reason, context));
   if (found != rows_.end()) {

@@ -20,7 +20,9 @@ class EvaluationLog {
  public:
   explicit EvaluationLog(std::size_t rows_max = 4'096) : rows_max_(rows_max) {}
 
-  // `context` is the attribute `context`, "" where it has none.
+  static constexpr std::size_t kContextMax = 256;
+
+  // `context` is the attribute `context`, "" where it has none; its first kContextMax bytes count.
   void count(std::string_view flag, std::string_view variant, std::string_view reason,
              std::string_view context);
   std::vector<flag::EvaluationReport> take();  // what was counted since the last call
