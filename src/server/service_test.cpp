@@ -140,6 +140,27 @@ std::pair<int, std::string> ask(Service& service, const std::string& line, const
   return peer.answer();
 }
 
+TEST_F(ServiceTest, EvaluationsNeedATokenAndHaveTheServersContextWhereThatIsSet) {
+  auto settings = options();
+  settings.require_token = true;
+  settings.context_values = {{"plan", "pro"}};
+  start(std::move(settings));
+  ASSERT_NE(service_, nullptr);
+  const auto definition =
+      json::parse(R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off",)"
+                  R"("targeting":{"if":[{"==":[{"var":"plan"},"pro"]},"on",null]}})",
+                  "test");
+  ASSERT_TRUE(service_->flags().set("a", definition->as_object(), "test", ""));
+  const std::string line = "POST /ofrep/v1/evaluate/flags/a", body = R"({"context":{"plan":"free"}})";
+  EXPECT_EQ(ask(*service_, line, body), std::make_pair(401, std::string()));
+  EXPECT_EQ(ask(*service_, "GET /v1/flags/stream").first, 401) << "this machine's peers are asked, too";
+  std::string token;
+  std::ifstream(folder_ / "state" / "app-token") >> token;
+  const auto got = ask(*service_, line, body, "X-API-Key: " + token + "\r\n");
+  EXPECT_EQ(got.first, 200);
+  EXPECT_THAT(got.second, HasSubstr(R"("value":true)"));
+}
+
 TEST_F(ServiceTest, TwoServicesMayHaveAnInstanceOfOneName) {
   start(options());
   ASSERT_NE(service_, nullptr);
