@@ -7,7 +7,6 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <set>
 
 #include "server/grpc/grpc_test_support.h"
 #include "server/grpc/struct_json.h"
@@ -108,24 +107,32 @@ TEST_F(GrpcServerTest, EvaluatesInBothVersions) {
   EXPECT_EQ(log.take().size(), 2U);
 }
 
+std::string next_event(ClientStream& stream) {
+  const auto event = stream.next<v2::EventStreamResponse>();
+  if (!event) return "the stream has ended";
+  return event->type() + (event->has_data() ? bj::serialize(to_json(event->data())) : "");
+}
+
 TEST_F(GrpcServerTest, TellsEventStreamsWhatHappens) {
+  std::atomic<std::uint64_t> delivered{0};
+  GrpcOptions options;
+  options.on_delivered = [&](const StreamInfo&, flag::Revision revision) { delivered = revision.number; };
   set_bool("a", "off");
-  start();
+  start(options);
   for (const std::string& version : {kV1, kV2}) {
     const auto stream = evaluation_->stream(version + "EventStream", "");
-    EXPECT_EQ(stream->next<v2::EventStreamResponse>()->type(), "provider_ready");
+    EXPECT_EQ(next_event(*stream), "provider_ready");
     set_bool("a", version == kV1 ? "on" : "off");
-    const auto change = stream->next<v2::EventStreamResponse>();
-    ASSERT_TRUE(change);
-    EXPECT_EQ(change->type(), "configuration_change");
-    EXPECT_EQ(bj::serialize(to_json(change->data())), R"({"flags":{"a":{"type":"update"}}})");
+    EXPECT_EQ(next_event(*stream), R"(configuration_change{"flags":{"a":{"type":"update"}}})");
+    // The server has to know it, too: a jump ahead while it still writes would look like a slow reader.
+    ASSERT_TRUE(comes_true([&] { return delivered == flags_->view()->revision.number; }));
     clock_.sleep(Millis{20'000});
-    EXPECT_EQ(stream->next<v2::EventStreamResponse>()->type(), "keep_alive");
+    EXPECT_EQ(next_event(*stream), "keep_alive");
   }
   const auto last = evaluation_->stream(kV2 + "EventStream", "");
-  EXPECT_EQ(last->next<v2::EventStreamResponse>()->type(), "provider_ready");
+  EXPECT_EQ(next_event(*last), "provider_ready");
   server_->stop(Millis{5'000});
-  EXPECT_EQ(last->next<v2::EventStreamResponse>()->type(), "provider_shutdown");
+  EXPECT_EQ(next_event(*last), "provider_shutdown");
   EXPECT_EQ(last->end().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
@@ -171,7 +178,9 @@ TEST_F(GrpcServerTest, KnowsWhoReadsWhat) {
 
 TEST_F(GrpcServerTest, AConnectionThatReadsNothingIsDroppedAndNobodyWaits) {
   std::promise<void> dropped;
+  std::atomic<std::uint64_t> delivered{0};  // to the quick one: the other takes nothing
   GrpcOptions options;
+  options.on_delivered = [&](const StreamInfo&, flag::Revision revision) { delivered = revision.number; };
   options.on_close = [&](const StreamInfo&, StreamEnd why) {
     if (why == StreamEnd::kTooSlow) dropped.set_value();
   };
@@ -186,8 +195,10 @@ TEST_F(GrpcServerTest, AConnectionThatReadsNothingIsDroppedAndNobodyWaits) {
   const auto quick = other.stream(kSync + "SyncFlags", "");
   ASSERT_TRUE(quick->next<sync_v1::SyncFlagsResponse>());
   set_bool("a", "on");
-  EXPECT_THAT(keys(quick->next<sync_v1::SyncFlagsResponse>()->flag_configuration()),
-              UnorderedElementsAre("big", "a"));
+  const auto second = quick->next<sync_v1::SyncFlagsResponse>();
+  ASSERT_TRUE(second);
+  EXPECT_THAT(keys(second->flag_configuration()), UnorderedElementsAre("big", "a"));
+  ASSERT_TRUE(comes_true([&] { return delivered == flags_->view()->revision.number; }));
   clock_.sleep(Millis{10'000});
   EXPECT_EQ(dropped.get_future().wait_for(kPatience), std::future_status::ready);
   set_bool("b", "on");

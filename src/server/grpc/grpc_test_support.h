@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "server/flag_service.h"
@@ -27,6 +28,17 @@
 namespace poundlock::server {
 
 inline constexpr std::chrono::seconds kPatience{20};  // how long a test waits before it fails
+
+// False: it never came to be.
+template <typename Condition>
+bool comes_true(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
 
 class StillClock final : public Clock {
  public:
