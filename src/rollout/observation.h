@@ -51,6 +51,8 @@ struct ContextStats {
   std::string context;
   std::uint64_t legacy = 0;  // attempts on each side
   std::uint64_t fresh = 0;
+  std::uint64_t evaluated_legacy = 0;  // evaluations of the flag, by what they answered
+  std::uint64_t evaluated_fresh = 0;
 };
 
 struct InstanceInfo {
@@ -60,6 +62,9 @@ struct InstanceInfo {
   bool departed = false;   // left properly
   bool frozen = false;
   flag::Revision applied;  // newest that it acknowledged
+  // Its protocol has acknowledgements. Otherwise what was delivered is all that can be known.
+  bool acknowledges = true;
+  flag::Revision delivered;  // newest that its stream took
   TimePoint last_seen;
 };
 
@@ -81,6 +86,9 @@ struct AppWindow {
   std::vector<BreakerState> breakers;
   std::uint64_t shadow_compared = 0;
   std::uint64_t shadow_mismatches = 0;
+  // Evaluations since the mark by readers of whose build nothing is known (OFREP, gRPC), and the newest.
+  std::uint64_t unattested = 0;
+  TimePoint unattested_at;
 };
 
 enum class OutcomeKind { kDone, kUndone, kFailed, kStopped };

@@ -146,6 +146,7 @@ int run(const Options& options) {
       (*service)->reload_flags();
     else
       (*service)->poll_flags();
+    (*service)->keep_usage();
   }
   spdlog::info("stopping");
   grpc->server.reset();

@@ -22,7 +22,10 @@ std::string text_of(const bj::object& object, std::string_view key) {
 }
 
 bj::object info_json(const FlagInfo& info) {
-  return {{"key", info.key}, {"rollout", info.owner}, {"definition", info.definition}};
+  bj::object out{{"key", info.key}, {"rollout", info.owner}, {"definition", info.definition}};
+  if (!info.source.empty()) out["source"] = info.source;
+  if (!info.overridden.empty()) out["overridden"] = info.overridden;
+  return out;
 }
 
 Response list(Service& service) {
@@ -41,13 +44,22 @@ Response get(Service& service, const Request& request) {
                         "`poundlock flag list` shows them");
 }
 
+// The name of the variant that has this boolean value; "" where none has.
+std::string variant_with(const bj::object& definition, bool value) {
+  const auto* variants = definition.if_contains("variants");
+  if (!variants || !variants->is_object()) return {};
+  for (const auto& [name, one] : variants->as_object())
+    if (one.is_bool() && one.get_bool() == value) return std::string(name);
+  return {};
+}
+
 // {"definition": {...}} replaces the flag; {"variant": "on"} makes that variant the default of a flag
-// that exists.
+// that exists; {"value": false} gives everybody that value of a boolean flag, and takes its rule out.
 Response set(Service& service, const Request& request) {
   const std::string key(request.param("key"));
   auto body = body_object(request);
   if (!body) return error_response(body.error());
-  bj::object definition;
+  bj::object definition, out{{"key", key}};
   if (const auto* given = body->if_contains("definition"); given && given->is_object()) {
     definition = given->as_object();
   } else if (const std::string variant = text_of(*body, "variant"); !variant.empty()) {
@@ -57,13 +69,31 @@ Response set(Service& service, const Request& request) {
       return error_response(404, "flag.unknown", "there is no flag " + key,
                             "give a whole definition to make one");
     definition["defaultVariant"] = variant;
+  } else if (const auto* value = body->if_contains("value"); value && value->is_bool()) {
+    for (const auto& info : service.flags().list())
+      if (info.key == key) definition = info.definition;
+    if (definition.empty())
+      return error_response(404, "flag.unknown", "there is no flag " + key,
+                            "`poundlock flag list` shows them");
+    const std::string named = variant_with(definition, value->get_bool());
+    if (named.empty())
+      return error_response(400, "flag.type", "the flag " + key + " is no boolean flag",
+                            "`poundlock flag set` chooses one of its variants");
+    definition["state"] = "ENABLED";
+    definition["defaultVariant"] = named;
+    if (const auto* rule = definition.if_contains("targeting");
+        rule && rule->is_object() && !rule->as_object().empty())
+      out["targeting"] = *rule;
+    definition.erase("targeting");
   } else {
-    return error_response(400, "flag.set", "neither definition nor variant is given");
+    return error_response(400, "flag.set", "neither definition nor variant nor value is given");
   }
   const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
   auto revision = service.flags().set(key, definition, who, text_of(*body, "why"));
   if (!revision) return error_response(revision.error());
-  return json_response(bj::object{{"key", key}, {"epoch", revision->epoch}, {"revision", revision->number}});
+  out["epoch"] = revision->epoch;
+  out["revision"] = revision->number;
+  return json_response(out);
 }
 
 }  // namespace

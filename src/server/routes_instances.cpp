@@ -61,6 +61,35 @@ Response acknowledge(Service& service, const Request& request) {
   return json_response(bj::object{{"ok", true}});
 }
 
+// For applications in any language: {"service": ..., "build"?, "legacy_path"?, "frozen"?, "epoch"? and
+// "revision"? of the flags that it works with, "interval_ms"?}. The answer tells the present revision.
+Response heartbeat(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  flag::Report hello;
+  hello.service = text_of(*body, "service");
+  hello.instance = std::string(request.param("instance"));
+  hello.build = text_of(*body, "build");
+  if (const auto* legacy = body->if_contains("legacy_path"); legacy && legacy->is_bool())
+    hello.legacy_path = legacy->as_bool();
+  if (const auto* frozen = body->if_contains("frozen"); frozen && frozen->is_bool())
+    hello.frozen = frozen->as_bool();
+  if (hello.service.empty() || hello.instance.empty() || hello.instance.size() > kNameMax)
+    return error_response(400, "instance.name", "service and instance are needed, at most 128 bytes each");
+  const auto epoch = json::optional_uint(*body, "epoch"), number = json::optional_uint(*body, "revision");
+  const auto interval = json::optional_uint(*body, "interval_ms", 3'600'000);
+  if (!epoch || !number || !interval || epoch->has_value() != number->has_value())
+    return error_response(400, "instance.revision",
+                          "epoch and revision belong together, and interval_ms is at most 3600000");
+  std::optional<flag::Revision> applied;
+  if (*epoch) applied = flag::Revision{**epoch, **number};
+  const Millis every{static_cast<std::int64_t>(interval->value_or(0))};
+  if (service.metrics().heartbeat(hello, applied, every) == telemetry::Ingested::kRefused)
+    return error_response(503, "instance.limit", "there is no place for one more instance");
+  const auto now = service.flags().view()->revision;
+  return json_response(bj::object{{"epoch", now.epoch}, {"revision", now.number}});
+}
+
 Response ingest(Service& service, const Request& request) {
   auto report = flag::report_from_json(request.body);
   if (!report) return error_response(report.error());
@@ -84,6 +113,9 @@ void add_instance_routes(Router& router, Service& service) {
       Access::kReport);
   router.add(
       "POST", "/v1/instances/{instance}/ack", [&](const Request& r) { return acknowledge(service, r); },
+      Access::kReport);
+  router.add(
+      "POST", "/v1/instances/{instance}/heartbeat", [&](const Request& r) { return heartbeat(service, r); },
       Access::kReport);
   router.add(
       "POST", "/v1/telemetry", [&](const Request& r) { return ingest(service, r); }, Access::kReport);

@@ -26,6 +26,8 @@ namespace {
 
 namespace bj = boost::json;
 constexpr std::string_view kTokenKey = "auth/admin";
+constexpr std::string_view kUsageKey = "flags/usage";
+constexpr Millis kUsageEvery{60'000};
 constexpr std::size_t kFilesKept = 256;
 constexpr std::size_t kManagementConnections = 64;
 constexpr std::size_t kRolloutsMax = 16;  // driven at once; each has threads of its own
@@ -154,6 +156,8 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
   PL_CHECK(out->prepare_tokens());
   out->loop_ = std::make_unique<EventLoop>();
   out->metrics_ = std::make_unique<telemetry::AppMetrics>(clock);
+  PL_CHECK(out->read_usage());
+  out->metrics_->follow(&out->evaluations_, &out->usage_);
   SseOptions streams;
   streams.subscribers_max = room().streams();
   auto* metrics = out->metrics_.get();
@@ -195,6 +199,10 @@ Service::~Service() {
   if (management_) management_->stop(Millis{0});
   if (hub_) hub_->shutdown();
   if (loop_) loop_->stop();
+  if (metrics_ && flags_) {
+    metrics_->take_evaluations();
+    (void)write_usage();
+  }
 }
 
 Status Service::open_store() {
@@ -249,6 +257,7 @@ Status Service::listen() {
   add_flag_routes(*router_, *this);
   add_ofrep_routes(*router_,
                    {*flags_, evaluations_, clock_, *loop_, room().streams(), options_.context_values});
+  add_flag_status_routes(*router_, *this);
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
   add_otlp_routes(*router_, *this);
@@ -399,6 +408,41 @@ void Service::reload_flags() {
 
 void Service::poll_flags() {
   sources_->poll();
+}
+
+// A damaged record is no reason to serve no flags: records begin anew.
+Status Service::read_usage() {
+  PL_TRY(const auto stored, store_->get(kUsageKey));
+  if (stored) {
+    usage_version_ = stored->version;
+    if (auto read = usage_.load(stored->value); !read)
+      spdlog::error("the usage of flags is recorded anew: {}", read.error().to_string());
+  }
+  usage_kept_ = usage_.version();
+  usage_.begin(clock_.now());
+  usage_written_ = clock_.steady();
+  return {};
+}
+
+Status Service::write_usage() {
+  const auto version = usage_.version();
+  if (version == usage_kept_) return {};
+  PL_CHECK(store_->commit({{std::string(kUsageKey), usage_.save(), usage_version_}}, {}));
+  ++usage_version_;
+  usage_kept_ = version;
+  return {};
+}
+
+void Service::keep_usage() {
+  const auto now = clock_.steady();
+  if (now - usage_written_ < kUsageEvery) return;
+  usage_written_ = now;
+  metrics_->take_evaluations();
+  std::vector<std::string> keys;
+  for (const auto* flag : flags_->view()->snapshot->flags()) keys.push_back(flag->key);
+  usage_.keep_only(keys);
+  if (const auto written = write_usage(); !written)
+    spdlog::warn("the usage of flags is written later: {}", written.error().to_string());
 }
 
 }  // namespace poundlock::server

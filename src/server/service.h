@@ -80,6 +80,8 @@ class Service {
   FlagService& flags() { return *flags_; }
   telemetry::AppMetrics& metrics() { return *metrics_; }
   telemetry::EvaluationLog& evaluations() { return evaluations_; }
+  telemetry::FlagUsage& usage() { return usage_; }
+  void keep_usage();  // writes down, once a minute, what was evaluated when
   ports::StateStore& store() { return *store_; }
   const Clock& clock() const { return clock_; }
   std::shared_ptr<SseHub> hub() { return hub_; }
@@ -91,6 +93,8 @@ class Service {
   // The hash that the store keeps, and whether the token was made just now (and written to `file`).
   Result<std::pair<std::string, bool>> prepare_token(std::string_view key, const std::string& file);
   Status resume_rollouts();
+  Status read_usage();
+  Status write_usage();
   Status listen();
   Status listen_management();
   Result<std::shared_ptr<Driver>> find(std::string_view name) const;
@@ -106,6 +110,10 @@ class Service {
   std::shared_ptr<SseHub> hub_;
   std::unique_ptr<telemetry::AppMetrics> metrics_;
   telemetry::EvaluationLog evaluations_;
+  telemetry::FlagUsage usage_;
+  std::int64_t usage_version_ = 0;  // in the store
+  std::uint64_t usage_kept_ = 0;    // the usage's own
+  TimePoint usage_written_;         // steady
   std::unique_ptr<FlagService> flags_;
   std::shared_ptr<void> delivery_;  // of new snapshots to the stream
   std::unique_ptr<Router> router_;
@@ -123,11 +131,12 @@ class Service {
 };
 
 // Each file of routes adds its own.
-void add_health_routes(Router& router, Service& service);    // health, readiness, metrics
-void add_ops_routes(Router& router, Service& service);       // audit
-void add_flag_routes(Router& router, Service& service);      // OFREP, stream, flag get/set/list
-void add_instance_routes(Router& router, Service& service);  // applications: register, ack, telemetry
-void add_rollout_routes(Router& router, Service& service);   // status and orders
-void add_otlp_routes(Router& router, Service& service);      // OpenTelemetry metrics of applications
+void add_health_routes(Router& router, Service& service);       // health, readiness, metrics
+void add_ops_routes(Router& router, Service& service);          // audit
+void add_flag_routes(Router& router, Service& service);         // OFREP, stream, flag get/set/list
+void add_flag_status_routes(Router& router, Service& service);  // who has it, who needs it
+void add_instance_routes(Router& router, Service& service);     // applications: register, ack, telemetry
+void add_rollout_routes(Router& router, Service& service);      // status and orders
+void add_otlp_routes(Router& router, Service& service);         // OpenTelemetry metrics of applications
 
 }  // namespace poundlock::server

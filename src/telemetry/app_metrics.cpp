@@ -46,6 +46,14 @@ Ingested AppMetrics::ingest(const Report& report) {
     info.frozen = report.frozen;
     // A report that was made before an acknowledgement may arrive after it.
     info.applied = new_life ? report.applied : std::max(info.applied, report.applied);
+    info.acknowledges = true;
+    if (new_life) {
+      instance->applied.clear();
+      instance->born = instance->seen;
+    }
+    note_applied(*instance, info.applied, instance->seen);
+    info.acknowledges = true;
+    note_applied(*instance, info.applied, clock_.steady());
   }
   instance->sequence = report.sequence;
   const InstanceKey key{report.service, report.instance};
@@ -73,6 +81,7 @@ AppMetrics::Instance* AppMetrics::instance_of(std::string_view service, std::str
   made.info.instance = key.second;
   made.info.last_seen = clock_.now();
   made.seen = clock_.steady();
+  made.born = made.seen;
   made.number = next_number_++;
   return &made;
 }
@@ -96,6 +105,7 @@ void AppMetrics::forget_old() {
   std::erase_if(instances_, [&](const auto& entry) {
     const Instance& instance = entry.second;
     if (instance.streams > 0) return false;
+    if (instance.anonymous) return now - instance.seen >= limits_.forget_anonymous;
     return now - instance.seen >= (instance.info.departed ? limits_.forget_departed : limits_.forget_silent);
   });
   for (auto& [flag, window] : windows_) {
@@ -106,7 +116,8 @@ void AppMetrics::forget_old() {
 
 bool AppMetrics::is_connected(const Instance& instance) const {
   if (instance.info.departed) return false;
-  return instance.streams > 0 || clock_.steady() - instance.seen <= limits_.silence;
+  return instance.streams > 0 ||
+         clock_.steady() - instance.seen <= std::max(limits_.silence, instance.silence);
 }
 
 void AppMetrics::stream_opened(std::string_view service, std::string_view instance, std::string_view build) {
@@ -125,7 +136,10 @@ void AppMetrics::stream_opened(std::string_view service, std::string_view instan
 void AppMetrics::stream_closed(std::string_view service, std::string_view instance) {
   const std::lock_guard guard(mutex_);
   const auto found = instances_.find({std::string(service), std::string(instance)});
-  if (found != instances_.end() && found->second.streams > 0) --found->second.streams;
+  if (found == instances_.end() || found->second.streams == 0) return;
+  --found->second.streams;
+  if (found->second.anonymous)
+    found->second.seen = clock_.steady();  // when it may be forgotten counts from here
 }
 
 void AppMetrics::departed(std::string_view service, std::string_view instance) {
@@ -145,6 +159,8 @@ void AppMetrics::acknowledge(std::string_view service, std::string_view instance
   const auto found = instances_.find({std::string(service), std::string(instance)});
   if (found == instances_.end()) return;
   found->second.info.applied = std::max(found->second.info.applied, applied);
+  found->second.info.acknowledges = true;
+  note_applied(found->second, applied, clock_.steady());
   found->second.info.last_seen = clock_.now();
   found->second.seen = clock_.steady();
 }
@@ -165,18 +181,8 @@ void AppMetrics::add_totals(const Report& report) {
     total.user_errors += path.user_errors;
     total.latency.merge(path.latency);
   }
-  for (const flag::EvaluationReport& evaluation : report.evaluations) {
-    const auto key = std::make_tuple(evaluation.flag, evaluation.variant, evaluation.reason);
-    if (evaluations_.size() >= limits_.evaluations_max && !evaluations_.contains(key)) {
-      ++dropped_;
-      continue;
-    }
-    EvaluationTotal& total = evaluations_[key];
-    total.flag = evaluation.flag;
-    total.variant = evaluation.variant;
-    total.reason = evaluation.reason;
-    total.count += evaluation.count;
-  }
+  add_evaluation_totals(report.evaluations);
+  if (usage_) usage_->add(report.evaluations, clock_.now());
 }
 
 bool AppMetrics::counts_in(Window& window, const InstanceKey& key, const Instance& instance) {
@@ -199,6 +205,7 @@ void AppMetrics::add_to_windows(const Report& report, const InstanceKey& key, co
       window.shadow_mismatches += shadow.mismatches;
       touched = true;
     }
+    add_evaluations(window, flag, report.evaluations, true);
     if (touched) window.newest = clock_.now();
   }
 }
@@ -305,6 +312,7 @@ void AppMetrics::begin(Window& window, std::uint64_t mark) {
 Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64_t mark,
                                               const std::vector<std::string>& excluded) {
   const std::lock_guard guard(mutex_);
+  take_evaluations_locked();  // what came before a new mark is not counted after it
   auto found = windows_.find(flag);
   const bool made = found == windows_.end();
   if (made) {
@@ -324,6 +332,8 @@ Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64
   out.newest = window.newest;
   out.shadow_compared = window.shadow_compared;
   out.shadow_mismatches = window.shadow_mismatches;
+  out.unattested = window.unattested;
+  out.unattested_at = window.unattested_at;
   fill_paths(out, window, excluded);
   fill_breakers(out, window);
   out.instances = instances_locked();
@@ -363,6 +373,12 @@ void AppMetrics::fill_paths(rollout::AppWindow& out, const Window& window,
         for (const auto& [bucket, count] : second.latency) block.latency.add_bucket(bucket, count);
       }
     }
+  }
+  for (const auto& [context, counts] : window.evaluated) {
+    rollout::ContextStats& of_context = contexts[context];
+    of_context.context = context;
+    of_context.evaluated_legacy = counts.first;
+    of_context.evaluated_fresh = counts.second;
   }
   for (auto& [name, entry] : paths) {
     for (const std::size_t i : {0U, 1U}) {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@
 #include "base/time.h"
 #include "flag/report.h"
 #include "ports/metrics_source.h"
+#include "telemetry/evaluation_log.h"
+#include "telemetry/flag_usage.h"
 
 namespace poundlock::telemetry {
 
@@ -38,6 +41,10 @@ struct AppMetricsLimits {
   Millis silence{5'000};  // no report and no stream for this long: not connected
   Millis forget_departed{600'000};
   Millis forget_silent{24 * 3'600'000};
+  // A reader over gRPC without a name of its own is known by its connection: another one is another reader.
+  // The longest that flagd's providers wait between two tries; then it has come back, or left.
+  Millis forget_anonymous{120'000};
+  Millis heartbeat_max{300'000};  // the longest interval that an instance may announce
 };
 
 struct PathTotal {
@@ -52,6 +59,22 @@ struct PathTotal {
 struct EvaluationTotal {
   std::string flag, variant, reason;
   std::uint64_t count = 0;
+};
+
+// What is known of one instance and one revision.
+enum class Reach {
+  kAcknowledged,  // it said that it has applied it
+  kDelivered,     // it was sent, to a reader whose protocol has no acknowledgement or who is yet to answer
+  kDeparted,      // it left properly
+  kUnknown,       // silent, or nothing was delivered
+};
+const char* to_string(Reach reach);
+
+struct InstanceReach {
+  rollout::InstanceInfo info;
+  Reach reach = Reach::kUnknown;
+  // From publication to acknowledgement; nullopt where it has not acknowledged, or came later.
+  std::optional<Millis> took;
 };
 
 enum class Ingested { kCounted, kDuplicate, kRefused };
@@ -71,6 +94,22 @@ class AppMetrics : public ports::MetricsSource {
   void stream_closed(std::string_view service, std::string_view instance);
   void departed(std::string_view service, std::string_view instance);  // left properly
   void acknowledge(std::string_view service, std::string_view instance, flag::Revision applied);
+  // A stream over gRPC: it never acknowledges. `anonymous`: it gave no name for its instance.
+  void grpc_opened(std::string_view service, std::string_view instance, std::string_view build,
+                   bool anonymous);
+  // The transport took this revision for the instance.
+  void delivered(std::string_view service, std::string_view instance, flag::Revision revision);
+  // From an application in any language, each `interval`: it lives, and what it has applied. It counts as
+  // silent after two and a half intervals, or the silence limit where that is longer.
+  Ingested heartbeat(const flag::Report& hello, std::optional<flag::Revision> applied, Millis interval);
+
+  // Of every instance, for a revision that was published at `at` (steady).
+  std::vector<InstanceReach> reach(flag::Revision revision, TimePoint at) const;
+
+  // Evaluations that this server did for others are taken from `log` whenever somebody asks; `usage` hears of
+  // them and of those in reports. Both outlive this. Before the first report.
+  void follow(EvaluationLog* log, FlagUsage* usage);
+  void take_evaluations();
 
   Result<rollout::AppWindow> window(std::string_view flag, std::uint64_t mark,
                                     const std::vector<std::string>& excluded) override;
@@ -88,6 +127,10 @@ class AppMetrics : public ports::MetricsSource {
     rollout::InstanceInfo info;  // `connected` is worked out when asked for
     bool member = false;         // it registered or opened a stream; otherwise it only sends figures
     std::uint64_t sequence = 0;
+    Millis silence{0};  // 0: the limit's
+    bool anonymous = false;
+    TimePoint born;                                            // steady
+    std::deque<std::pair<flag::Revision, TimePoint>> applied;  // the newest, with their (steady) times
     std::uint64_t number = 0;  // order of arrival: tells who was known before a mark began
     int streams = 0;
     TimePoint seen;  // steady
@@ -132,6 +175,10 @@ class AppMetrics : public ports::MetricsSource {
     std::map<std::pair<InstanceKey, std::string>, Breaker> breakers;  // instance, path
     std::uint64_t shadow_compared = 0;
     std::uint64_t shadow_mismatches = 0;
+    // Evaluations by context: of the legacy side, of the new one.
+    std::map<std::string, std::pair<std::uint64_t, std::uint64_t>, std::less<>> evaluated;
+    std::uint64_t unattested = 0;
+    TimePoint unattested_at;
   };
 
   Instance* instance_of(std::string_view service, std::string_view name);
@@ -148,6 +195,11 @@ class AppMetrics : public ports::MetricsSource {
   void add_breakers(const flag::Report& report, const InstanceKey& key, const Instance& instance);
   void close_breakers(const InstanceKey& key);
   void drop_unlisted_breakers(const flag::Report& report, const InstanceKey& key);
+  static void note_applied(Instance& instance, flag::Revision applied, TimePoint now);
+  void take_evaluations_locked();
+  void add_evaluations(Window& window, const std::string& flag,
+                       const std::vector<flag::EvaluationReport>& rows, bool attested);
+  void add_evaluation_totals(const std::vector<flag::EvaluationReport>& rows);
   void begin(Window& window, std::uint64_t mark);
   void fill_paths(rollout::AppWindow& out, const Window& window,
                   const std::vector<std::string>& excluded) const;
@@ -165,6 +217,8 @@ class AppMetrics : public ports::MetricsSource {
   std::uint64_t reports_ = 0;
   std::uint64_t dropped_ = 0;
   TimePoint forgot_;  // steady
+  EvaluationLog* log_ = nullptr;
+  FlagUsage* usage_ = nullptr;
 };
 
 }  // namespace poundlock::telemetry

@@ -5,14 +5,20 @@
 namespace poundlock::telemetry {
 
 void EvaluationLog::count(std::string_view flag, std::string_view variant, std::string_view reason,
-                          std::string_view context) {
+                          std::string_view context, int rule) {
   context = context.substr(0, kContextMax);  // the caller chose it: rows are bounded, and so is each
   std::lock_guard lock(mutex_);
-  const auto found = rows_.find(std::tuple(flag, variant, reason, context));
+  if (!context.empty() && !contexts_.contains(context)) {
+    if (contexts_.size() < kContextsMax)
+      contexts_.emplace(context);
+    else
+      context = kOtherContext;
+  }
+  const auto found = rows_.find(std::tuple(flag, variant, reason, context, rule));
   if (found != rows_.end()) {
     ++found->second;
   } else if (rows_.size() < rows_max_) {
-    rows_.emplace(Row(flag, variant, reason, context), 1);
+    rows_.emplace(Row(flag, variant, reason, context, rule), 1);
   } else {
     ++dropped_;
   }
@@ -27,8 +33,8 @@ std::vector<flag::EvaluationReport> EvaluationLog::take() {
   std::vector<flag::EvaluationReport> out;
   out.reserve(rows.size());
   for (const auto& [row, count] : rows) {
-    const auto& [flag, variant, reason, context] = row;
-    out.push_back({flag, variant, reason, context, count});
+    const auto& [flag, variant, reason, context, rule] = row;
+    out.push_back({flag, variant, reason, context, count, rule});
   }
   return out;
 }

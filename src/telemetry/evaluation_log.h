@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -15,6 +16,11 @@
 
 namespace poundlock::telemetry {
 
+// What stands for all context classes beyond the first kContextsMax: whoever sends a random one each time
+// must not fill the tables.
+inline constexpr std::string_view kOtherContext = "(other)";
+inline constexpr std::size_t kContextsMax = 64;
+
 // Thread-safe. A row more than the limit is counted in dropped() only.
 class EvaluationLog {
  public:
@@ -22,17 +28,19 @@ class EvaluationLog {
 
   static constexpr std::size_t kContextMax = 256;
 
-  // `context` is the attribute `context`, "" where it has none; its first kContextMax bytes count.
+  // `context` is the attribute `context`, "" where it has none, its first kContextMax bytes; `rule` the branch of
+  // the flag's rule that decided, -1 where there is none.
   void count(std::string_view flag, std::string_view variant, std::string_view reason,
-             std::string_view context);
+             std::string_view context, int rule = -1);
   std::vector<flag::EvaluationReport> take();  // what was counted since the last call
   std::uint64_t dropped() const;
 
  private:
-  using Row = std::tuple<std::string, std::string, std::string, std::string>;
+  using Row = std::tuple<std::string, std::string, std::string, std::string, int>;
   const std::size_t rows_max_;
   mutable std::mutex mutex_;
   std::map<Row, std::uint64_t, std::less<>> rows_;
+  std::set<std::string, std::less<>> contexts_;  // known ones; they stay
   std::uint64_t dropped_ = 0;
 };
 

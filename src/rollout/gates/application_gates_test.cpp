@@ -263,6 +263,69 @@ TEST(Breakers, FailWhenOneIsOpenOrTrippedAndNameIt) {
       "2 breakers tripped: by_status at app-1 (timeout), by_id at app-2 (error burst, closed again)");
 }
 
+// Whoever asks by OFREP or gRPC reports nothing, and leaks all the same.
+TEST(ExcludedOnNew, FailsOnOneLeakedEvaluationAlsoWithoutAReport) {
+  GateBench bench;
+  bench.app().newest = {};
+  bench.app().contexts.push_back({.context = "batch_processor", .evaluated_fresh = 2});
+  const auto reading = bench.judge("excluded_on_new");
+  EXPECT_EQ(reading.verdict, Verdict::kFail);
+  EXPECT_EQ(reading.reason, "2 evaluations on the new side from batch_processor");
+  bench.app().contexts[0] = {.context = "batch_processor", .evaluated_legacy = 2};
+  EXPECT_EQ(bench.judge("excluded_on_new").verdict, Verdict::kHold) << "nobody reports attempts";
+}
+
+TEST(ReadersApplied, WhatWasDeliveredCountsWhereNothingIsAcknowledged) {
+  GateBench bench;
+  bench.seen.published = Published{"{}", {1, 7}};
+  InstanceInfo reader;
+  reader.instance = "10.0.0.1:5";
+  reader.connected = true;
+  reader.acknowledges = false;
+  reader.delivered = {1, 7};
+  bench.app().instances = {reader};
+  EXPECT_EQ(bench.judge("readers_applied").verdict, Verdict::kPass);
+  bench.app().instances[0].delivered = {1, 6};
+  EXPECT_EQ(bench.judge("readers_applied").verdict, Verdict::kHold);
+  bench.app().instances[0].delivered = {1, 7};
+  bench.app().instances[0].connected = false;
+  EXPECT_EQ(bench.judge("readers_applied").verdict, Verdict::kHold) << "silence freezes expansion";
+  bench.app().instances[0].departed = true;
+  InstanceInfo other;
+  other.connected = true;
+  other.applied = {1, 7};
+  bench.app().instances.push_back(other);
+  EXPECT_EQ(bench.judge("readers_applied").verdict, Verdict::kPass) << "a proper leave does not";
+}
+
+TEST(InstancesAttested, ReadersThatAttestNothingHoldTheClosing) {
+  GateBench bench;
+  bench.moment = Moment::kBeforeDrop;
+  bench.now = {100 * 3'600'000};
+  bench.seen.published = Published{"{}", {1, 7}};
+  InstanceInfo attested;
+  attested.legacy_path = false;
+  attested.connected = true;
+  attested.applied = {1, 7};
+  bench.app().instances = {attested};
+  EXPECT_EQ(bench.judge("instances_attested").verdict, Verdict::kPass);
+  bench.app().unattested = 3;
+  bench.app().unattested_at = {99 * 3'600'000};
+  const auto held = bench.judge("instances_attested");
+  EXPECT_NE(held.verdict, Verdict::kPass);
+  EXPECT_NE(held.reason.find("3 evaluations by readers that attest no build"), std::string::npos)
+      << held.reason;
+  bench.app().unattested_at = {70 * 3'600'000};
+  EXPECT_EQ(bench.judge("instances_attested").verdict, Verdict::kPass) << "silent for a day";
+  InstanceInfo reader;
+  reader.instance = "10.0.0.1:5";
+  reader.connected = true;
+  reader.acknowledges = false;
+  bench.app().instances.push_back(reader);
+  EXPECT_NE(bench.judge("instances_attested").reason.find("attests nothing over this protocol"),
+            std::string::npos);
+}
+
 TEST(ExcludedOnNew, FailsOnOneLeakedAttempt) {
   GateBench bench;
   EXPECT_VERDICT(bench.judge("excluded_on_new"), Verdict::kHold, "no application has reported");

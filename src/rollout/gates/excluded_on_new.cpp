@@ -13,20 +13,23 @@ namespace {
 GateReading judge(const GateInput& in) {
   const auto excluded = in.plan.excluded_contexts();
   if (excluded.empty()) return pass(in, 0, "no context is excluded");
-  if (auto reading = without_application(in)) return *std::move(reading);
-  double leaked = 0;
-  double seen = 0;
+  // A leak that was seen counts, whoever else is silent.
+  double leaked = 0, wrongly_answered = 0, seen = 0;
   std::string names;
-  for (const ContextStats& context : in.seen.app->contexts) {
+  for (const ContextStats& context : in.seen.app ? in.seen.app->contexts : std::vector<ContextStats>{}) {
     if (std::find(excluded.begin(), excluded.end(), context.context) == excluded.end()) continue;
     leaked += static_cast<double>(context.fresh);
+    wrongly_answered += static_cast<double>(context.evaluated_fresh);
     seen += static_cast<double>(context.legacy + context.fresh);
-    if (context.fresh > 0) names += (names.empty() ? "" : ", ") + context.context;
+    if (context.fresh + context.evaluated_fresh > 0) names += (names.empty() ? "" : ", ") + context.context;
   }
-  if (leaked > in.settings.limit) {
-    return violated(in, leaked,
-                    fmt::format("{} on the new side from {}", counted(leaked, "attempt", "attempts"), names));
+  if (leaked + wrongly_answered > in.settings.limit) {
+    std::string what = counted(leaked, "attempt", "attempts");
+    if (wrongly_answered > 0)
+      what = (leaked > 0 ? what + " and " : "") + counted(wrongly_answered, "evaluation", "evaluations");
+    return violated(in, leaked + wrongly_answered, fmt::format("{} on the new side from {}", what, names));
   }
+  if (auto reading = without_application(in)) return *std::move(reading);
   return pass(in, leaked,
               fmt::format("{} of excluded contexts, {} of them on the new side",
                           counted(seen, "attempt", "attempts"), count_text(leaked)));

@@ -9,7 +9,20 @@
 namespace poundlock::rollout {
 namespace {
 
+// A day's jobs have run by then.
+constexpr Millis kQuiet{24 * 3'600'000};
+
 GateReading judge(const GateInput& in) {
+  // Who asks by OFREP or gRPC says nothing of its build: it may read legacy as well as not.
+  if (const auto& app = in.seen.app; app && app->unattested > 0) {
+    const Millis quiet{static_cast<std::int64_t>(static_cast<double>(kQuiet.count()) / in.plan.speed)};
+    if (in.now - app->unattested_at < quiet)
+      return violated(in, static_cast<double>(app->unattested),
+                      fmt::format("{} by readers that attest no build (OFREP or gRPC), the last {} ago; {} "
+                                  "without any would do",
+                                  counted(static_cast<double>(app->unattested), "evaluation", "evaluations"),
+                                  format_duration(in.now - app->unattested_at), format_duration(quiet)));
+  }
   if (auto reading = without_application(in)) return *std::move(reading);
   double live = 0;
   double legacy = 0;
@@ -20,9 +33,10 @@ GateReading judge(const GateInput& in) {
     const bool behind = !in.seen.published || one.applied < in.seen.published->revision;
     if (one.connected && !one.legacy_path && !behind) continue;
     if (++legacy > 5) continue;
-    const char* why = !one.connected    ? "silent: its build is unknown"
-                      : one.legacy_path ? "has the legacy path"
-                                        : "an older flag revision";
+    const char* why = !one.connected      ? "silent: its build is unknown"
+                      : !one.acknowledges ? "attests nothing over this protocol"
+                      : one.legacy_path   ? "has the legacy path"
+                                          : "an older flag revision";
     names += fmt::format("{}{} build {} ({})", names.empty() ? "" : ", ", one.instance, one.build, why);
   }
   if (live == 0)

@@ -62,7 +62,10 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
       grpc.accept_token = [&service](std::string_view token) { return service.accepts(token); };
     auto& metrics = service.metrics();
     grpc.on_open = [&metrics](const StreamInfo& one) {
-      metrics.stream_opened(one.service, one.instance, one.build);
+      metrics.grpc_opened(one.service, one.instance, one.build, one.instance == one.address);
+    };
+    grpc.on_delivered = [&metrics](const StreamInfo& one, flag::Revision revision) {
+      metrics.delivered(one.service, one.instance, revision);
     };
     grpc.on_close = [&metrics](const StreamInfo& one, StreamEnd) {
       metrics.stream_closed(one.service, one.instance);
