@@ -139,6 +139,12 @@ serve() {
   cat background-serve.log >&2
   return 1
 }
+flag_server() {
+  in_background poundlockd "$@"
+  for _ in $(seq 600); do ! curl -sf "http://$LISTEN/readyz" >/dev/null || return 0; sleep 0.1; done
+  cat background-*.log >&2
+  return 1
+}
 app_prints() {
   for _ in $(seq 200); do [ "$(tail -n 1 app.log)" != "$1" ] || return 0; sleep 0.1; done
   cat app.log background-*.log >&2
@@ -168,6 +174,9 @@ std::string script_of(const std::vector<Block>& blocks, int port) {
       if (line.starts_with("./dev ")) line = "true";
       if (line.starts_with("export DATABASE_URL=")) line = "true";
       if (line.starts_with("poundlock serve")) line = command.substr(std::string_view("poundlock ").size());
+      if (line.starts_with("poundlockd ") && line.ends_with(" &"))
+        line = "LISTEN=" + listen + " flag_server " + line.substr(11, line.size() - 13) + " --http " +
+               listen + " --management 127.0.0.1:0 --grpc-eval 127.0.0.1:0 --grpc-sync 127.0.0.1:0";
       replace(line, "--install build ", "--install " POUNDLOCK_BINARY_DIR " ");
       if (line.starts_with("poundlock watch")) line = "watch " + command;
       if (line.starts_with("poundlock init"))
@@ -251,6 +260,15 @@ TEST_F(DocsTest, GettingStartedWorksAsItStands) {
   EXPECT_EQ(value("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.orders'::regclass"), "0");
 }
 
+TEST_F(DocsTest, ThePageOnServingFlagsWorksAsItStands) {
+  const Ran ran = follow("docs/how-to/serve-flags.md");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, testing::HasSubstr("\"key\":\"new-ui\"")) << "OFREP has answered";
+  EXPECT_THAT(ran.output, testing::HasSubstr("bucket")) << "the percentage is explained";
+  EXPECT_THAT(read(folder_ / "override.json"), testing::HasSubstr("\"new-ui\""));
+  EXPECT_THAT(read(folder_ / "all.json"), testing::HasSubstr("\"new-ui\""));
+}
+
 TEST_F(DocsTest, TheReadmeWorksAsItStands) {
   must("CREATE TABLE public.orders (id bigint PRIMARY KEY, legacy_status varchar(32))");
   must("INSERT INTO public.orders SELECT i, 'st_' || i % 100 FROM generate_series(1, 1000) i");
@@ -281,7 +299,7 @@ TEST(Docs, EveryCommandInABlockIsRunOrKnown) {
   for (const auto& page : pages()) {
     const std::string name = fs::relative(page, POUNDLOCK_SOURCE_DIR).string();
     const bool followed = name == "README.md" || name == "docs/getting-started.md" ||
-                          name == "docs/how-to/use-the-cpp-client.md";
+                          name == "docs/how-to/serve-flags.md" || name == "docs/how-to/use-the-cpp-client.md";
     for (const auto& block : blocks_of(read(page))) {
       for (std::size_t i = 0; i < block.lines.size(); ++i) {
         const auto& line = block.lines[i];
