@@ -28,8 +28,8 @@ class EvaluationLog {
 
   static constexpr std::size_t kContextMax = 256;
 
-  // `context` is the attribute `context`, "" where it has none, its first kContextMax bytes; `rule` the branch
-  // of the flag's rule that decided, -1 where there is none.
+  // `context` is the attribute `context`, "" where it has none, of its first kContextMax bytes; `rule` is the
+  // branch of the flag's rule that decided, -1 where there is none.
   void count(std::string_view flag, std::string_view variant, std::string_view reason,
              std::string_view context, int rule = -1);
   std::vector<flag::EvaluationReport> take();  // what was counted since the last call
