@@ -197,6 +197,13 @@ Result<flag::Revision> FlagService::publish(std::string_view rollout, std::strin
   PL_TRY(auto flags, as_object(std::move(value), "a rollout's flags"));
   PL_CHECK(check_sound(flags, std::string(rollout)));
   std::lock_guard lock(mutex_);
+  for (const auto& [owner, theirs] : parts_.rollouts) {
+    for (const auto& [key, definition] : flags)
+      if (owner != rollout && theirs.contains(key))
+        return fail(make_error(
+            Disposition::kConflict, "flag.taken",
+            fmt::format("the flag key {} is taken by the rollout {}", std::string_view(key), owner)));
+  }
   auto parts = parts_;
   parts.rollouts[std::string(rollout)] = std::move(flags);
   ports::AuditEntry audit;
@@ -227,6 +234,19 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
   audit.subject = std::string(key);
   audit.why = std::string(why);
   return replace(std::move(parts), overrides_, std::move(audit));
+}
+
+Status FlagService::check_free(std::string_view key, std::string_view rollout) const {
+  const auto stage = fmt::format("{}{}", key, flag::kStageSuffix);
+  for (const auto& taken : list()) {
+    if (taken.owner == rollout || (taken.key != key && taken.key != stage)) continue;
+    return fail(
+        user_error("flag.taken",
+                   fmt::format("the flag key {} is taken by {}", taken.key,
+                               taken.owner.empty() ? "a plain flag" : "the rollout " + taken.owner))
+            .with_hint("give the rollout a key of its own; `poundlock flag list` shows those in use"));
+  }
+  return {};
 }
 
 Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {

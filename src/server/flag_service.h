@@ -54,6 +54,10 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // key: its exposure is decided by gates, not by hand.
   Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
                              std::string_view who, std::string_view why);
+  // A key steers one rollout, for ever: kUser "flag.taken" where KEY or KEY.stage belongs to another one,
+  // closed or not, or is a plain flag.
+  Status check_free(std::string_view key, std::string_view rollout) const;
+
   // Plain flags by files: all of them, in their order, in one revision. Only what differs from the files that
   // were loaded before, by this server or one before it, undoes an order by hand: what was set since then
   // outlives a restart.

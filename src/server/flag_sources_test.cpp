@@ -225,6 +225,32 @@ TEST_F(FlagSourcesTest, AFileNeverTakesARolloutsKeyOrATombstones) {
   for (const auto& info : flags_->list()) EXPECT_EQ(info.owner, info.key == "plain" ? "" : "r") << info.key;
 }
 
+// What reads the old key somewhere would be steered by another change.
+TEST_F(FlagSourcesTest, AKeyIsNeverUsedTwice) {
+  const std::string tombstone = R"("old.stage":{"state":"ENABLED","variants":{"complete":"complete"},)"
+                                R"("defaultVariant":"complete"})";
+  publish("closed", flag("old", "on") + "," + tombstone);
+  write("a.json", flag("in_file", "on"));
+  follow({"a.json"});
+  set("by_hand", "on");
+  start();  // it outlives the server that closed the rollout
+  for (const char* key : {"old", "in_file", "by_hand"}) {
+    const auto taken = flags_->check_free(key, "new_rollout");
+    ASSERT_FALSE(taken) << key;
+    EXPECT_EQ(taken.error().code, "flag.taken");
+  }
+  EXPECT_TRUE(flags_->check_free("old", "closed")) << "its own";
+  EXPECT_TRUE(flags_->check_free("fresh", "new_rollout"));
+  const auto stolen = flags_->publish("new_rollout", "{" + tombstone + "}");
+  ASSERT_FALSE(stolen);
+  EXPECT_EQ(stolen.error().code, "flag.taken");
+  const auto parsed = json::parse("{" + flag("old", "off") + "}", "flag");
+  EXPECT_FALSE(flags_->set("old", parsed->as_object().at("old").as_object(), "alice", ""));
+  write("a.json", flag("old", "off"));
+  follow({"a.json"});
+  EXPECT_EQ(variant("old"), "on");
+}
+
 TEST_F(FlagSourcesTest, SelectorsReachFilesAndFlagSetsAlsoWhereALaterOneWins) {
   const std::string set_a = R"(,"metadata":{"flagSetId":"a"})", set_b = R"(,"metadata":{"flagSetId":"b"})";
   write("a.json", flag("k", "on", set_a));

@@ -132,22 +132,6 @@ Status check_rights(ports::Session& session, const rollout::Plan& plan) {
                                          schema::force_quote_identifier(us))));
 }
 
-// A key steers one rollout, for ever: of two definitions none could be published, and the rollout would
-// stand.
-Status check_flag_free(const rollout::Plan& plan, const FlagService& flags) {
-  if (!plan.flag) return {};
-  for (const auto& taken : flags.list()) {
-    if (taken.owner == plan.rollout) continue;
-    if (taken.key != plan.flag->key && taken.key != plan.flag->key + ".stage") continue;
-    return fail(user_error("flag.taken",
-                           fmt::format("the flag key {} is taken by {}", taken.key,
-                                       taken.owner.empty() ? "a plain flag" : "the rollout " + taken.owner))
-                    .with_hint("give the rollout a key of its own; `poundlock flag list` shows those in use")
-                    .at(plan.flag->where));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& clock) {
@@ -331,7 +315,9 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
     options.speed = speed->to_number<double>();
   PL_TRY(auto plan, rollout::make_plan(spec, catalog, options));
   PL_CHECK(settle_gates(plan, connections));
-  PL_CHECK(check_flag_free(plan, *flags_));
+  if (plan.flag)
+    if (auto free = flags_->check_free(plan.flag->key, plan.rollout); !free)
+      return fail(std::move(free).error().at(plan.flag->where));
   PL_CHECK(check_rights(*session, plan));
   const std::string who = text_of(body, "who").empty() ? "operator" : text_of(body, "who");
   PL_TRY(auto controller,
