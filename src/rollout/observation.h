@@ -65,6 +65,7 @@ struct InstanceInfo {
   // Its protocol has acknowledgements. Otherwise what was delivered is all that can be known.
   bool acknowledges = true;
   flag::Revision delivered;  // newest that its stream took
+  bool reports = true;       // its evaluations are known, by its reports or because they are done for it
   TimePoint last_seen;
 };
 

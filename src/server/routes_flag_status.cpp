@@ -92,7 +92,7 @@ Response status(Service& service, const Request& request) {
 // Who follows the flags and tells nothing of its evaluations: their flags may be needed or not.
 std::int64_t silent_evaluators(Service& service) {
   std::int64_t out = 0;
-  for (const auto& one : service.metrics().instances()) out += one.connected && !one.acknowledges ? 1 : 0;
+  for (const auto& one : service.metrics().instances()) out += one.connected && !one.reports ? 1 : 0;
   return out;
 }
 
@@ -165,7 +165,9 @@ Response stale(Service& service, const Request& request) {
   const auto all = service.flags().list();
   const auto now = service.clock().now();
   const std::int64_t silent = silent_evaluators(service);
-  const bool long_enough = now - service.usage().since() >= Millis{days * kDayMs};
+  // What found no place in the counts may have been any flag.
+  const bool long_enough =
+      now - service.usage().since() >= Millis{days * kDayMs} && service.evaluations().dropped() == 0;
   const Staleness by{usage, now.ms / kDayMs, days, long_enough && silent == 0};
   bj::array out;
   for (const auto& info : all) {

@@ -59,19 +59,25 @@ Response set(Service& service, const Request& request) {
   const std::string key(request.param("key"));
   auto body = body_object(request);
   if (!body) return error_response(body.error());
+  std::vector<FlagInfo> known;
+  for (auto& info : service.flags().list())
+    if (info.key == key) known.push_back(std::move(info));
+  const bool whole = body->contains("definition");
+  if (!whole && !known.empty() && !known[0].overridden.empty())
+    return error_response(409, "flag.overridden",
+                          "the override file gives everybody the variant " + known[0].overridden,
+                          "take the flag out of that file first");
   bj::object definition, out{{"key", key}};
   if (const auto* given = body->if_contains("definition"); given && given->is_object()) {
     definition = given->as_object();
   } else if (const std::string variant = text_of(*body, "variant"); !variant.empty()) {
-    for (const auto& info : service.flags().list())
-      if (info.key == key) definition = info.definition;
+    if (!known.empty()) definition = known[0].definition;
     if (definition.empty())
       return error_response(404, "flag.unknown", "there is no flag " + key,
                             "give a whole definition to make one");
     definition["defaultVariant"] = variant;
   } else if (const auto* value = body->if_contains("value"); value && value->is_bool()) {
-    for (const auto& info : service.flags().list())
-      if (info.key == key) definition = info.definition;
+    if (!known.empty()) definition = known[0].definition;
     if (definition.empty())
       return error_response(404, "flag.unknown", "there is no flag " + key,
                             "`poundlock flag list` shows them");

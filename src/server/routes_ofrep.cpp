@@ -149,7 +149,7 @@ std::string_view Ofrep::context_class(flag::Scratch& scratch) const {
 void Ofrep::count(const flag::Resolution& answer, std::string_view context) {
   if (!answer.flag) return;
   parts_.log.count(answer.flag->key, answer.variant ? std::string_view(answer.variant->name) : "",
-                   flag::to_string(answer.reason), context);
+                   flag::to_string(answer.reason), context, answer.branch);
 }
 
 // Appends one evaluation; answers the status that it has alone.

@@ -41,7 +41,7 @@ void AppMetrics::note_applied(Instance& instance, flag::Revision applied, TimePo
 }
 
 void AppMetrics::grpc_opened(std::string_view service, std::string_view instance, std::string_view build,
-                             bool anonymous) {
+                             bool anonymous, bool evaluates) {
   stream_opened(service, instance, build);
   const std::lock_guard guard(mutex_);
   const auto found = instances_.find({std::string(service), std::string(instance)});
@@ -49,6 +49,7 @@ void AppMetrics::grpc_opened(std::string_view service, std::string_view instance
   found->second.anonymous = anonymous;
   // One that also registers or beats does acknowledge.
   if (found->second.applied.empty()) found->second.info.acknowledges = false;
+  found->second.info.reports = !evaluates || found->second.sequence > 0;
 }
 
 void AppMetrics::delivered(std::string_view service, std::string_view instance, flag::Revision revision) {
@@ -94,7 +95,7 @@ std::vector<InstanceReach> AppMetrics::reach(flag::Revision revision, TimePoint 
       one.reach = Reach::kAcknowledged;
       const auto first = std::find_if(instance.applied.begin(), instance.applied.end(),
                                       [&](const auto& ack) { return ack.first >= revision; });
-      if (first != instance.applied.end() && instance.born <= at && first->second >= at)
+      if (first != instance.applied.end() && instance.born < at && first->second >= at)
         one.took = first->second - at;
     } else if (one.info.connected && instance.info.delivered >= revision) {
       one.reach = Reach::kDelivered;

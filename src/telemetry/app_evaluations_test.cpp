@@ -90,7 +90,8 @@ TEST_F(AppEvaluationsTest, ARandomContextEachTimeFillsNoTable) {
 TEST_F(AppEvaluationsTest, ReachTellsWhoAcknowledgedAndHowLongItTook) {
   const flag::Revision before{1, 4}, now{1, 5};
   for (const char* name : {"fast", "slow", "silent", "beats"}) beat(name, before);
-  metrics_.grpc_opened("python", "10.0.0.1:5", "", true);
+  metrics_.grpc_opened("python", "10.0.0.1:5", "", true, true);
+  clock_.sleep(Millis{1});
   const TimePoint published = clock_.steady();
   clock_.sleep(Millis{20});
   beat("fast", now);
@@ -115,8 +116,8 @@ TEST_F(AppEvaluationsTest, ReachTellsWhoAcknowledgedAndHowLongItTook) {
 
 // Its next connection comes from another port: nobody could ever tell that it is back.
 TEST_F(AppEvaluationsTest, AReaderWithoutANameIsForgottenOnceItMustHaveComeBack) {
-  metrics_.grpc_opened("python", "10.0.0.1:5", "", true);
-  metrics_.grpc_opened("python", "named", "", false);
+  metrics_.grpc_opened("python", "10.0.0.1:5", "", true, true);
+  metrics_.grpc_opened("python", "named", "", false, true);
   clock_.sleep(Millis{500'000});
   beat("other", std::nullopt);
   EXPECT_TRUE(reach("10.0.0.1:5", {}, {}).info.connected);

@@ -94,9 +94,10 @@ class AppMetrics : public ports::MetricsSource {
   void stream_closed(std::string_view service, std::string_view instance);
   void departed(std::string_view service, std::string_view instance);  // left properly
   void acknowledge(std::string_view service, std::string_view instance, flag::Revision applied);
-  // A stream over gRPC: it never acknowledges. `anonymous`: it gave no name for its instance.
+  // A stream over gRPC: it never acknowledges. `anonymous`: it gave no name for its instance. `evaluates`: it
+  // does so by itself, and tells nobody.
   void grpc_opened(std::string_view service, std::string_view instance, std::string_view build,
-                   bool anonymous);
+                   bool anonymous, bool evaluates);
   // The transport took this revision for the instance.
   void delivered(std::string_view service, std::string_view instance, flag::Revision revision);
   // From an application in any language, each `interval`: it lives, and what it has applied. It counts as

@@ -24,11 +24,11 @@ inline constexpr std::size_t kContextsMax = 64;
 // Thread-safe. A row more than the limit is counted in dropped() only.
 class EvaluationLog {
  public:
-  explicit EvaluationLog(std::size_t rows_max = 4'096) : rows_max_(rows_max) {}
+  explicit EvaluationLog(std::size_t rows_max = 40'000) : rows_max_(rows_max) {}
 
   static constexpr std::size_t kContextMax = 256;
 
-  // `context` is the attribute `context`, "" where it has none, of its first kContextMax bytes; `rule` is the
+  // `context` is the attribute `context`, "" where it has none, its first kContextMax bytes; `rule` the
   // branch of the flag's rule that decided, -1 where there is none.
   void count(std::string_view flag, std::string_view variant, std::string_view reason,
              std::string_view context, int rule = -1);

@@ -44,7 +44,7 @@ flag::Resolution evaluate_counted(const EvaluationCall& call, const flag::Compil
   const auto out = call.snapshot.evaluate(flag, flag::JsonAttributes(context), call.now_s);
   if (call.evaluations)
     call.evaluations->count(flag.key, out.variant ? out.variant->name : "", flag::to_string(out.reason),
-                            context_class(context));
+                            context_class(context), out.branch);
   return out;
 }
 

@@ -62,7 +62,8 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
       grpc.accept_token = [&service](std::string_view token) { return service.accepts(token); };
     auto& metrics = service.metrics();
     grpc.on_open = [&metrics](const StreamInfo& one) {
-      metrics.grpc_opened(one.service, one.instance, one.build, one.instance == one.address);
+      metrics.grpc_opened(one.service, one.instance, one.build, one.instance == one.address,
+                          one.protocol == "flagd.sync.v1");
     };
     grpc.on_delivered = [&metrics](const StreamInfo& one, flag::Revision revision) {
       metrics.delivered(one.service, one.instance, revision);
