@@ -172,6 +172,8 @@ TEST_F(FlagFilesTest, KillOfflineKnowsRolloutsFromTheStore) {
   }
   EXPECT_EQ(read("o.json"), "{\"flags\":{\"k\":\"off\"}}\n");
   EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "--rollout", "none"}).code, 2);
+  EXPECT_THAT(run({"kill", "--offline", "--override-file", "o.json", "plain"}).err,
+              Not(HasSubstr("warning")));
 }
 
 }  // namespace

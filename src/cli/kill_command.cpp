@@ -89,6 +89,8 @@ Result<Known> find_out(const Context& context, const KillArguments& arguments) {
     out.closed = !part.key().empty() && is_closed(flags, out.key);
     if (holds) break;
   }
+  // A key that the store knows of no rollout is a plain flag's: nothing of it can be closed.
+  out.from_store = out.from_store || (parts && arguments.rollout.empty());
   if (out.from_store || arguments.rollout.empty()) return out;
   out.rollout = arguments.rollout;
   out.key = key_in_files(context, site, arguments.rollout);
