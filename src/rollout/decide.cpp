@@ -403,7 +403,7 @@ bool Decider::readers_applied() const {
   // No application has ever registered, or, where one was seen before, we do not know what it does now.
   if (!seen_.app) return !had_application();
   return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(), [&](const InstanceInfo& one) {
-    return one.departed || one.applied >= s_.flag_revision;
+    return one.departed || one.reached(s_.flag_revision);
   });
 }
 

@@ -286,6 +286,21 @@ TEST(Decide, ReadersThatNobodySeesAreNotUpToDate) {
   EXPECT_TRUE(world.reach("expose.all_100"));
 }
 
+// A provider of flagd's has no way to acknowledge; a rollout must not wait for it for ever.
+TEST(Decide, AReaderThatCannotAcknowledgeIsWaitedForUntilItIsDelivered) {
+  World world(make_test_plan());
+  world.app_.instances.resize(1);
+  world.app_.instances[0].acknowledges = false;
+  world.hold_ack_ = true;
+  for (int i = 0; i < 200; ++i) world.tick();
+  const std::string held = world.at();
+  EXPECT_NE(held, "expose.all_100") << "nothing was delivered to it";
+  ASSERT_TRUE(world.run_until([&] {
+    world.app_.instances[0].delivered = world.revision_;
+    return world.at() == "expose.all_100";
+  })) << world.at();
+}
+
 TEST(Decide, AClockThatIsSetOpensNoWindowAndDelaysNoRetry) {
   World world(make_test_plan());
   world.steady_ = true;

@@ -2,6 +2,7 @@
 // steps ended, and what operators asked for. Plain values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -67,6 +68,11 @@ struct InstanceInfo {
   flag::Revision delivered;  // newest that its stream took
   bool reports = true;       // its evaluations are known, by its reports or because they are done for it
   TimePoint last_seen;
+
+  // Of a protocol without acknowledgements the delivery is all that can be known.
+  bool reached(flag::Revision revision) const {
+    return (acknowledges ? applied : std::max(applied, delivered)) >= revision;
+  }
 };
 
 struct BreakerState {
@@ -88,7 +94,6 @@ struct AppWindow {
   std::uint64_t shadow_compared = 0;
   std::uint64_t shadow_mismatches = 0;
   // Evaluations since the mark by readers of whose build nothing is known (OFREP, gRPC), and the newest.
-  std::uint64_t unattested = 0;
   TimePoint unattested_at;
 };
 

@@ -99,7 +99,7 @@ void Decider::waiting_for(std::vector<std::string>& out) const {
                            : "the application's figures: no instance has reported a path of this flag yet");
     if (item->flag && !readers_applied()) {
       for (const auto& one : seen_.app ? seen_.app->instances : std::vector<InstanceInfo>{})
-        if (!one.departed && one.applied < s_.flag_revision)
+        if (!one.departed && !one.reached(s_.flag_revision))
           out.push_back(fmt::format("reader {} of {} to apply the flag", one.instance, one.service));
     }
   }

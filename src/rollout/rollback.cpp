@@ -216,7 +216,7 @@ void Decider::note_everybody_back() {
   if (!seen_.app && had_application()) return;  // there were readers, and we do not know what they do now
   const bool back = !seen_.app || std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
                                               [&](const InstanceInfo& one) {
-                                                return one.departed || one.applied >= record.revision;
+                                                return one.departed || one.reached(record.revision);
                                               });
   if (!back) return;
   record.everybody_back = now_;

@@ -167,8 +167,8 @@ bool Driver::tick_once() {
   if (plan_->flag) {
     if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark,
                                       controller_.state().flag.exclusions ? excluded_ : kNobody)) {
-      // Without any instance there is nothing to wait for and nothing to learn: gates then hold.
-      if (!window->instances.empty() || window->newest.ms != 0) input.app = std::move(*window);
+      // Without any reader there is nothing to wait for and nothing to learn: gates then hold.
+      if (!window->instances.empty() || !window->contexts.empty() || window->newest.ms != 0) input.app = std::move(*window);
     }
   }
   input.steady = clock_.steady();

@@ -60,10 +60,10 @@ Response ingest(Service& service, otlp::Reports& reports, const Request& request
   const auto resources = json ? otlp::decode_json(body) : otlp::decode_protobuf(body);
   if (!resources) return error_response(resources.error());
   auto read = reports.take(*resources, request.peer);
-  for (const auto& report : read.reports) {
+  // Never asked for again: the sums have moved on, and the same export would hold nothing new.
+  for (const auto& report : read.reports)
     if (service.metrics().ingest(report) == telemetry::Ingested::kRefused)
-      return error_response(503, "instance.limit", "there is no place for one more instance");
-  }
+      read.rejected += report.paths.size() + report.evaluations.size();
   static std::atomic<bool> told{false};
   if (read.coarse && !told.exchange(true))
     spdlog::warn(
@@ -79,7 +79,7 @@ void add_otlp_routes(Router& router, Service& service) {
   router.add(
       "POST", "/v1/metrics",
       [&service, reports](const Request& request) { return ingest(service, *reports, request); },
-      Access::kReport, Run::kPrompt);
+      Access::kReport, Run::kBlocking);
 }
 
 }  // namespace poundlock::server

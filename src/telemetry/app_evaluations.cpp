@@ -122,7 +122,7 @@ void AppMetrics::take_evaluations_locked() {
   if (rows.empty()) return;
   add_evaluation_totals(rows);
   for (auto& [flag, window] : windows_) add_evaluations(window, flag, rows, false);
-  if (usage_) usage_->add(rows, clock_.now());
+  if (usage_) usage_->add(rows, clock_.now(), false);
 }
 
 // Unattested: done for a reader of whose build nothing is known.
@@ -132,12 +132,12 @@ void AppMetrics::add_evaluations(Window& window, const std::string& flag,
     if (!is_of(row.flag, flag) || row.count == 0) continue;
     auto found = window.evaluated.find(row.context);
     if (found == window.evaluated.end()) {
-      const bool room = window.evaluated.size() <= kContextsMax;
+      const bool room =
+          window.evaluated.size() <= 2 * kContextsMax;  // the log lets in so many, and those kept
       found = window.evaluated.try_emplace(room ? row.context : std::string(kOtherContext)).first;
     }
     (is_new_side(row.variant) ? found->second.second : found->second.first) += row.count;
     if (attested) continue;
-    window.unattested += row.count;
     window.unattested_at = clock_.now();
   }
 }

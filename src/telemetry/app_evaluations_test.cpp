@@ -57,11 +57,34 @@ TEST_F(AppEvaluationsTest, EvaluationsForOthersReachTheWindowOfTheirFlag) {
   EXPECT_EQ(context(seen, "cron")->evaluated_fresh, 1U);
   EXPECT_EQ(context(seen, "cron")->evaluated_legacy, 1U);
   EXPECT_EQ(context(seen, "web")->evaluated_fresh, 1U);
-  EXPECT_EQ(seen.unattested, 3U);
   EXPECT_EQ(seen.unattested_at, clock_.now());
   EXPECT_EQ(seen.newest.ms, 0) << "nobody has reported";
   log_.count("f", "on", "STATIC", "cron");
-  EXPECT_EQ(window(2).unattested, 0U) << "what came before the mark is not counted after it";
+  EXPECT_EQ(window(2).contexts.size(), 0U) << "what came before the mark is not counted after it";
+}
+
+TEST_F(AppEvaluationsTest, AReaderThatAttestsNothingIsRememberedOverMarksAndRestarts) {
+  window(1);
+  log_.count("f.stage", "live", "TARGETING_MATCH", "cron");
+  window(1);
+  const TimePoint then = clock_.now();
+  clock_.sleep(Millis{3'600'000});
+  EXPECT_EQ(window(2).unattested_at, then);
+  FlagUsage after;
+  ASSERT_TRUE(after.load(usage_.save()));
+  AppMetrics next(clock_);
+  next.follow(&log_, &after);
+  EXPECT_EQ(next.window("f", 3, {})->unattested_at, then);
+  EXPECT_EQ(next.window("g", 3, {})->unattested_at.ms, 0);
+}
+
+TEST_F(AppEvaluationsTest, AnExcludedContextKeepsItsNameAmongAnyNumberOfOthers) {
+  for (int i = 0; i < 500; ++i) log_.count("f", "off", "STATIC", "user-" + std::to_string(i));
+  window(1);
+  log_.count("f", "on", "STATIC", "cron");
+  const auto seen = window(1);
+  ASSERT_NE(context(seen, "cron"), nullptr);
+  EXPECT_EQ(context(seen, "cron")->evaluated_fresh, 1U);
 }
 
 TEST_F(AppEvaluationsTest, WhatAnInstanceReportsIsAttested) {
@@ -74,7 +97,6 @@ TEST_F(AppEvaluationsTest, WhatAnInstanceReportsIsAttested) {
   metrics_.ingest(report);
   const auto seen = window(1);
   EXPECT_EQ(context(seen, "cron")->evaluated_fresh, 4U);
-  EXPECT_EQ(seen.unattested, 0U);
   EXPECT_THAT(usage_.all().at("f").branches, ElementsAre(Pair(1, testing::_)));
 }
 

@@ -36,7 +36,8 @@ Ingested AppMetrics::ingest(const Report& report) {
   instance->seen = clock_.steady();
   instance->info.last_seen = clock_.now();
   const bool new_life = report.sequence == 0 || (report.sequence == 1 && instance->sequence > 1);
-  if (!new_life && report.sequence <= instance->sequence) return Ingested::kDuplicate;
+  // Who only sends figures has no sequence of its own: what is new of them was worked out before.
+  if (report.member && !new_life && report.sequence <= instance->sequence) return Ingested::kDuplicate;
   if (report.member) {
     auto& info = instance->info;
     instance->member = true;
@@ -52,18 +53,17 @@ Ingested AppMetrics::ingest(const Report& report) {
       instance->born = instance->seen;
     }
     note_applied(*instance, info.applied, instance->seen);
-    info.acknowledges = true;
-    note_applied(*instance, info.applied, clock_.steady());
+    instance->sequence = report.sequence;
   }
-  instance->sequence = report.sequence;
   const InstanceKey key{report.service, report.instance};
-  if (report.sequence == 0) {
+  if (report.member && report.sequence == 0) {
     close_breakers(key);
     return Ingested::kCounted;
   }
   ++reports_;
   add_totals(report);
   add_to_windows(report, key, *instance);
+  if (!report.member) return Ingested::kCounted;
   drop_unlisted_breakers(report, key);
   add_breakers(report, key, *instance);
   return Ingested::kCounted;
@@ -312,6 +312,7 @@ void AppMetrics::begin(Window& window, std::uint64_t mark) {
 Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64_t mark,
                                               const std::vector<std::string>& excluded) {
   const std::lock_guard guard(mutex_);
+  if (log_) log_->keep(excluded);
   take_evaluations_locked();  // what came before a new mark is not counted after it
   auto found = windows_.find(flag);
   const bool made = found == windows_.end();
@@ -332,8 +333,9 @@ Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64
   out.newest = window.newest;
   out.shadow_compared = window.shadow_compared;
   out.shadow_mismatches = window.shadow_mismatches;
-  out.unattested = window.unattested;
-  out.unattested_at = window.unattested_at;
+  // Over marks and restarts: a job of the night has not attested its build because a new mark began.
+  out.unattested_at =
+      usage_ ? std::max(window.unattested_at, usage_->unattested(flag)) : window.unattested_at;
   fill_paths(out, window, excluded);
   fill_breakers(out, window);
   out.instances = instances_locked();

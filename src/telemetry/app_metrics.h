@@ -178,7 +178,6 @@ class AppMetrics : public ports::MetricsSource {
     std::uint64_t shadow_mismatches = 0;
     // Evaluations by context: of the legacy side, of the new one.
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>, std::less<>> evaluated;
-    std::uint64_t unattested = 0;
     TimePoint unattested_at;
   };
 

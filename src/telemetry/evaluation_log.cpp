@@ -8,7 +8,7 @@ void EvaluationLog::count(std::string_view flag, std::string_view variant, std::
                           std::string_view context, int rule) {
   context = context.substr(0, kContextMax);  // the caller chose it: rows are bounded, and so is each
   std::lock_guard lock(mutex_);
-  if (!context.empty() && !contexts_.contains(context)) {
+  if (!context.empty() && !kept_.contains(context) && !contexts_.contains(context)) {
     if (contexts_.size() < kContextsMax)
       contexts_.emplace(context);
     else
@@ -22,6 +22,12 @@ void EvaluationLog::count(std::string_view flag, std::string_view variant, std::
   } else {
     ++dropped_;
   }
+}
+
+void EvaluationLog::keep(const std::vector<std::string>& contexts) {
+  std::lock_guard lock(mutex_);
+  for (const auto& context : contexts)
+    if (kept_.size() < kContextsMax) kept_.insert(context);
 }
 
 std::vector<flag::EvaluationReport> EvaluationLog::take() {

@@ -32,6 +32,8 @@ class EvaluationLog {
   // branch of the flag's rule that decided, -1 where there is none.
   void count(std::string_view flag, std::string_view variant, std::string_view reason,
              std::string_view context, int rule = -1);
+  // Contexts that are counted by their own name, however many others there are: those that a plan excludes.
+  void keep(const std::vector<std::string>& contexts);
   std::vector<flag::EvaluationReport> take();  // what was counted since the last call
   std::uint64_t dropped() const;
 
@@ -41,6 +43,7 @@ class EvaluationLog {
   mutable std::mutex mutex_;
   std::map<Row, std::uint64_t, std::less<>> rows_;
   std::set<std::string, std::less<>> contexts_;  // known ones; they stay
+  std::set<std::string, std::less<>> kept_;
   std::uint64_t dropped_ = 0;
 };
 

@@ -6,11 +6,13 @@
 #include <set>
 
 #include "base/json.h"
+#include "flag/rollout_flag.h"
 
 namespace poundlock::telemetry {
 namespace {
 
 constexpr std::int64_t kDayMs = 24 * 3'600'000;
+constexpr Millis kUnattestedStep{60'000};  // what is saved at most once a minute
 
 // Sets the day; true where that is another one.
 template <typename Map, typename Key>
@@ -32,7 +34,7 @@ Status read_days(const json::Object& from, const char* key, const auto& each) {
 
 }  // namespace
 
-void FlagUsage::add(const std::vector<flag::EvaluationReport>& rows, TimePoint now) {
+void FlagUsage::add(const std::vector<flag::EvaluationReport>& rows, TimePoint now, bool attested) {
   const std::int64_t day = now.ms / kDayMs;
   std::lock_guard lock(mutex_);
   bool changed = false;
@@ -43,8 +45,20 @@ void FlagUsage::add(const std::vector<flag::EvaluationReport>& rows, TimePoint n
     changed = std::exchange(use.last_day, std::max(use.last_day, day)) < day || changed;
     if (!row.variant.empty()) changed = touch(use.variants, row.variant, day, limits_.details_max) || changed;
     if (row.rule >= 0) changed = touch(use.branches, row.rule, day, limits_.details_max) || changed;
+    if (attested || now - use.unattested_at < kUnattestedStep) continue;
+    use.unattested_at = now;
+    changed = true;
   }
   if (changed) ++version_;
+}
+
+TimePoint FlagUsage::unattested(std::string_view flag) const {
+  std::lock_guard lock(mutex_);
+  TimePoint out;
+  for (const std::string& key : {std::string(flag), std::string(flag) + std::string(flag::kStageSuffix)})
+    if (const auto found = flags_.find(key); found != flags_.end())
+      out = std::max(out, found->second.unattested_at);
+  return out;
 }
 
 void FlagUsage::keep_only(const std::vector<std::string>& keys) {
@@ -85,6 +99,7 @@ std::string FlagUsage::save() const {
     for (const auto& [branch, day] : use.branches) branches[std::to_string(branch)] = day;
     if (!variants.empty()) one["variants"] = std::move(variants);
     if (!branches.empty()) one["branches"] = std::move(branches);
+    if (use.unattested_at.ms != 0) one["unattested"] = use.unattested_at.ms;
     flags[key] = std::move(one);
   }
   return json::dump(json::Object{{"since", since_.ms}, {"flags", std::move(flags)}});
@@ -100,6 +115,8 @@ Status FlagUsage::load(std::string_view text) {
     PL_TRY(const auto* use, json::as_object(one.value(), "a flag's usage"));
     FlagUse& to = read[std::string(one.key())];
     PL_TRY(to.last_day, json::get_int(*use, "day"));
+    PL_TRY(const auto unattested, json::optional_int(*use, "unattested"));
+    to.unattested_at = {unattested.value_or(0)};
     PL_CHECK(
         read_days(*use, "variants", [&](std::string name, std::int64_t day) { to.variants[name] = day; }));
     PL_CHECK(read_days(*use, "branches", [&](const std::string& name, std::int64_t day) {

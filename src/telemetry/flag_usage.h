@@ -21,6 +21,7 @@ struct FlagUse {
   std::int64_t last_day = -1;                                 // days since 1970-01-01, UTC
   std::map<std::string, std::int64_t, std::less<>> variants;  // the day of each
   std::map<int, std::int64_t> branches;
+  TimePoint unattested_at;  // when a reader last evaluated it of whose build nothing is known
 };
 
 struct FlagUsageLimits {
@@ -33,7 +34,9 @@ class FlagUsage {
  public:
   explicit FlagUsage(FlagUsageLimits limits = {}) : limits_(limits) {}
 
-  void add(const std::vector<flag::EvaluationReport>& rows, TimePoint now);
+  // `attested`: by readers that report, and so tell their build.
+  void add(const std::vector<flag::EvaluationReport>& rows, TimePoint now, bool attested = true);
+  TimePoint unattested(std::string_view flag) const;  // of the flag, or of KEY.stage beside it; 0 for never
   // Forgets flags that are not among `keys`: they are gone.
   void keep_only(const std::vector<std::string>& keys);
 

@@ -14,14 +14,14 @@ constexpr Millis kQuiet{24 * 3'600'000};
 
 GateReading judge(const GateInput& in) {
   // Who asks by OFREP or gRPC says nothing of its build: it may read legacy as well as not.
-  if (const auto& app = in.seen.app; app && app->unattested > 0) {
+  if (const auto& app = in.seen.app; app && app->unattested_at.ms != 0) {
     const Millis quiet{static_cast<std::int64_t>(static_cast<double>(kQuiet.count()) / in.plan.speed)};
     if (in.now - app->unattested_at < quiet)
-      return violated(in, static_cast<double>(app->unattested),
-                      fmt::format("{} by readers that attest no build (OFREP or gRPC), the last {} ago; {} "
-                                  "without any would do",
-                                  counted(static_cast<double>(app->unattested), "evaluation", "evaluations"),
-                                  format_duration(in.now - app->unattested_at), format_duration(quiet)));
+      return violated(
+          in, std::nullopt,
+          fmt::format("readers that attest no build (OFREP or gRPC) evaluated the flag {} ago; {} without "
+                      "any would do",
+                      format_duration(in.now - app->unattested_at), format_duration(quiet)));
   }
   if (auto reading = without_application(in)) return *std::move(reading);
   double live = 0;

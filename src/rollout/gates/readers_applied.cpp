@@ -20,9 +20,7 @@ GateReading judge(const GateInput& in) {
     if (one.departed) continue;
     ++live;
     const bool silent = !one.connected || one.frozen;
-    // Of a protocol without acknowledgements the delivery is all that can be known.
-    const auto reached = one.acknowledges ? one.applied : std::max(one.applied, one.delivered);
-    if (!silent && reached >= in.seen.published->revision) continue;
+    if (!silent && one.reached(in.seen.published->revision)) continue;
     if (++behind > 5) continue;
     names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", one.instance,
                          silent ? "silent" : "an older revision");

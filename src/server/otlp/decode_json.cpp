@@ -58,18 +58,25 @@ class Decoder {
   Result<std::vector<Resource>> run(const json::Object& root) {
     std::vector<Resource> out;
     for (const auto& entry : list_of(root, "resourceMetrics")) {
+      if (is_group_too_many()) break;
       Resource& resource = out.emplace_back();
       const json::Object& group = object_of(&entry);
       attributes(object_of(json::find(group, "resource")), resource.attributes);
       for (const auto& scope : list_of(group, "scopeMetrics"))
         for (const auto& one : list_of(object_of(&scope), "metrics"))
-          metric(object_of(&one), resource.metrics.emplace_back());
+          if (!is_group_too_many()) metric(object_of(&one), resource.metrics.emplace_back());
     }
     if (over_) return fail(user_error("otlp.size", fmt::format("the export is over a limit: {}", over_)));
     return out;
   }
 
  private:
+  bool is_group_too_many() {
+    if (groups_++ < limits_.groups_max) return false;
+    over_ = "resources and metrics";
+    return true;
+  }
+
   void attributes(const json::Object& of, Attributes& out) {
     const auto& list = list_of(of, "attributes");
     if (list.size() > limits_.attributes_max) {
@@ -147,6 +154,7 @@ class Decoder {
 
   const Limits limits_;
   std::size_t points_ = 0;
+  std::size_t groups_ = 0;
   const char* over_ = nullptr;
 };
 

@@ -71,6 +71,8 @@ class Reader {
   }
   const Limits& limits() const { return limits_; }
   std::size_t points = 0;
+  bool takes_group() { return ++groups <= limits_.groups_max; }  // a metric of two bytes takes a hundred here
+  std::size_t groups = 0;
 
  private:
   bool take(int wire) {
@@ -245,7 +247,9 @@ bool read_resource_metrics(Reader& in, Resource& out) {
       return in.nested([&](int inner) { return inner != 1 || read_attribute(in, out.attributes); });
     }
     if (number != 2) return true;
-    return in.nested([&](int inner) { return inner != 2 || read_metric(in, out.metrics.emplace_back()); });
+    return in.nested([&](int inner) {
+      return inner != 2 || (in.takes_group() && read_metric(in, out.metrics.emplace_back()));
+    });
   });
 }
 
@@ -256,8 +260,12 @@ Result<std::vector<Resource>> decode_protobuf(std::string_view body, const Limit
   CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(body.data()), static_cast<int>(body.size()));
   Reader in(stream, limits);
   std::vector<Resource> out;
-  const bool good =
-      in.message([&](int number) { return number != 1 || read_resource_metrics(in, out.emplace_back()); });
+  const bool good = in.message([&](int number) {
+    return number != 1 || (in.takes_group() && read_resource_metrics(in, out.emplace_back()));
+  });
+  if (in.groups > limits.groups_max)
+    return fail(
+        user_error("otlp.size", fmt::format("more than {} metrics in one export", limits.groups_max)));
   if (in.points > limits.points_max)
     return fail(user_error("otlp.size", fmt::format("more than {} points in one export", limits.points_max)));
   if (!good) return fail(malformed());

@@ -54,6 +54,7 @@ struct Limits {
   std::size_t points_max = 20'000;   // of one export
   std::size_t attributes_max = 128;  // of one point or resource; more are an error
   std::size_t buckets_max = 2'048;   // of one point
+  std::size_t groups_max = 20'000;   // resources and metrics together
 };
 
 // Errors (kUser): otlp.body (malformed), otlp.size (over a limit).

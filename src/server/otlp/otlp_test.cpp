@@ -103,6 +103,14 @@ TEST(Otlp, CountsOfACumulativeHistogramOnlyWhatIsNew) {
   EXPECT_FALSE(taken.reports[0].member);
 }
 
+TEST(Otlp, ResourcesOfOneInstanceAreOneReport) {
+  Reports reports;
+  std::string both = exponential(1, 10, 4, 0, 1);
+  both += request(Writer().nested(1, exponential_point(1, 10, 3, 0)).varint(2, 1), 10,
+                  "poundlock.attempt.duration");
+  EXPECT_EQ(only_path(feed(reports, both)).counts.attempts, 7U) << "a collector sends them apart";
+}
+
 TEST(Otlp, AProcessThatBeganAnewCountsFromNought) {
   Reports reports;
   feed(reports, exponential(1, 10, 100, 0));
@@ -211,6 +219,10 @@ TEST(Otlp, HoldsItsLimits) {
   Limits limits;
   limits.points_max = 49;
   const auto read = decode_protobuf(body, limits);
+  Limits groups;
+  groups.groups_max = 1;
+  EXPECT_EQ(decode_protobuf(body, groups).error().code, "otlp.size");
+  EXPECT_EQ(decode_json(json_histogram("[5]", "[6,0]", ""), groups).error().code, "otlp.size");
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, "otlp.size");
 }

@@ -144,6 +144,18 @@ flag::PathReport& path_of(flag::Report& report, const Attributes& of) {
   return report.paths.emplace_back(std::move(row));
 }
 
+// What tells the series of one metric apart, shortened: an application may attach whole documents, and the
+// table of series holds what it is given for hours. Two series that differ in what we do not read at all
+// would be one here, so that the rest goes in as a hash.
+Attributes identity_of(const Attributes& of) {
+  Attributes out;
+  std::string rest;
+  for (const auto& [key, value] : of) rest.append(key).append(1, '=').append(value).append(1, '\n');
+  out.emplace("feature_flag.key", clean_name(at(of, "feature_flag.key")));
+  out.emplace("hash", fmt::format("{:x}.{:x}", std::hash<std::string>{}(rest), rest.size()));
+  return out;
+}
+
 bool is_attempts(const Metric& metric) {
   return metric.kind == Kind::kHistogram &&
          (metric.name == "db.client.operation.duration" || metric.name == "poundlock.attempt.duration");
@@ -157,10 +169,12 @@ bool is_evaluations(const Metric& metric) {
 }  // namespace
 
 bool Reports::make_room() {
+  if (full_) return false;  // found once: a look at all series for each further point would take seconds
   auto oldest = std::min_element(series_.begin(), series_.end(),
                                  [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
   // One that the present export feeds would be new again with the next one, and never count.
-  if (oldest == series_.end() || oldest->second.used == exports_) return false;
+  full_ = oldest == series_.end() || oldest->second.used == exports_;
+  if (full_) return false;
   series_.erase(oldest);
   return true;
 }
@@ -208,7 +222,8 @@ void Reports::add(const Metric& metric, Point point, flag::Report& report, Taken
   if (at(of, "feature_flag.key").empty()) return;
   bool known = false;
   if (metric.temporality == Temporality::kUnknown ||
-      !to_delta({report.service, report.instance, metric.name, of}, metric.temporality, point, known)) {
+      !to_delta({report.service, report.instance, metric.name, identity_of(of)}, metric.temporality, point,
+                known)) {
     ++out.rejected;
     return;
   }
@@ -235,19 +250,24 @@ Reports::Taken Reports::take(const std::vector<Resource>& resources, std::string
   Taken out;
   std::lock_guard lock(mutex_);
   ++exports_;
+  full_ = false;
+  std::map<std::pair<std::string, std::string>, flag::Report> by_instance;
   for (const Resource& resource : resources) {
-    flag::Report report;
+    std::pair name(clean_name(at(resource.attributes, "service.name"), "unknown_service"),
+                   instance_of(resource.attributes, peer));
+    // A collector sends what it had from one process as several resources.
+    flag::Report& report = by_instance[name];
     report.member = false;
-    report.service = clean_name(at(resource.attributes, "service.name"), "unknown_service");
-    report.instance = instance_of(resource.attributes, peer);
+    std::tie(report.service, report.instance) = name;
     report.build = clean_name(at(resource.attributes, "service.version"));
     report.sequence = exports_;
     for (const Metric& metric : resource.metrics) {
       if (!is_attempts(metric) && !is_evaluations(metric)) continue;
       for (const Point& point : metric.points) add(metric, point, report, out);
     }
-    if (!report.paths.empty() || !report.evaluations.empty()) out.reports.push_back(std::move(report));
   }
+  for (auto& [name, report] : by_instance)
+    if (!report.paths.empty() || !report.evaluations.empty()) out.reports.push_back(std::move(report));
   return out;
 }
 

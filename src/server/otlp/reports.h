@@ -61,6 +61,7 @@ class Reports {
   const std::size_t series_max_;
   std::mutex mutex_;
   std::map<SeriesKey, Series> series_;
+  bool full_ = false;          // of this export: no series is left that it does not feed
   std::uint64_t exports_ = 1;  // sequence of reports: 0 and 1 announce a new life
 };
 
