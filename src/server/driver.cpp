@@ -168,7 +168,8 @@ bool Driver::tick_once() {
     if (auto window = metrics_.window(plan_->flag->key, controller_.state().mark,
                                       controller_.state().flag.exclusions ? excluded_ : kNobody)) {
       // Without any reader there is nothing to wait for and nothing to learn: gates then hold.
-      if (!window->instances.empty() || !window->contexts.empty() || window->newest.ms != 0) input.app = std::move(*window);
+      const bool known = !window->instances.empty() || !window->contexts.empty() || window->newest.ms != 0;
+      if (known) input.app = std::move(*window);
     }
   }
   input.steady = clock_.steady();

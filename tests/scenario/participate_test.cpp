@@ -116,10 +116,10 @@ class ParticipateTest : public DemoFixture {
   std::map<std::string, cli::Process> services_;
 };
 
-const std::vector<std::string> kApplicationGates{
-    "error_rate",      "index_usage", "latency_p95",     "latency_p99",
-    "fallback_rate",   "slo_errors",  "query_timeouts",  "connection_timeouts",
-    "excluded_on_new", "breakers",    "readers_applied", "instances_attested"};
+const std::vector<std::string> kApplicationGates{"error_rate",      "index_usage",         "latency_p95",
+                                                 "latency_p99",     "fallback_rate",       "slo_errors",
+                                                 "query_timeouts",  "connection_timeouts", "breakers",
+                                                 "readers_applied", "instances_attested"};
 
 TEST_F(ParticipateTest, NodeAndPythonFollowOneFlagForthBackAndToTheEnd) {
   const auto node = node_packages("node_orders", POUNDLOCK_SOURCE_DIR "/examples/node_orders");

@@ -271,8 +271,6 @@ TEST(ExcludedOnNew, FailsOnOneLeakedEvaluationAlsoWithoutAReport) {
   const auto reading = bench.judge("excluded_on_new");
   EXPECT_EQ(reading.verdict, Verdict::kFail);
   EXPECT_EQ(reading.reason, "2 evaluations on the new side from batch_processor");
-  bench.app().contexts[0] = {.context = "batch_processor", .evaluated_legacy = 2};
-  EXPECT_EQ(bench.judge("excluded_on_new").verdict, Verdict::kHold) << "nobody reports attempts";
 }
 
 TEST(ReadersApplied, WhatWasDeliveredCountsWhereNothingIsAcknowledged) {
@@ -337,6 +335,20 @@ TEST(ExcludedOnNew, FailsOnOneLeakedAttempt) {
                  "1 attempt on the new side from batch_processor");
   bench.plan.flag->rules.clear();
   EXPECT_VERDICT(bench.judge("excluded_on_new"), Verdict::kPass, "no context is excluded");
+}
+
+TEST(ExcludedOnNew, EvaluationsMadeHereAreEvidenceUnlessSomebodyEvaluatesInSilence) {
+  GateBench bench;
+  AppWindow only_evaluations;
+  only_evaluations.contexts = {{"batch_processor", 0, 0, 7, 0}, {"", 0, 0, 3, 5}};
+  bench.seen.app = only_evaluations;
+  EXPECT_VERDICT(bench.judge("excluded_on_new"), Verdict::kPass, "15 evaluations, none of an excluded");
+  InstanceInfo silent;
+  silent.reports = false;
+  bench.seen.app->instances = {silent};
+  EXPECT_VERDICT(bench.judge("excluded_on_new"), Verdict::kHold, "no application has reported");
+  bench.seen.app->contexts[0].evaluated_fresh = 1;
+  EXPECT_VERDICT(bench.judge("excluded_on_new"), Verdict::kFail, "1 evaluation on the new side");
 }
 
 InstanceInfo instance(const char* name, std::uint64_t applied, bool connected = true) {

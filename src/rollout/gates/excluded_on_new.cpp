@@ -10,6 +10,19 @@
 namespace poundlock::rollout {
 namespace {
 
+// Without figures of applications: do the evaluations that were made here tell of every reader? One that
+// evaluates in its own process and reports nothing might leak unseen.
+std::optional<double> evaluations_here(const GateInput& in) {
+  if (!in.seen.app) return std::nullopt;
+  double evaluated = 0;
+  for (const ContextStats& context : in.seen.app->contexts)
+    evaluated += static_cast<double>(context.evaluated_legacy + context.evaluated_fresh);
+  const auto& instances = in.seen.app->instances;
+  const bool silent = std::any_of(instances.begin(), instances.end(),
+                                  [](const InstanceInfo& one) { return !one.departed && !one.reports; });
+  return evaluated > 0 && !silent ? std::optional(evaluated) : std::nullopt;
+}
+
 GateReading judge(const GateInput& in) {
   const auto excluded = in.plan.excluded_contexts();
   if (excluded.empty()) return pass(in, 0, "no context is excluded");
@@ -29,7 +42,13 @@ GateReading judge(const GateInput& in) {
       what = (leaked > 0 ? what + " and " : "") + counted(wrongly_answered, "evaluation", "evaluations");
     return violated(in, leaked + wrongly_answered, fmt::format("{} on the new side from {}", what, names));
   }
-  if (auto reading = without_application(in)) return *std::move(reading);
+  if (auto reading = without_application(in)) {
+    const auto evaluated = evaluations_here(in);
+    if (!evaluated) return *std::move(reading);
+    return pass(in, 0,
+                fmt::format("{}, none of an excluded context on the new side",
+                            counted(*evaluated, "evaluation", "evaluations")));
+  }
   return pass(in, leaked,
               fmt::format("{} of excluded contexts, {} of them on the new side",
                           counted(seen, "attempt", "attempts"), count_text(leaked)));
