@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <filesystem>
 
 #include "base/json.h"
 #include "flag/rollout_flag.h"
@@ -114,6 +115,19 @@ std::string override_of(const Overrides& overrides, const Winners& all, std::str
   return found->second == "on" || found->second == "true" ? "live" : "off";
 }
 
+struct Defined {
+  const bj::value* definition = nullptr;
+  const FlagParts::File* file = nullptr;
+};
+
+Defined in_files(const FlagParts& parts, std::string_view key) {
+  for (auto file = parts.files.rbegin(); file != parts.files.rend(); ++file) {
+    const auto* found = file->flags.if_contains(key);
+    if (found && found->is_object()) return {found, &*file};
+  }
+  return {};
+}
+
 Result<bj::object> object_of(const bj::object& from, std::string_view key) {
   PL_TRY(const auto* object, json::get_object(from, key));
   return *object;
@@ -170,18 +184,30 @@ std::vector<Shadowed> shadowed_flags(const FlagParts& parts) {
   return out;
 }
 
-std::vector<std::string> changed_in_files(const FlagParts& before, const FlagParts& after) {
-  Winners old, now;
-  add_files(before, {}, old);
-  add_files(after, {}, now);
-  std::vector<std::string> out;
-  for (const auto& [key, winner] : now) {
-    const auto found = old.find(key);
-    if (found == old.end() || *found->second.definition != *winner.definition) out.emplace_back(key);
+void keep_orders(const FlagParts& before, FlagParts& next) {
+  std::vector<std::string> undone;
+  for (const auto& [key, order] : next.by_hand) {
+    const Defined was = in_files(before, key), now = in_files(next, key);
+    const auto* last = before.vanished.if_contains(key);
+    if (!last) last = was.definition;
+    const auto* old = now.file ? before.find_file(now.file->path) : nullptr;
+    const auto* own = old ? old->flags.if_contains(key) : nullptr;
+    if (now.definition && last && *now.definition == *last)
+      next.vanished.erase(key);
+    else if (!now.definition || (own && *own == *now.definition)) {
+      if (last) next.vanished[key] = *last;  // a file that won is away, and another may show through
+    } else {
+      undone.emplace_back(key);
+    }
   }
-  for (const auto& [key, winner] : old)
-    if (!now.contains(key)) out.emplace_back(key);
-  return out;
+  for (const auto& key : undone) {
+    next.by_hand.erase(key);
+    next.vanished.erase(key);
+  }
+}
+
+bool is_in_folder(const std::string& file, const std::string& folder) {
+  return std::filesystem::path(file).parent_path() / "" == std::filesystem::path(folder) / "";
 }
 
 std::string to_json(const FlagParts& parts, flag::Revision revision) {
@@ -194,6 +220,7 @@ std::string to_json(const FlagParts& parts, flag::Revision revision) {
   return json::dump(json::Object{{"epoch", revision.epoch},
                                  {"revision", revision.number},
                                  {"parts", std::move(all)},
+                                 {"vanished", parts.vanished},
                                  {"files", std::move(files)}});
 }
 
@@ -206,6 +233,9 @@ Status from_json(std::string_view text, FlagParts& parts, flag::Revision& revisi
   for (const auto& [owner, flags] : *owners) {
     PL_TRY(auto part, object_of(*owners, owner));
     (owner.empty() ? parts.by_hand : parts.rollouts[std::string(owner)]) = std::move(part);
+  }
+  if (object->contains("vanished")) {
+    PL_TRY(parts.vanished, object_of(*object, "vanished"));
   }
   PL_TRY(const auto* files, json::optional_array(*object, "files"));
   for (std::size_t i = 0; files && i < files->size(); ++i) {

@@ -26,6 +26,8 @@ struct FlagParts {
   };
   std::map<std::string, boost::json::object> rollouts;  // by name; a closed one's are its tombstones
   boost::json::object by_hand;
+  // Of keys set by hand whose file is away, or lost the key: the definition that the order was given against.
+  boost::json::object vanished;
   std::vector<File> files;  // a later one wins
 
   bool operator==(const FlagParts&) const = default;
@@ -52,8 +54,12 @@ std::vector<FlagInfo> effective_flags(const FlagParts& parts, const Overrides& o
                                       const Selector& selector = {});
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts);
 
-// Keys whose definition in the files is another one in `after`: gone, new or changed.
-std::vector<std::string> changed_in_files(const FlagParts& before, const FlagParts& after);
+// Takes out of `next` the orders by hand that its files undo: only those of keys for which a file brings a
+// definition that it did not have before. A key that vanished, and comes back as it was, undoes nothing: a
+// folder that is unmounted for a moment must not turn on what was turned off.
+void keep_orders(const FlagParts& before, FlagParts& next);
+// Whether `file` lies directly in `folder`.
+bool is_in_folder(const std::string& file, const std::string& folder);
 
 // The form that the store keeps.
 std::string to_json(const FlagParts& parts, flag::Revision revision);

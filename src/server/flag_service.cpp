@@ -62,6 +62,17 @@ std::optional<Error> new_fault(const FlagParts::File& before, const FlagFile& no
   return std::nullopt;
 }
 
+// Whether the folder held files before.
+bool keep_folder(const FlagParts& before, const FlagFile& folder, FlagParts& next) {
+  bool any = false;
+  for (const auto& file : before.files) {
+    if (!is_in_folder(file.path, folder.path)) continue;
+    next.files.push_back({file.path, folder.uri, file.flags});
+    any = true;
+  }
+  return any;
+}
+
 Result<bj::object> as_object(bj::value value, std::string_view what) {
   if (!value.is_object())
     return fail(user_error("flag.document", fmt::format("{} is not a JSON object", what)));
@@ -267,10 +278,10 @@ Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
       next.files.push_back({file.path, file.uri, std::move(*file.flags)});
     else if (before)
       next.files.push_back({file.path, file.uri, before->flags});
-    else
+    else if (!keep_folder(parts_, file, next) && !file.is_empty)
       out.missing.push_back(file.path);
   }
-  for (const auto& key : changed_in_files(parts_, next)) next.by_hand.erase(key);
+  keep_orders(parts_, next);
   ports::AuditEntry audit;
   audit.who = "file";
   audit.what = "flags_loaded";

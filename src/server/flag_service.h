@@ -24,11 +24,12 @@
 
 namespace poundlock::server {
 
-// What one file holds now.
+// What one file holds now; a folder that cannot be listed stands for all files that it held.
 struct FlagFile {
   std::string path;
   std::string uri;
   std::optional<boost::json::object> flags;  // nullopt: it cannot be read, its last good flags stay
+  bool is_empty = false;  // a folder that holds no file, and may never have: it is not missing
 };
 
 // What became of a set of files.
@@ -58,9 +59,9 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // closed or not, or is a plain flag.
   Status check_free(std::string_view key, std::string_view rollout) const;
 
-  // Plain flags by files: all of them, in their order, in one revision. Only what differs from the files that
-  // were loaded before, by this server or one before it, undoes an order by hand: what was set since then
-  // outlives a restart.
+  // Plain flags by files: all of them, in their order, in one revision. Only a definition that differs from
+  // the files that were loaded before, by this server or one before it, undoes an order by hand (see
+  // keep_orders): what was set since then outlives a restart, and files that are away.
   Result<FlagFilesLoaded> load_files(std::vector<FlagFile> files);
   // Variants that outrank everything until closing; durable in their own file, not here.
   Result<flag::Revision> set_overrides(Overrides overrides);

@@ -28,7 +28,7 @@ std::int64_t in_ns(const timespec& at) {
 }  // namespace
 
 bool FlagSources::Reading::operator==(const Reading& other) const {
-  if (path != other.path || uri != other.uri) return false;
+  if (path != other.path || uri != other.uri || is_empty != other.is_empty) return false;
   return text == other.text || (text && other.text && *text == *other.text);
 }
 
@@ -59,18 +59,26 @@ void FlagSources::poll() {
 std::vector<FlagSources::Reading> FlagSources::look() {
   std::vector<Reading> out;
   for (const auto& source : sources_) {
-    std::error_code error;
-    if (!fs::is_directory(source.path, error) && !folders_.contains(source.path)) {
+    struct stat info {};
+    if (::stat(source.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
       look_at(source.path, source, out);
       continue;
     }
+    std::error_code error;
     std::vector<std::string> files;
     for (fs::directory_iterator at(source.path, error), end; !error && at != end; at.increment(error))
       if (is_flag_file(at->path())) files.push_back(at->path().string());
     std::sort(files.begin(), files.end());
-    // A folder that cannot be read, or is away while it is replaced, has lost no flags.
-    if (!error) folders_[source.path] = std::move(files);
-    for (const auto& path : folders_[source.path]) look_at(path, source, out);
+    const std::pair<std::uint64_t, std::uint64_t> identity{info.st_dev, info.st_ino};
+    if (!error && !files.empty()) folders_[source.path] = identity;
+    // A folder that cannot be read has lost no flags. Neither has an empty one that was not seen with files
+    // before: a mount that is late, or gone, leaves its empty mount point.
+    const auto known = folders_.find(source.path);
+    const bool emptied = known != folders_.end() && known->second == identity;
+    if (error || (files.empty() && !emptied))
+      out.push_back({source.path, source.uri.empty() ? source.path : source.uri, nullptr, !error});
+    else
+      for (const auto& path : files) look_at(path, source, out);
   }
   // Contents of files that are gone are not kept.
   for (auto at = seen_.begin(); at != seen_.end();)
@@ -116,7 +124,7 @@ FlagSources::Text FlagSources::read(const std::string& path) {
 void FlagSources::take(std::vector<Reading> now) {
   std::vector<FlagFile> files;
   files.reserve(now.size());
-  for (const auto& one : now) files.push_back({one.path, one.uri, parse(one)});
+  for (const auto& one : now) files.push_back({one.path, one.uri, parse(one), one.is_empty});
   std::erase_if(parsed_, [&](const auto& known) {
     return std::none_of(now.begin(), now.end(), [&](const Reading& one) { return one.path == known.first; });
   });
@@ -142,9 +150,14 @@ const std::optional<boost::json::object>& FlagSources::parse(const Reading& read
   if (known.text && known.text == reading.text) return known.flags;
   const bool was_there = known.text != nullptr;
   known = {reading.text, std::nullopt};
+  if (reading.is_empty) {
+    if (told_.insert("empty " + reading.path).second)
+      spdlog::warn("{} holds no flag file; flags that it held before stay until it holds one", reading.path);
+    return known.flags;
+  }
   if (!reading.text) {
     if (was_there || told_.insert("no " + reading.path).second)
-      spdlog::error("the flag file {} cannot be read; its last good flags stay", reading.path);
+      spdlog::error("{} cannot be read; its last good flags stay", reading.path);
     return known.flags;
   }
   auto definition = flag::parse_definition(*reading.text, reading.path);

@@ -1,6 +1,7 @@
 // The files that plain flags come from: named ones, and those of named folders (*.json, *.yaml, *.yml, by
 // name, hidden ones left out). Looked at again and again, so that a change in place, an atomic rename, a
-// swapped link (Kubernetes) and a file that comes or goes are all the same thing: another content.
+// swapped link (Kubernetes) and a file that comes or goes are all the same thing: another content. A source
+// that is away, or cannot be read, has said nothing: what it held last stays, also over a restart.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -58,6 +60,7 @@ class FlagSources {
   struct Reading {
     std::string path, uri;
     Text text;
+    bool is_empty = false;  // a folder without a flag file
     bool operator==(const Reading& other) const;
   };
   struct Parsed {
@@ -79,7 +82,8 @@ class FlagSources {
   client::OverrideFile override_file_;
   bool overrides_wanted_ = false;  // read, and not yet taken by the store
   std::map<std::string, Seen> seen_;
-  std::map<std::string, std::vector<std::string>> folders_;  // what each held when it could be read last
+  // Device and inode of each when it held files last, in this run.
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> folders_;
   std::map<std::string, Parsed> parsed_;
   std::optional<std::vector<Reading>> taken_, pending_;
   std::string trouble_;  // logged already

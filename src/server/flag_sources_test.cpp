@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "base/json.h"
 #include "store/sqlite_fixture.h"
@@ -209,6 +210,65 @@ TEST_F(FlagSourcesTest, ByHandOutlivesARestartUntilThatFlagsFileChanges) {
   write("b.json", flag("k", "on", R"(,"metadata":{"v":3})"));
   sources_->reload();
   EXPECT_EQ(variant("k"), "on");
+}
+
+// The mount is late at boot, its mount point is there without the mount, or what is there is no folder.
+TEST_F(FlagSourcesTest, AFolderThatIsAwayAtARestartLosesNeitherFlagsNorOrders) {
+  const auto folder = folder_ / "flags", away = folder_ / "away";
+  const std::vector<std::function<void()>> troubles = {
+      [&] { fs::rename(folder, away); },
+      [&] { fs::rename(folder, away), fs::create_directory(folder); },
+      [&] { fs::rename(folder, away), fs::create_symlink(folder_ / "override.json" / "below", folder); },
+  };
+  for (std::size_t i = 0; i < troubles.size(); ++i) {
+    SCOPED_TRACE(i);
+    write("flags/a.json", flag("k", "on") + "," + flag("other", "on"));
+    start();
+    follow({"flags"});
+    set("k", "off");
+    std::ofstream(folder_ / "override.json") << "{}";
+    troubles[i]();
+    start();
+    follow({"flags"});
+    sources_->poll();
+    sources_->poll();
+    EXPECT_EQ(variant("k"), "off");
+    EXPECT_EQ(variant("other"), "on");
+    EXPECT_THAT(sources_->missing(), IsEmpty());
+    fs::remove_all(folder);
+    fs::rename(away, folder);
+    sources_->reload();
+    EXPECT_EQ(variant("k"), "off") << "what comes back as it was undoes no order";
+    write("flags/a.json", flag("k", "on", R"(,"metadata":{"v":2})"));
+    sources_->reload();
+    EXPECT_EQ(variant("k"), "on");
+    EXPECT_EQ(variant("other"), "none");
+  }
+}
+
+TEST_F(FlagSourcesTest, AKeyThatVanishesAndComesBackUndoesNoOrder) {
+  write("a.json", flag("k", "on", R"(,"metadata":{"from":"a"})"));
+  write("flags/b.json", flag("k", "on"));
+  follow({"a.json", "flags"});
+  set("k", "off");
+  fs::remove(folder_ / "flags" / "b.json");
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "off") << "the definition in a.json is not new";
+  write("a.json", "");
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "off");
+  start();
+  write("flags/b.json", flag("k", "on"));
+  follow({"a.json", "flags"});
+  EXPECT_EQ(variant("k"), "off");
+}
+
+TEST_F(FlagSourcesTest, AFolderThatLosesItsLastFileLosesItsFlags) {
+  write("flags/a.json", flag("k", "on"));
+  follow({"flags"});
+  fs::remove(folder_ / "flags" / "a.json");
+  sources_->reload();
+  EXPECT_EQ(variant("k"), "none");
 }
 
 TEST_F(FlagSourcesTest, AFileNeverTakesARolloutsKeyOrATombstones) {

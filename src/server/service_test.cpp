@@ -288,7 +288,10 @@ TEST_F(FlagFileTest, WhatWasSetByHandStaysUntilTheFileSaysOtherwise) {
   EXPECT_EQ(variant("by_hand"), "on");
   write(flag("b", "off"));
   service_->reload_flags();
-  EXPECT_EQ(variant("a"), "none");
+  EXPECT_EQ(variant("a"), "off") << "what the file says no more undoes no order";
+  write(flag("a", "on") + "," + flag("b", "off"));
+  service_->reload_flags();
+  EXPECT_EQ(variant("a"), "off") << "and it says again what it said before";
 }
 
 // Readers have seen what the server did after the copy was made, and must obey it all the same.
