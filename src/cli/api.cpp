@@ -139,8 +139,17 @@ Result<Api> Api::open(const Context& context) {
 }
 
 Result<json::Object> Api::get(const std::string& path) {
-  PL_TRY(const auto answer, http_.call("GET", path, "", "", kReadLimit));
+  PL_TRY(const auto answer, read("GET", path, ""));
   return read_answer(answer, url());
+}
+
+// Only a server that asks for the token is given it, and is then given it at once.
+Result<HttpAnswer> Api::read(std::string_view method, const std::string& path, const std::string& body) {
+  PL_TRY(auto answer, http_.call(method, path, body, reads_need_token_ ? *token_ : "", kReadLimit));
+  if (answer.status != 401 || reads_need_token_) return answer;
+  if (!token_) return fail(token_.error());
+  reads_need_token_ = true;
+  return http_.call(method, path, body, *token_, kReadLimit);
 }
 
 Result<json::Object> Api::change(std::string_view method, const std::string& path, const json::Object& body) {
@@ -162,7 +171,7 @@ Result<json::Object> Api::put(const std::string& path, const json::Object& body)
 }
 
 Result<HttpAnswer> Api::ask(const std::string& path, const json::Object& body) {
-  return http_.call("POST", path, json::dump(body), "", kReadLimit);
+  return read("POST", path, json::dump(body));
 }
 
 }  // namespace poundlock::cli

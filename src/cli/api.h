@@ -18,12 +18,13 @@ class Api {
   // and port of poundlock.yaml. Connects to nothing yet.
   static Result<Api> open(const Context& context);
 
+  // Asks without a token, and with it where the server wants one of readers, too (--require-token).
   Result<boost::json::object> get(const std::string& path);
   // These change something: they send the admin token (--token-file, else POUNDLOCK_TOKEN, else
   // STATE/admin-token) and fail with "auth.token" where there is none.
   Result<boost::json::object> post(const std::string& path, const boost::json::object& body);
   Result<boost::json::object> put(const std::string& path, const boost::json::object& body);
-  // POST that only asks; no token is sent.
+  // POST that only asks: as get().
   Result<HttpAnswer> ask(const std::string& path, const boost::json::object& body);
 
   const std::string& url() const { return http_.url(); }
@@ -32,8 +33,10 @@ class Api {
   Api(HttpClient http, Result<std::string> token) : http_(std::move(http)), token_(std::move(token)) {}
   Result<boost::json::object> change(std::string_view method, const std::string& path,
                                      const boost::json::object& body);
+  Result<HttpAnswer> read(std::string_view method, const std::string& path, const std::string& body);
   HttpClient http_;
   Result<std::string> token_;  // why there is none counts only once one is needed
+  bool reads_need_token_ = false;
 };
 
 // An answer's body as an object, or the error that it tells: its disposition where it names one, else by the

@@ -129,6 +129,24 @@ TEST_F(ServerCommandsTest, ReadingNeedsNoTokenAndSendsNone) {
   EXPECT_THAT(ran.err, HasSubstr("admin token"));
 }
 
+TEST_F(ServerCommandsTest, AServerThatAsksReadersForATokenIsGivenIt) {
+  serve([](const TestRequest& request) {
+    if (request.head.find("Bearer plk_secret") == std::string::npos)
+      return TestServer::error(401, "auth.missing", "user");
+    return TestServer::json(request.method == "POST" ? R"({"key":"k","value":true,"variant":"on"})"
+                                                     : R"({"flags":[]})");
+  });
+  for (const auto& words : {std::vector<std::string>{"flag", "list"}, {"flag", "eval", "k"}}) {
+    const auto ran = run(words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+  }
+  EXPECT_EQ(server_->requests().size(), 4U);
+  variables_.erase("POUNDLOCK_TOKEN");
+  const auto ran = run({"flag", "list"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("admin token"));
+}
+
 TEST_F(ServerCommandsTest, FindsServerAndTokenInTheStateFolder) {
   serve([](const TestRequest&) { return TestServer::json(view("paused")); });
   write("deep/er/file", "");

@@ -84,9 +84,9 @@ Response metrics(Service& service) {
 
 void add_health_routes(Router& router, Service& service) {
   router.add(
-      "GET", "/healthz", [](const Request&) { return text_response("ok\n"); }, Access::kRead);
+      "GET", "/healthz", [](const Request&) { return text_response("ok\n"); }, Access::kHealth);
   router.add(
-      "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kRead, Run::kPrompt);
+      "GET", "/readyz", [&](const Request&) { return ready(service); }, Access::kHealth, Run::kPrompt);
   router.add(
       "GET", "/metrics", [&](const Request&) { return metrics(service); }, Access::kRead, Run::kBlocking);
 }

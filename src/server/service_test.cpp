@@ -161,6 +161,30 @@ TEST_F(ServiceTest, EvaluationsNeedATokenAndHaveTheServersContextWhereThatIsSet)
   EXPECT_THAT(got.second, HasSubstr(R"("value":true)"));
 }
 
+// Rules name customers and plans: whoever may not read values may not read definitions either.
+TEST_F(ServiceTest, UnderTheTokenSettingOnlyHealthIsOpen) {
+  auto settings = options();
+  settings.require_token = true;
+  start(std::move(settings));
+  ASSERT_NE(service_, nullptr);
+  for (const char* open : {"/healthz", "/readyz"})
+    EXPECT_EQ(ask(*service_, std::string("GET ") + open).first, 200) << open;
+  std::string token;
+  std::ifstream(folder_ / "state" / "admin-token") >> token;
+  for (const char* path : {"/v1/flags", "/v1/flags/none", "/v1/flags/none/status", "/v1/stale-flags",
+                           "/v1/audit", "/v1/audit/verify", "/v1/rollouts", "/v1/rollouts/none",
+                           "/v1/rollouts/none/plan", "/metrics", "/v1/flags/stream", "/ofrep/v1/sse"}) {
+    EXPECT_EQ(ask(*service_, std::string("GET ") + path).first, 401) << path;
+  }
+  for (const char* path : {"/v1/flags", "/v1/audit", "/v1/rollouts", "/metrics"})
+    EXPECT_EQ(ask(*service_, std::string("GET ") + path, "", "Authorization: Bearer " + token + "\r\n").first,
+              200)
+        << path;
+  service_.reset();
+  start(options());
+  EXPECT_EQ(ask(*service_, "GET /v1/flags").first, 200);
+}
+
 TEST_F(ServiceTest, TwoServicesMayHaveAnInstanceOfOneName) {
   start(options());
   ASSERT_NE(service_, nullptr);

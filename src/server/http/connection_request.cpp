@@ -125,7 +125,8 @@ std::optional<Response> Connection::refuse() {
 
 bool Connection::is_open(Access access) const {
   switch (access) {
-    case Access::kRead: return true;
+    case Access::kHealth: return true;
+    case Access::kRead:
     case Access::kEvaluate: return !core_->options.reads_need_token;
     case Access::kReport: return local_ && !core_->options.reads_need_token;
     case Access::kWrite: break;

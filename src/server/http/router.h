@@ -13,8 +13,10 @@
 namespace poundlock::server {
 
 enum class Access {
-  kRead,      // nobody is asked who they are: the server binds to loopback unless told otherwise
-  kEvaluate,  // values for applications: as kRead, but with HttpOptions::reads_need_token one of the tokens
+  kHealth,    // never asks: load balancers and orchestrators have no token
+  kRead,      // asks nobody who they are (the server binds to loopback unless told otherwise), but with
+              // HttpOptions::reads_need_token for one of the tokens
+  kEvaluate,  // values for applications: as kRead, refused as OFREP refuses
   kReport,    // what applications tell of themselves: from another machine it needs one of the two tokens
   kWrite,     // changes something: needs the admin token
 };
