@@ -128,6 +128,33 @@ Defined in_files(const FlagParts& parts, std::string_view key) {
   return {};
 }
 
+// As winners() has it, where nothing is selected.
+Winner winner_of(const FlagParts& parts, std::string_view key) {
+  const auto object_in = [&](const bj::object& flags) {
+    const auto* found = flags.if_contains(key);
+    return found && found->is_object() ? &found->as_object() : nullptr;
+  };
+  for (auto one = parts.rollouts.rbegin(); one != parts.rollouts.rend(); ++one)
+    if (const auto* definition = object_in(one->second)) return {one->first, definition, nullptr};
+  if (const auto* definition = object_in(parts.by_hand)) return {"", definition, nullptr};
+  const Defined found = in_files(parts, key);
+  return {"", found.definition ? &found.definition->as_object() : nullptr, found.file};
+}
+
+FlagInfo info_of(std::string_view key, const Winner& winner, const Overrides& overrides, const Winners& all) {
+  FlagInfo info{std::string(key), std::string(winner.owner), *winner.definition,
+                winner.file ? winner.file->path : "", override_of(overrides, all, key)};
+  const auto* variants = json::find(info.definition, "variants");
+  const bool known = variants && variants->is_object() && variants->as_object().contains(info.overridden);
+  if (!known) info.overridden.clear();
+  if (!info.overridden.empty()) {
+    info.definition["state"] = "ENABLED";
+    info.definition["defaultVariant"] = info.overridden;
+    info.definition.erase("targeting");
+  }
+  return info;
+}
+
 Result<bj::object> object_of(const bj::object& from, std::string_view key) {
   PL_TRY(const auto* object, json::get_object(from, key));
   return *object;
@@ -152,20 +179,19 @@ std::vector<FlagInfo> effective_flags(const FlagParts& parts, const Overrides& o
   const Winners all = winners(parts, selector);
   std::vector<FlagInfo> out;
   out.reserve(all.size());
-  for (const auto& [key, winner] : all) {
-    FlagInfo info{std::string(key), std::string(winner.owner), *winner.definition,
-                  winner.file ? winner.file->path : "", override_of(overrides, all, key)};
-    const auto* variants = json::find(info.definition, "variants");
-    const bool known = variants && variants->is_object() && variants->as_object().contains(info.overridden);
-    if (!known) info.overridden.clear();
-    if (!info.overridden.empty()) {
-      info.definition["state"] = "ENABLED";
-      info.definition["defaultVariant"] = info.overridden;
-      info.definition.erase("targeting");
-    }
-    out.push_back(std::move(info));
-  }
+  for (const auto& [key, winner] : all) out.push_back(info_of(key, winner, overrides, all));
   return out;
+}
+
+std::optional<FlagInfo> effective_flag(const FlagParts& parts, const Overrides& overrides,
+                                       std::string_view key) {
+  const std::string stage = fmt::format("{}{}", rollout_key(key), flag::kStageSuffix);
+  Winners some;  // what decides about this key: its stage says whether an override still holds
+  for (const std::string_view one : {key, std::string_view(stage)})
+    if (const Winner found = winner_of(parts, one); found.definition) some[one] = found;
+  const auto found = some.find(key);
+  if (found == some.end()) return std::nullopt;
+  return info_of(key, found->second, overrides, some);
 }
 
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts) {

@@ -5,6 +5,7 @@
 
 #include <boost/json/object.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,9 @@ struct Shadowed {
 // Each key once, by key. An override holds until its rollout closes: from then on nothing may lead back.
 std::vector<FlagInfo> effective_flags(const FlagParts& parts, const Overrides& overrides,
                                       const Selector& selector = {});
+// One of them, without a look at the others.
+std::optional<FlagInfo> effective_flag(const FlagParts& parts, const Overrides& overrides,
+                                       std::string_view key);
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts);
 
 // Takes out of `next` the orders by hand that its files undo: only those of keys for which a file brings a

@@ -307,6 +307,11 @@ std::vector<FlagInfo> FlagService::list() const {
   return effective_flags(parts_, overrides_);
 }
 
+std::optional<FlagInfo> FlagService::find(std::string_view key) const {
+  std::lock_guard lock(mutex_);
+  return effective_flag(parts_, overrides_, key);
+}
+
 std::vector<Shadowed> FlagService::shadowed() const {
   std::lock_guard lock(mutex_);
   return shadowed_flags(parts_);

@@ -66,7 +66,9 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // Variants that outrank everything until closing; durable in their own file, not here.
   Result<flag::Revision> set_overrides(Overrides overrides);
 
+  // All of them, as copies: of thousands of flags that takes a good part of a second. find() copies one.
   std::vector<FlagInfo> list() const;
+  std::optional<FlagInfo> find(std::string_view key) const;
   std::vector<Shadowed> shadowed() const;
   // When a flag became what it is: the revision that brought it, and the (steady) time of its publication.
   struct Change {

@@ -351,6 +351,15 @@ TEST_F(FlagSourcesTest, AnOverrideOutranksUntilTheRolloutIsComplete) {
   EXPECT_EQ(variant("none"), "none");
   publish("r", flag("k", "on") + "," + stage("complete"));
   EXPECT_EQ(variant("k"), "on") << "from closing on nothing leads back";
+  for (const auto& info : flags_->list()) {
+    const auto one = flags_->find(info.key);
+    ASSERT_TRUE(one) << info.key;
+    EXPECT_EQ(one->owner, info.owner);
+    EXPECT_EQ(one->source, info.source);
+    EXPECT_EQ(one->overridden, info.overridden) << info.key;
+    EXPECT_EQ(one->definition, info.definition) << info.key;
+  }
+  EXPECT_FALSE(flags_->find("none"));
   fs::remove(folder_ / "override.json");
   sources_->reload();
   EXPECT_EQ(variant("plain"), "on");

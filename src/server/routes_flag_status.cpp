@@ -57,8 +57,7 @@ std::string day_text(std::int64_t day) {
 
 Response status(Service& service, const Request& request) {
   const auto key = request.param("key");
-  const auto all = service.flags().list();
-  const auto* info = find(all, key);
+  const auto info = service.flags().find(key);
   const auto change = service.flags().last_change(key);
   if (!info || !change)
     return error_response(404, "flag.unknown", "there is no flag " + std::string(key),

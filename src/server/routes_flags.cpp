@@ -38,8 +38,7 @@ Response list(Service& service) {
 
 Response get(Service& service, const Request& request) {
   const auto key = request.param("key");
-  for (const auto& info : service.flags().list())
-    if (info.key == key) return json_response(info_json(info));
+  if (const auto info = service.flags().find(key)) return json_response(info_json(*info));
   return error_response(404, "flag.unknown", "there is no flag " + std::string(key),
                         "`poundlock flag list` shows them");
 }
@@ -59,25 +58,23 @@ Response set(Service& service, const Request& request) {
   const std::string key(request.param("key"));
   auto body = body_object(request);
   if (!body) return error_response(body.error());
-  std::vector<FlagInfo> known;
-  for (auto& info : service.flags().list())
-    if (info.key == key) known.push_back(std::move(info));
+  const auto known = service.flags().find(key);
   const bool whole = body->contains("definition");
-  if (!whole && !known.empty() && !known[0].overridden.empty())
+  if (!whole && known && !known->overridden.empty())
     return error_response(409, "flag.overridden",
-                          "the override file gives everybody the variant " + known[0].overridden,
+                          "the override file gives everybody the variant " + known->overridden,
                           "take the flag out of that file first");
   bj::object definition, out{{"key", key}};
   if (const auto* given = body->if_contains("definition"); given && given->is_object()) {
     definition = given->as_object();
   } else if (const std::string variant = text_of(*body, "variant"); !variant.empty()) {
-    if (!known.empty()) definition = known[0].definition;
+    if (known) definition = known->definition;
     if (definition.empty())
       return error_response(404, "flag.unknown", "there is no flag " + key,
                             "give a whole definition to make one");
     definition["defaultVariant"] = variant;
   } else if (const auto* value = body->if_contains("value"); value && value->is_bool()) {
-    if (!known.empty()) definition = known[0].definition;
+    if (known) definition = known->definition;
     if (definition.empty())
       return error_response(404, "flag.unknown", "there is no flag " + key,
                             "`poundlock flag list` shows them");
@@ -109,9 +106,10 @@ void add_flag_routes(Router& router, Service& service) {
       "GET", "/v1/flags/stream", [&](const Request& r) { return stream_response(service.hub(), r); },
       Access::kReport);  // whoever opens it counts as an instance that has to follow
   router.add(
-      "GET", "/v1/flags", [&](const Request&) { return list(service); }, Access::kRead);
+      "GET", "/v1/flags", [&](const Request&) { return list(service); }, Access::kRead, Run::kPrompt);
   router.add(
-      "GET", "/v1/flags/{key}", [&](const Request& r) { return get(service, r); }, Access::kRead);
+      "GET", "/v1/flags/{key}", [&](const Request& r) { return get(service, r); }, Access::kRead,
+      Run::kPrompt);
   router.add(
       "PUT", "/v1/flags/{key}", [&](const Request& r) { return set(service, r); }, Access::kWrite,
       Run::kPrompt);

@@ -318,6 +318,22 @@ TEST_F(FlagFileTest, WhatWasSetByHandStaysUntilTheFileSaysOtherwise) {
   EXPECT_EQ(variant("a"), "off") << "and it says again what it said before";
 }
 
+// On the thread of all connections a list of thousands of flags would hold up every evaluation.
+TEST_F(FlagFileTest, DefinitionsAreReadOnAWorkersThread) {
+  write(flag("a", "on"));
+  start_with_file();
+  Router router;
+  add_flag_routes(router, *service_);
+  for (const auto& segments : {std::vector<std::string>{"v1", "flags"}, {"v1", "flags", "a"}}) {
+    Request request;
+    const auto match = router.match("GET", segments, request);
+    ASSERT_NE(match.route, nullptr);
+    EXPECT_EQ(match.route->run, Run::kPrompt) << match.route->pattern;
+  }
+  EXPECT_EQ(ask(*service_, "GET /v1/flags/a").first, 200);
+  EXPECT_EQ(ask(*service_, "GET /v1/flags/none").first, 404);
+}
+
 // Readers have seen what the server did after the copy was made, and must obey it all the same.
 TEST_F(FlagFileTest, ARestoredStoreIsNewerThanWhatReadersHaveSeen) {
   write(flag("a", "on"));
