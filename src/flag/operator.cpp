@@ -55,6 +55,7 @@ double arithmetic_number(const Value& value, Evaluation& evaluation) {
   if (value.is_string()) {
     double number = 0;
     const std::string_view text = value.as_string();
+    if (!evaluation.charge(text.size() / kBytesReadAStep)) return 0;
     auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
     return code == std::errc{} && end == text.data() + text.size() ? number : 0;
   }
@@ -105,17 +106,21 @@ Value injected(std::span<const std::string_view> path, const Evaluation& evaluat
 
 }  // namespace
 
-Value walk(Value root, std::span<const std::string_view> path) {
-  for (std::string_view part : path) root = step_into(root, part);
+Value walk(Value root, std::span<const std::string_view> path, Evaluation& evaluation) {
+  for (std::string_view part : path) {
+    // An object's members are searched one after the other.
+    if (root.is_object() && !evaluation.charge(root.members().size() / kItemsAStep)) return {};
+    root = step_into(root, part);
+  }
   return root;
 }
 
 Value look_up(std::span<const std::string_view> path, Evaluation& evaluation) {
-  if (evaluation.scope != nullptr) return walk(*evaluation.scope, path);
+  if (evaluation.scope != nullptr) return walk(*evaluation.scope, path, evaluation);
   if (path.empty()) return evaluation.attributes->all(*evaluation.scratch);
   if (path[0] == "$flagd") return injected(path, evaluation);
   const Value first = evaluation.attributes->find(path[0], *evaluation.scratch);
-  return path.size() == 1 ? first : walk(first, path.subspan(1));
+  return path.size() == 1 ? first : walk(first, path.subspan(1), evaluation);
 }
 
 Value look_up(std::string_view path, Evaluation& evaluation) {
@@ -142,9 +147,8 @@ std::span<const Value> subject_list(const Node& call, Evaluation& evaluation) {
 }
 
 Value evaluate_in(const Node& body, const Value& item, Evaluation& evaluation) {
-  // Nested list operators multiply; without this bound one flag could stall every caller.
-  if (evaluation.steps == 0) return evaluation.fail(ErrorCode::kGeneral, "the rule visits too many items");
-  --evaluation.steps;
+  // Items multiply with what is asked of each; without this bound one flag could stall every caller.
+  if (!evaluation.charge(1)) return {};
   const Value* outer = evaluation.scope;
   evaluation.scope = &item;
   const Value result = evaluate(body, evaluation);

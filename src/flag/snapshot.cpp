@@ -1,5 +1,7 @@
 #include "flag/snapshot.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/strings.h"
 #include "flag/compiler.h"
@@ -78,8 +80,8 @@ Resolution from_result(const CompiledFlag& flag, const Value& result) {
 
 }  // namespace
 
-Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attributes,
-                              std::int64_t now_s) const {
+Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attributes, std::int64_t now_s,
+                              std::int64_t* steps_left) const {
   if (!flag.enabled) return {Reason::kDisabled, ErrorCode::kNone, -1, "", nullptr, &flag};
   if (!flag.has_rule) {
     const Reason reason = flag.fallback == nullptr ? Reason::kDefault : Reason::kStatic;
@@ -92,9 +94,13 @@ Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attrib
   evaluation.flag_key = flag.key;
   evaluation.now_s = now_s;
   evaluation.scratch = &scratch;
+  if (steps_left != nullptr) evaluation.steps = std::min(*steps_left, kStepsMax);
+  const std::int64_t steps = evaluation.steps;
   std::int16_t branch = -1;
   const Value result = flag.branches > 0 ? evaluate_if(flag.rule, evaluation, branch)
                                          : flag::evaluate(flag.rule, evaluation);
+  if (steps_left != nullptr)
+    *steps_left = std::max<std::int64_t>(*steps_left - (steps - evaluation.steps), 0);
   if (evaluation.failed()) return error(evaluation.error, evaluation.error_text, &flag);
   Resolution resolution = from_result(flag, result);
   resolution.branch = branch;

@@ -92,9 +92,12 @@ class Snapshot {
   const boost::json::object& metadata() const { return metadata_; }
 
   // Takes no lock; allocates only where a rule builds more than two kilobytes of text or lists.
-  // `now_s`: Unix seconds for $flagd.timestamp.
+  // `now_s`: Unix seconds for $flagd.timestamp. A rule that would take more than kStepsMax steps answers
+  // GENERAL. `steps_left`, where given, is what several evaluations share: each takes its steps from it, and
+  // when it is used up (0) only rules that can not take long are answered.
   Resolution evaluate(std::string_view key, const Attributes& attributes, std::int64_t now_s) const;
-  Resolution evaluate(const CompiledFlag& flag, const Attributes& attributes, std::int64_t now_s) const;
+  Resolution evaluate(const CompiledFlag& flag, const Attributes& attributes, std::int64_t now_s,
+                      std::int64_t* steps_left = nullptr) const;
 
   // What a publisher must not accept: rules that do not compile, and rules that name variants that do
   // not exist. parse_definition() says the same with lines, and warns of rules that are not portable.

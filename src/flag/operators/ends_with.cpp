@@ -9,6 +9,7 @@ Value run(const Node& call, Evaluation& evaluation) {
   const Value text = operand(call, 0, evaluation);
   const Value part = operand(call, 1, evaluation);
   if (!text.is_string() || !part.is_string()) return {};
+  if (!charge_comparison(text, part, evaluation)) return {};
   return Value::boolean(text.as_string().ends_with(part.as_string()));
 }
 

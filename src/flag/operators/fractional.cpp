@@ -56,7 +56,10 @@ void prepare(Node& call) {
 }
 
 Value split(const Value& first, std::span<const Bucket> buckets, std::uint64_t sum, Evaluation& evaluation) {
-  if (first.is_string()) return pick(first.as_string(), buckets, sum);
+  if (first.is_string()) {
+    if (!evaluation.charge(first.as_string().size() / kBytesComparedAStep)) return {};
+    return pick(first.as_string(), buckets, sum);
+  }
   const std::string_view input = joined_keys(evaluation);
   return input.empty() ? Value{} : pick(input, buckets, sum);
 }

@@ -17,12 +17,14 @@ Value run(const Node& call, Evaluation& evaluation) {
   if (call.args.empty()) return Value::array({});
   const std::span<const Value> names = names_of(call, evaluation);
   std::span<Value> absent = evaluation.scratch->make<Value>(names.size());
+  if (!evaluation.charge(names.size())) return {};
   if (absent.size() != names.size()) {
     return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
   }
   std::size_t count = 0;
   for (const Value& name : names) {
     if (look_up(plain_text(name, evaluation), evaluation).is_null()) absent[count++] = name;
+    if (evaluation.failed()) return {};
   }
   return Value::array(absent.first(count));
 }

@@ -26,6 +26,7 @@ Value run(const Node& call, Evaluation& evaluation) {
     parts[i] = plain_text(evaluate(call.args[i], evaluation), evaluation);
     size += parts[i].size();
   }
+  if (!evaluation.charge(size / kBytesReadAStep)) return {};
   char* text = static_cast<char*>(evaluation.scratch->allocate(size));
   if (text == nullptr || parts.size() != call.args.size()) {
     return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");

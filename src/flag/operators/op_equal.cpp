@@ -8,6 +8,7 @@ namespace {
 Value run(const Node& call, Evaluation& evaluation) {
   const Value a = operand(call, 0, evaluation);
   const Value b = operand(call, 1, evaluation);
+  if (!charge_comparison(a, b, evaluation)) return {};
   if (a.is_string() && b.is_string()) return Value::boolean(same_text(a.as_string(), b.as_string()));
   return Value::boolean(loosely_equal(a, b));
 }

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "base/strings.h"
 #include "flag/operator.h"
 
@@ -25,6 +27,13 @@ bool same_item(const Value& needle, const Value& item, Evaluation& evaluation) {
   return strictly_equal(needle, item);
 }
 
+// std::string_view::find takes the product of the two lengths where both repeat themselves; memmem their sum.
+bool holds(std::string_view text, std::string_view part, Evaluation& evaluation) {
+  if (part.size() > text.size()) return false;
+  if (!evaluation.charge((text.size() + part.size()) / kBytesReadAStep)) return false;
+  return part.empty() || ::memmem(text.data(), text.size(), part.data(), part.size()) != nullptr;
+}
+
 // {"in": [x, {"merge": [y]}]} asks whether y is x or a list that holds x. Rollout rules ask that of every
 // context, so that the one-item list is not built each time.
 void prepare(Node& call) {
@@ -48,9 +57,12 @@ Value run(const Node& call, Evaluation& evaluation) {
     if (!needle.is_string()) {
       return evaluation.fail(ErrorCode::kParseError, "only text can be looked for in text");
     }
-    return Value::boolean(haystack.as_string().find(needle.as_string()) != std::string_view::npos);
+    return Value::boolean(holds(haystack.as_string(), needle.as_string(), evaluation));
   }
   if (!haystack.is_array()) return Value::boolean(false);
+  const std::size_t length = needle.is_string() ? needle.as_string().size() : 0;
+  const std::size_t each = 1 + length / kBytesComparedAStep;
+  if (!evaluation.charge(haystack.items().size() * each / kItemsAStep)) return {};
   for (const Value& item : haystack.items()) {
     if (needle.is_string() && item.is_string()) {
       if (same_text(needle.as_string(), item.as_string())) return Value::boolean(true);

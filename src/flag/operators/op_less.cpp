@@ -5,7 +5,8 @@ namespace poundlock::flag {
 namespace {
 
 // With two operands a comparison, with three a between; further operands are not looked at.
-bool ordered(const Value& a, const Value& b) {
+bool ordered(const Value& a, const Value& b, Evaluation& evaluation) {
+  if (!charge_comparison(a, b, evaluation)) return false;
   return less(a, b);
 }
 
@@ -13,8 +14,8 @@ Value run(const Node& call, Evaluation& evaluation) {
   if (call.args.size() < 2) return Value::boolean(false);
   const Value first = operand(call, 0, evaluation);
   const Value second = operand(call, 1, evaluation);
-  if (!ordered(first, second)) return Value::boolean(false);
-  return Value::boolean(call.args.size() == 2 || ordered(second, operand(call, 2, evaluation)));
+  if (!ordered(first, second, evaluation)) return Value::boolean(false);
+  return Value::boolean(call.args.size() == 2 || ordered(second, operand(call, 2, evaluation), evaluation));
 }
 
 }  // namespace

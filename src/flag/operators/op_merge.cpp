@@ -16,6 +16,7 @@ Value run(const Node& call, Evaluation& evaluation) {
     parts[i] = evaluate(call.args[i], evaluation);
     count += parts[i].is_array() ? parts[i].items().size() : 1;
   }
+  if (!evaluation.charge(count / kItemsAStep)) return {};
   std::span<Value> merged = evaluation.scratch->make<Value>(count);
   if (merged.size() != count || parts.size() != call.args.size()) {
     return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");

@@ -7,6 +7,7 @@ namespace {
 Value run(const Node& call, Evaluation& evaluation) {
   const Value a = operand(call, 0, evaluation);
   const Value b = operand(call, 1, evaluation);
+  if (!charge_comparison(a, b, evaluation)) return {};
   return Value::boolean(!loosely_equal(a, b));
 }
 

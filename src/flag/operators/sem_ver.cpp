@@ -118,7 +118,9 @@ Value decide(std::string_view relation, const Version& a, const Version& b) {
 
 std::optional<Version> version_of(const Value& value, Evaluation& evaluation) {
   if (!value.is_string() && !value.is_number()) return std::nullopt;
-  return parse(plain_text(value, evaluation));
+  const std::string_view text = plain_text(value, evaluation);
+  if (!evaluation.charge(text.size() / kBytesReadAStep)) return std::nullopt;
+  return parse(text);
 }
 
 Value run(const Node& call, Evaluation& evaluation) {

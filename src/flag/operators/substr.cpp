@@ -28,6 +28,7 @@ std::int64_t whole(double number) {
 
 Value run(const Node& call, Evaluation& evaluation) {
   const std::string_view text = plain_text(operand(call, 0, evaluation), evaluation);
+  if (!evaluation.charge(text.size() / kBytesReadAStep)) return {};
   const std::int64_t length = character_count(text);
   std::int64_t from = whole(arithmetic_number(operand(call, 1, evaluation), evaluation));
   if (from < 0) from += length;
