@@ -242,5 +242,25 @@ TEST_F(ClientApi, HooksSeeARoutersChoiceAndAreBoundedInNumber) {
   EXPECT_FALSE(client_.add_hook({}));
 }
 
+// An exclusion that is not seen would let traffic in that must stay out.
+TEST_F(ClientApi, AListIsSeenWholeOrTheEvaluationFails) {
+  std::string rule = R"({"if": [)";
+  for (int i = 0; i < 60; ++i) {
+    rule += R"({"in": ["no)" + std::to_string(i) + R"(", {"merge": [{"var": "context"}]}]}, "off", )";
+  }
+  rule += R"({"in": ["g1", {"merge": [{"var": "context"}]}]}, "on", "off"]})";
+  const Client client = Client::offline(
+      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": true, "off": false}, "targeting": )" + rule + "}}}");
+  std::vector<std::string> groups;
+  const auto variant = [&](std::size_t count) {
+    while (groups.size() < count) groups.push_back("g" + std::to_string(groups.size()));
+    const auto details = client.bool_details("f", false, {"user-1", {{"context", groups}}});
+    return details.error_code.empty() ? details.variant : details.error_code;
+  };
+  EXPECT_EQ(variant(1'000), "on");
+  EXPECT_EQ(variant(1'100), "on");
+  EXPECT_EQ(variant(70'000), "GENERAL");
+}
+
 }  // namespace
 }  // namespace poundlock

@@ -17,10 +17,11 @@ flag::Value to_value(const AttributeValue& value, flag::Scratch& scratch) {
     return flag::Value::number(static_cast<double>(*whole));
   }
   if (const auto* text = std::get_if<std::string>(&value)) return flag::Value::text(*text);
+  if (const flag::Value* made = scratch.made_of(&value)) return *made;
   const auto& list = std::get<std::vector<std::string>>(value);
   std::span<flag::Value> items = scratch.make<flag::Value>(list.size());
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = flag::Value::text(list[i]);
-  return flag::Value::array(items);
+  return scratch.remember(&value, flag::Value::array(items));
 }
 
 const AttributeValue* find_attribute(const Context& context, std::string_view key) {
@@ -48,6 +49,7 @@ flag::Value ContextAttributes::find(std::string_view key, flag::Scratch& scratch
 }
 
 flag::Value ContextAttributes::all(flag::Scratch& scratch) const {
+  if (const flag::Value* made = scratch.made_of(context_)) return *made;
   const std::size_t of_base = base_ == nullptr ? 0 : base_->attributes.size();
   std::span<flag::Member> members = scratch.make<flag::Member>(context_->attributes.size() + of_base + 1);
   if (members.empty()) return {};
@@ -58,7 +60,7 @@ flag::Value ContextAttributes::all(flag::Scratch& scratch) const {
     const auto& [name, value] = base_->attributes[i];
     if (find_attribute(*context_, name) == nullptr) members[used++] = {name, to_value(value, scratch)};
   }
-  return flag::Value::object(members.first(used));
+  return scratch.remember(context_, flag::Value::object(members.first(used)));
 }
 
 std::optional<std::string_view> context_name(const Context& context, const Context* base) {

@@ -10,7 +10,8 @@
 
 namespace poundlock::flag {
 
-// Implementations are read-only and may be shared between threads as far as their source may.
+// Implementations are read-only and may be shared between threads as far as their source may. What does not
+// fit into scratch is left out, and scratch is exhausted then: the evaluation fails.
 class Attributes {
  public:
   virtual ~Attributes() = default;

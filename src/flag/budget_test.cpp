@@ -89,5 +89,38 @@ TEST(Budget, SeveralEvaluationsCanShareOne) {
   EXPECT_EQ(plain->evaluate(*plain->find("f"), attributes, 0, &steps_left).error, ErrorCode::kNone);
 }
 
+TEST(Budget, AnObjectThatIsSearchedCounts) {
+  json::Object wide;
+  for (int i = 0; i < 30'000; ++i) wide["m" + std::to_string(i)] = i;
+  const json::Object user{{"user", std::move(wide)}};
+  const auto missing_one = [](const char* path) { return call("==", {var(path), nullptr}); };
+  EXPECT_EQ(answer(missing_one("user.x"), user), "true");
+  EXPECT_EQ(answer(call("and", json::Array(1'000, missing_one("user.x"))), user), "GENERAL");
+  EXPECT_EQ(answer(call("!!", {call("missing", json::Array(1'000, "user.x"))}), user), "GENERAL");
+}
+
+// 60 conditions over one list: what is made of it is made once.
+TEST(Budget, AListIsSeenWholeHoweverOftenItIsAskedFor) {
+  json::Array branches;
+  for (const auto& name : names(60, "no")) {
+    branches.push_back(call("in", {name, var("groups")}));
+    branches.emplace_back("false");
+  }
+  branches.push_back(call("in", {"g1", {var("groups")}}));
+  branches.emplace_back("on");
+  branches.emplace_back("false");
+  for (const std::size_t count : {2u, 1'000u, 1'100u, 60'000u})
+    EXPECT_EQ(answer(call("if", branches), {{"groups", names(count, "g")}}), "on") << count;
+}
+
+TEST(Budget, WhatDoesNotFitIsAnErrorAndNoEmptyList) {
+  const json::Object large{{"groups", names(70'000, "g")}};
+  const auto in_groups = call("in", {"g1", var("groups")});
+  EXPECT_EQ(answer(call("if", {in_groups, "true", "false"}), large), "GENERAL");
+  EXPECT_EQ(answer(call("if", {call("!", {in_groups}), "true", "false"}), large), "GENERAL");
+  EXPECT_EQ(answer(call("if", {call("!", {var("")}), "true", "false"}), large), "GENERAL") << "the context";
+  EXPECT_EQ(answer(call("+", {1, call("max", {var("groups")})}), large), "GENERAL") << "no error that comes of it";
+}
+
 }  // namespace
 }  // namespace poundlock::flag

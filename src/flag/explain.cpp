@@ -101,7 +101,7 @@ class Explainer {
     Scratch scratch;
     Evaluation evaluation = start(scratch);
     const Value value = evaluate(node, evaluation);
-    if (evaluation.failed()) return {fmt::format("error: {}", evaluation.error_text), false};
+    if (evaluation.ended_in_error()) return {fmt::format("error: {}", evaluation.error_text), false};
     return {cut(json::dump(to_json(value))), truthy(value)};
   }
 
@@ -142,7 +142,7 @@ class Explainer {
     Scratch scratch;
     Evaluation evaluation = start(scratch);
     const Value first = operand(node, 0, evaluation);
-    if (evaluation.failed()) return line(level, fmt::format("fractional: error: {}", evaluation.error_text));
+    if (evaluation.ended_in_error()) return line(level, fmt::format("fractional: error: {}", evaluation.error_text));
     const auto input = hash_input(version, first, evaluation);
     if (!input) {
       return line(level, "fractional: there is nothing to hash (no targetingKey that is text?): null");

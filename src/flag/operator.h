@@ -67,6 +67,14 @@ struct Evaluation {
     return {};
   }
   bool failed() const { return error != ErrorCode::kNone; }
+  // To be called when the rule has been evaluated. Whatever else went wrong may come from what was left out.
+  bool ended_in_error() {
+    if (scratch->exhausted()) {
+      error = ErrorCode::kGeneral;
+      error_text = "the rule and its context need too much memory";
+    }
+    return failed();
+  }
   // Takes `count` steps ahead of work that grows with its operands; false, with an error, where they are
   // used up. Nodes are counted without this check: a rule has 20,000 at most, and each item checks.
   bool charge(std::size_t count) {

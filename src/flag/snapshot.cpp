@@ -101,7 +101,7 @@ Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attrib
                                          : flag::evaluate(flag.rule, evaluation);
   if (steps_left != nullptr)
     *steps_left = std::max<std::int64_t>(*steps_left - (steps - evaluation.steps), 0);
-  if (evaluation.failed()) return error(evaluation.error, evaluation.error_text, &flag);
+  if (evaluation.ended_in_error()) return error(evaluation.error, evaluation.error_text, &flag);
   Resolution resolution = from_result(flag, result);
   resolution.branch = branch;
   return resolution;

@@ -83,8 +83,31 @@ std::string_view number_text(double number, std::span<char, kNumberText> buffer)
   return {buffer.data(), static_cast<std::size_t>(end - buffer.data())};
 }
 
+namespace {
+
+Value structured(const boost::json::value& json, Scratch& scratch, int depth) {
+  if (const auto* array = json.if_array()) {
+    std::span<Value> items = scratch.make<Value>(array->size());
+    for (std::size_t i = 0; i < items.size(); ++i) items[i] = from_json((*array)[i], scratch, depth + 1);
+    return Value::array(items);
+  }
+  const auto& object = json.get_object();
+  std::span<Member> members = scratch.make<Member>(object.size());
+  auto entry = object.begin();
+  for (std::size_t i = 0; i < members.size(); ++i, ++entry) {
+    members[i] = {{entry->key().data(), entry->key().size()}, from_json(entry->value(), scratch, depth + 1)};
+  }
+  return Value::object(members);
+}
+
+}  // namespace
+
 Value from_json(const boost::json::value& json, Scratch& scratch, int depth) {
   if (depth > kDepthMax) return {};
+  if (depth == 0 && json.is_structured()) {
+    if (const Value* made = scratch.made_of(&json)) return *made;
+    return scratch.remember(&json, structured(json, scratch, 0));
+  }
   switch (json.kind()) {
     case boost::json::kind::null: return {};
     case boost::json::kind::bool_: return Value::boolean(json.get_bool());
@@ -92,22 +115,8 @@ Value from_json(const boost::json::value& json, Scratch& scratch, int depth) {
     case boost::json::kind::uint64: return Value::number(static_cast<double>(json.get_uint64()));
     case boost::json::kind::double_: return Value::number(json.get_double());
     case boost::json::kind::string: return Value::text({json.get_string().data(), json.get_string().size()});
-    case boost::json::kind::array: {
-      const auto& array = json.get_array();
-      std::span<Value> items = scratch.make<Value>(array.size());
-      for (std::size_t i = 0; i < items.size(); ++i) items[i] = from_json(array[i], scratch, depth + 1);
-      return Value::array(items);
-    }
-    case boost::json::kind::object: {
-      const auto& object = json.get_object();
-      std::span<Member> members = scratch.make<Member>(object.size());
-      auto entry = object.begin();
-      for (std::size_t i = 0; i < members.size(); ++i, ++entry) {
-        members[i] = {{entry->key().data(), entry->key().size()},
-                      from_json(entry->value(), scratch, depth + 1)};
-      }
-      return Value::object(members);
-    }
+    case boost::json::kind::array:
+    case boost::json::kind::object: return structured(json, scratch, depth);
   }
   return {};
 }

@@ -101,7 +101,8 @@ double comparison_number(const Value& value);
 inline constexpr std::size_t kNumberText = 400;
 std::string_view number_text(double number, std::span<char, kNumberText> buffer);
 
-// A view of `json`; arrays, objects and nothing else are laid out in `scratch`. Null beyond depth 32.
+// A view of `json`; arrays, objects and nothing else are laid out in `scratch`, once for each `json`, which
+// has to outlive it. Incomplete where scratch is exhausted, which it then says. Null beyond depth 32.
 Value from_json(const boost::json::value& json, Scratch& scratch, int depth = 0);
 boost::json::value to_json(const Value& value);
 

@@ -206,6 +206,7 @@ Value EvaluationBody::find(std::string_view key, flag::Scratch& scratch) const {
 
 Value EvaluationBody::all(flag::Scratch& scratch) const {
   if (!fixed_ || fixed_->empty()) return Value::object(members_);
+  if (const Value* made = scratch.made_of(this)) return *made;
   auto out = scratch.make<Member>(members_.size() + fixed_->size());
   if (out.empty()) return {};
   std::size_t count = 0;
@@ -213,7 +214,7 @@ Value EvaluationBody::all(flag::Scratch& scratch) const {
     out[count++] = {{entry.key().data(), entry.key().size()}, flag::from_json(entry.value(), scratch)};
   for (const Member& member : members_)
     if (!fixed_->contains(member.key)) out[count++] = member;
-  return Value::object(out.first(count));
+  return scratch.remember(this, Value::object(out.first(count)));
 }
 
 }  // namespace poundlock::server
