@@ -28,8 +28,9 @@ double text_number(std::string_view text) {
 
 Value Value::member(std::string_view key) const {
   if (!is_object()) return {};
-  for (const Member& entry : members()) {
-    if (entry.key == key) return entry.value;
+  const std::span<const Member> entries = members();
+  for (std::size_t i = entries.size(); i-- > 0;) {
+    if (entries[i].key == key) return entries[i].value;
   }
   return {};
 }

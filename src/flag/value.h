@@ -55,7 +55,7 @@ class Value {
   constexpr std::string_view as_string() const { return {text_, size_}; }
   constexpr std::span<const Value> items() const { return {items_, size_}; }
   std::span<const Member> members() const;
-  Value member(std::string_view key) const;  // null where an object lacks it
+  Value member(std::string_view key) const;  // null where an object lacks it; of equal keys the last
 
  private:
   constexpr Value(Kind kind, std::uint32_t size) : kind_(kind), size_(size) {}

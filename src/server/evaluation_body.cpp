@@ -44,7 +44,7 @@ class EvaluationBody::Handler {
     const Member* from = stack_.data() + stack_.size() - 2 * size;
     for (std::size_t i = 0; i < size; ++i) members[i] = {from[2 * i].key, from[2 * i + 1].value};
     stack_.resize(stack_.size() - 2 * size);
-    return push(Value::object({members, size}), ec);
+    return push(Value::object({members, last_of_each_key({members, size})}), ec);
   }
   bool on_array_end(std::size_t size, ErrorCode& ec) {
     auto* items = make<Value>(size);
@@ -92,6 +92,29 @@ class EvaluationBody::Handler {
   T* make(std::size_t count) {
     return static_cast<T*>(memory_.allocate(count * sizeof(T), alignof(T)));
   }
+  // Of equal keys the last one counts, as in Go. Moves what counts to the front, and says how much it is.
+  std::size_t last_of_each_key(std::span<Member> members) {
+    constexpr std::size_t kPairsMax = 16;  // up to which every pair is looked at
+    dropped_.assign(members.size(), false);
+    if (members.size() <= kPairsMax) {
+      for (std::size_t i = 0; i < members.size(); ++i)
+        for (std::size_t j = i + 1; j < members.size(); ++j)
+          if (members[i].key == members[j].key) dropped_[i] = true;
+    } else {
+      order_.resize(members.size());
+      for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::uint32_t>(i);
+      std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
+        const int order = members[a].key.compare(members[b].key);
+        return order != 0 ? order < 0 : a < b;
+      });
+      for (std::size_t i = 0; i + 1 < order_.size(); ++i)
+        if (members[order_[i]].key == members[order_[i + 1]].key) dropped_[order_[i]] = true;
+    }
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < members.size(); ++i)
+      if (!dropped_[i]) members[kept++] = members[i];
+    return kept;
+  }
   bool push(Value value, ErrorCode& ec, std::string_view key = {}) {
     if (++nodes_ > kNodesMax) {
       ec = bj::make_error_code(bj::error::array_too_large);
@@ -122,6 +145,8 @@ class EvaluationBody::Handler {
   std::vector<Member>& stack_;
   std::pmr::memory_resource& memory_;
   std::string parts_;
+  std::vector<std::uint8_t> dropped_;
+  std::vector<std::uint32_t> order_;
   std::size_t nodes_ = 0;
 };
 
