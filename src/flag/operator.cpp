@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 namespace poundlock::flag {
 
@@ -50,14 +51,56 @@ Value evaluate_if(const Node& call, Evaluation& evaluation, std::int16_t& branch
   return evaluate(call.args[i], evaluation);
 }
 
+namespace {
+
+// Of a decimal number that no double holds: is it too large, or too small?
+bool is_huge(std::string_view text) {
+  std::int64_t digits = 0;  // ahead of the point from the first that is not 0; else, negative, zeros after it
+  bool behind = false;
+  bool begun = false;
+  std::size_t at = text.starts_with('-') ? 1 : 0;
+  for (; at < text.size() && text[at] != 'e' && text[at] != 'E'; ++at) {
+    if (text[at] == '.') {
+      behind = true;
+      continue;
+    }
+    if (text[at] != '0') begun = true;
+    if (begun && !behind) ++digits;
+    if (!begun && behind) --digits;
+  }
+  std::int64_t exponent = 0;
+  if (at < text.size()) {
+    const bool negative = text.substr(at + 1).starts_with('-');
+    at += negative || text.substr(at + 1).starts_with('+') ? 2 : 1;
+    const auto [end, code] = std::from_chars(text.data() + at, text.data() + text.size(), exponent);
+    if (code == std::errc::result_out_of_range) return !negative;
+    if (negative) exponent = -exponent;
+  }
+  return digits > -exponent;
+}
+
+// As Go's strconv.ParseFloat reads decimal text: one sign, infinite where no double is large enough. 0 for
+// text that is no number.
+double parsed_number(std::string_view text) {
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return 0;
+  }
+  double number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end != text.data() + text.size() || code == std::errc::invalid_argument) return 0;
+  if (code != std::errc::result_out_of_range) return number;
+  const double size = is_huge(text) ? std::numeric_limits<double>::infinity() : 0;
+  return text.starts_with('-') ? -size : size;
+}
+
+}  // namespace
+
 double arithmetic_number(const Value& value, Evaluation& evaluation) {
   if (value.is_number()) return value.as_number();
   if (value.is_string()) {
-    double number = 0;
-    const std::string_view text = value.as_string();
-    if (!evaluation.charge(text.size() / kBytesReadAStep)) return 0;
-    auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return code == std::errc{} && end == text.data() + text.size() ? number : 0;
+    if (!evaluation.charge(value.as_string().size() / kBytesReadAStep)) return 0;
+    return parsed_number(value.as_string());
   }
   evaluation.fail(ErrorCode::kParseError, "arithmetic on a value that is neither a number nor text");
   return 0;
