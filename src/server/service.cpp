@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,25 +27,8 @@ namespace bj = boost::json;
 constexpr std::string_view kTokenKey = "auth/admin";
 constexpr std::string_view kUsageKey = "flags/usage";
 constexpr Millis kUsageEvery{60'000};
-constexpr std::size_t kFilesKept = 256;
 constexpr std::size_t kManagementConnections = 64;
 constexpr std::size_t kRolloutsMax = 16;  // driven at once; each has threads of its own
-
-// How many connections the process can hold. Descriptors are kept for databases, files and the store, and of
-// the connections some for those that open no stream: a fleet must not lock out the order that it needs.
-struct Room {
-  std::size_t connections = HttpOptions{}.connections_max;
-  std::size_t streams() const { return connections - connections / 8; }
-};
-
-Room room() {
-  Room out;
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return out;
-  const auto all = static_cast<std::size_t>(files.rlim_cur);
-  out.connections = std::min(out.connections, all - std::min(kFilesKept, all / 4));
-  return out;
-}
 
 // Readable by its owner only, from its first byte on.
 Status write_private(const std::string& path, const std::string& text) {
@@ -136,6 +118,7 @@ Status check_rights(ports::Session& session, const rollout::Plan& plan) {
 
 Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& clock) {
   std::unique_ptr<Service> out(new Service(std::move(options), clock));
+  out->room_ = room_here(out->options_.grpc_eval || out->options_.grpc_sync);
   PL_CHECK(out->open_store());
   PL_CHECK(out->prepare_tokens());
   out->loop_ = std::make_unique<EventLoop>();
@@ -143,7 +126,7 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, Clock& c
   PL_CHECK(out->read_usage());
   out->metrics_->follow(&out->evaluations_, &out->usage_);
   SseOptions streams;
-  streams.subscribers_max = room().streams();
+  streams.subscribers_max = out->room_.http_streams();
   auto* metrics = out->metrics_.get();
   streams.on_connect = [metrics](const SubscriberInfo& info) {
     metrics->stream_opened(info.service, info.instance, info.build);
@@ -240,7 +223,7 @@ Status Service::listen() {
   add_ops_routes(*router_, *this);
   add_flag_routes(*router_, *this);
   add_ofrep_routes(*router_,
-                   {*flags_, evaluations_, clock_, *loop_, room().streams(), options_.context_values});
+                   {*flags_, evaluations_, clock_, *loop_, room_.http_streams(), options_.context_values});
   add_flag_status_routes(*router_, *this);
   add_instance_routes(*router_, *this);
   add_rollout_routes(*router_, *this);
@@ -251,7 +234,7 @@ Status Service::listen() {
   http.hosts = options_.hosts;
   http.origins = options_.origins;
   http.reads_need_token = options_.require_token;
-  http.connections_max = room().connections;
+  http.connections_max = room_.http;
   PL_TRY(http_, HttpServer::bind(*loop_, *router_, *auth_, clock_, std::move(http)));
   bound_.push_back({"http", address_of(*http_)});
   return listen_management();

@@ -24,6 +24,7 @@
 #include "server/http/http_server.h"
 #include "server/http/router.h"
 #include "server/http/sse.h"
+#include "server/room.h"
 #include "telemetry/app_metrics.h"
 #include "telemetry/evaluation_log.h"
 
@@ -76,6 +77,7 @@ class Service {
   std::vector<RolloutView> views() const;
 
   const ServiceOptions& options() const { return options_; }
+  const Room& room() const { return room_; }
   bool accepts(std::string_view token) const;  // the admin's or the applications'
   FlagService& flags() { return *flags_; }
   telemetry::AppMetrics& metrics() { return *metrics_; }
@@ -101,6 +103,7 @@ class Service {
   void add_driver(engine::Controller controller);
 
   ServiceOptions options_;
+  Room room_;
   Clock& clock_;
   std::unique_ptr<ports::StateStore> store_;
   std::string token_file_;

@@ -1,6 +1,7 @@
 // What happens below the calls: TLS, pings, and connections that are no HTTP/2.
 #include <arpa/inet.h>
 #include <flagd/evaluation/v2/evaluation.pb.h>
+#include <flagd/sync/v1/sync.pb.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <openssl/pem.h>
@@ -123,6 +124,49 @@ TEST_F(ConnectionTest, HalfOpenConnectionsKeepNobodyOut) {
     if (i % 2) silent.back()->greet();
   }
   EXPECT_TRUE(sync_->call<v2::EventStreamRequest>("/grpc.health.v1.Health/Check", "").status.ok());
+}
+
+TEST_F(ConnectionTest, OneMoreThanTheBoundIsClosedAndWhoLeavesMakesRoom) {
+  GrpcOptions options;
+  options.limits.connections_max = 4;
+  start(options);
+  std::vector<std::unique_ptr<RawConnection>> held;
+  for (int i = 0; i < 4; ++i) {  // the bound is of both addresses together
+    const auto port = i % 2 ? server_->sync_port() : server_->evaluation_port();
+    held.push_back(std::make_unique<RawConnection>(port));
+    held.back()->greet();
+    held.back()->ping();
+    EXPECT_EQ(held.back()->read_until(kPing).payload, "12345678") << i;
+  }
+  for (int i = 0; i < 10; ++i) {
+    RawConnection refused(server_->sync_port());
+    refused.greet();
+    EXPECT_EQ(refused.read_until(kPing).type, -1);
+  }
+  EXPECT_EQ(server_->connections(), 4U);
+  held.pop_back();
+  ASSERT_TRUE(comes_true([&] { return server_->connections() == 3; }));
+  RawConnection next(server_->sync_port());
+  next.greet();
+  next.ping();
+  EXPECT_EQ(next.read_until(kPing).payload, "12345678");
+}
+
+TEST_F(ConnectionTest, AConnectionWithoutACallIsNotHeldForEver) {
+  GrpcOptions options;
+  options.limits.connection_idle_max = Millis{200};
+  start(options);
+  RawConnection idle(server_->sync_port());
+  idle.greet();
+  EXPECT_EQ(idle.read_until(1'000).type, -1);
+  ASSERT_TRUE(comes_true([&] { return server_->connections() == 0; }));
+  const auto stream = sync_->stream("/flagd.sync.v1.FlagSyncService/SyncFlags", "");
+  ASSERT_TRUE(stream->next<flagd::sync::v1::SyncFlagsResponse>());
+  RawConnection later(server_->sync_port());
+  later.greet();
+  EXPECT_EQ(later.read_until(1'000).type, -1) << "as long as an idle one is held";
+  set_bool("a", "on");
+  EXPECT_TRUE(stream->next<flagd::sync::v1::SyncFlagsResponse>()) << "a stream is a call";
 }
 
 // A certificate for "localhost" that signs itself, and its key, as PEM files.

@@ -7,6 +7,9 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <chrono>
 #include <fstream>
@@ -14,6 +17,7 @@
 #include <optional>
 #include <sstream>
 
+#include "server/grpc/acceptor.h"
 #include "server/grpc/endpoint.h"
 
 namespace poundlock::server {
@@ -41,12 +45,33 @@ Result<std::string> read_pem(const std::string& path) {
   return text.str();
 }
 
+// gRPC would take any two, and then refuse each connection.
+Status check_pair(const std::string& certificate, const std::string& key) {
+  const auto in = [](const std::string& text) {
+    return std::unique_ptr<BIO, decltype(&BIO_free)>(
+        BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free);
+  };
+  // No password is asked for on the server's terminal.
+  const auto no_password = [](char*, int, int, void*) { return -1; };
+  const std::unique_ptr<X509, decltype(&X509_free)> first(
+      PEM_read_bio_X509(in(certificate).get(), nullptr, no_password, nullptr), &X509_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> its(
+      PEM_read_bio_PrivateKey(in(key).get(), nullptr, no_password, nullptr), &EVP_PKEY_free);
+  const bool fits = first && its && X509_check_private_key(first.get(), its.get()) == 1;
+  ERR_clear_error();
+  if (fits) return {};
+  return fail(
+      user_error("grpc.tls", "the certificate and the key do not belong together, or are no PEM files")
+          .with_hint("a key with a password is of no use to a server"));
+}
+
 Result<std::shared_ptr<grpc::ServerCredentials>> credentials(const GrpcOptions& options) {
   if (options.tls_certificate_file.empty() && options.tls_key_file.empty())
     return grpc::InsecureServerCredentials();
   grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
   PL_TRY(pair.cert_chain, read_pem(options.tls_certificate_file));
   PL_TRY(pair.private_key, read_pem(options.tls_key_file));
+  PL_CHECK(check_pair(pair.cert_chain, pair.private_key));
   grpc::SslServerCredentialsOptions tls;
   tls.pem_key_cert_pairs.push_back(std::move(pair));
   return grpc::SslServerCredentials(tls);
@@ -65,8 +90,7 @@ void limit(grpc::ServerBuilder& builder, const GrpcLimits& limits) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.calls_per_connection_max);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kHeaderBytesMax);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, in_ms(limits.handshake_max));
-  // Two servers on one port would each get some of the connections, and answer from different flags.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, in_ms(limits.connection_idle_max));
   // Providers ping each 30 s, also while they have no call; the default is to answer with a GOAWAY.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
@@ -80,22 +104,36 @@ void limit(grpc::ServerBuilder& builder, const GrpcLimits& limits) {
 struct Listener {
   Listener(EndpointParts& parts, Serves serves) : endpoint(parts, serves) {}
 
-  Status start(const std::string& address, const GrpcOptions& options, const char* setting) {
+  // The connections come from `acceptor`, which is started when all are ready.
+  Status start(const std::string& address, const GrpcOptions& options, const char* setting,
+               Acceptor& acceptor) {
+    auto bound = acceptor.listen(address, [this](int connection) {
+      External::NewConnectionParameters handed;
+      handed.fd = connection;
+      external->HandleNewConnection(&handed);
+    });
+    if (!bound)
+      return fail(std::move(bound).error().with_hint(
+          fmt::format("is the port taken? {} names another", setting)));
     PL_TRY(const auto secured, credentials(options));
     grpc::ServerBuilder builder;
     limit(builder, options.limits);
     builder.RegisterCallbackGenericService(&endpoint);
-    builder.AddListeningPort(address, secured, &port);
+    using Builder = grpc::ServerBuilder::experimental_type;
+    external = builder.experimental().AddExternalConnectionAcceptor(
+        Builder::ExternalConnectionType::FROM_FD, secured);
     server = builder.BuildAndStart();
-    if (server && port > 0) return {};
-    const bool tls = !options.tls_certificate_file.empty();
-    return fail(user_error(tls ? "grpc.tls" : "grpc.listen", fmt::format("cannot serve gRPC on {}", address))
-                    .with_hint(fmt::format("is the port taken{}? {} names another",
-                                           tls ? ", or the certificate not the key's" : "", setting)));
+    if (server) {
+      port = *bound;
+      return {};
+    }
+    return fail(user_error("grpc.listen", fmt::format("cannot serve gRPC on {}", address)));
   }
 
+  using External = grpc::experimental::ExternalConnectionAcceptor;
   Endpoint endpoint;
-  int port = 0;
+  std::uint16_t port = 0;
+  std::unique_ptr<External> external;
   std::unique_ptr<grpc::Server> server;
 };
 
@@ -110,6 +148,7 @@ struct GrpcServer::Parts {
   EndpointParts shared;
   Listener sync{shared, Serves::kSync};
   Listener evaluation{shared, Serves::kEvaluation};
+  Acceptor acceptor{options.limits.connections_max};  // ends first: it hands over to the listeners
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -125,25 +164,31 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::start(FlagFeed& feed, const Cloc
   std::unique_ptr<GrpcServer> out(new GrpcServer(std::move(parts)));
   Parts& all = *out->parts_;
   if (!all.options.sync_address.empty())
-    PL_CHECK(all.sync.start(all.options.sync_address, all.options, "--grpc-sync"));
+    PL_CHECK(all.sync.start(all.options.sync_address, all.options, "--grpc-sync", all.acceptor));
   if (!all.options.evaluation_address.empty())
-    PL_CHECK(all.evaluation.start(all.options.evaluation_address, all.options, "--grpc-eval"));
+    PL_CHECK(all.evaluation.start(all.options.evaluation_address, all.options, "--grpc-eval", all.acceptor));
+  PL_CHECK(all.acceptor.start());
   return out;
 }
 
 std::uint16_t GrpcServer::sync_port() const {
-  return static_cast<std::uint16_t>(parts_->sync.port);
+  return parts_->sync.port;
 }
 
 std::uint16_t GrpcServer::evaluation_port() const {
-  return static_cast<std::uint16_t>(parts_->evaluation.port);
+  return parts_->evaluation.port;
 }
 
 std::size_t GrpcServer::streams() const {
   return parts_->hub.count();
 }
 
+std::size_t GrpcServer::connections() const {
+  return parts_->acceptor.connections();
+}
+
 void GrpcServer::stop(Millis grace) {
+  parts_->acceptor.stop();  // gRPC would not close what it is handed later
   parts_->hub.shutdown();
   const auto deadline = std::chrono::system_clock::now() + grace;
   for (Listener* listener : {&parts_->sync, &parts_->evaluation}) {

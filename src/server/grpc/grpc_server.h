@@ -42,6 +42,8 @@ struct GrpcLimits {
   std::size_t calls_max = 20'000;  // under way at a time, streams included
   std::size_t streams_max = 12'000;
   std::size_t selectors_max = 64;  // different ones at a time: each is a snapshot of its own
+  std::size_t connections_max = 12'000;  // of both addresses together: one more is closed at once
+  Millis connection_idle_max{60'000};    // without any call: closed; its client connects again for the next
   int calls_per_connection_max = 1'000;
   std::size_t memory_bytes_max = 256 << 20;  // of gRPC's own buffers
   Millis stall_max{10'000};                  // with a message waiting, nothing taken for this long
@@ -86,6 +88,7 @@ class GrpcServer {
   std::uint16_t sync_port() const;  // what was bound; 0: off
   std::uint16_t evaluation_port() const;
   std::size_t streams() const;
+  std::size_t connections() const;
 
   // Event streams hear provider_shutdown, calls under way may end within `grace`; waits until all are over.
   void stop(Millis grace);

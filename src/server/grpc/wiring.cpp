@@ -56,6 +56,7 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
   if (!grpc.evaluation_address.empty() || !grpc.sync_address.empty()) {
     grpc.tls_certificate_file = options.tls_cert;
     grpc.tls_key_file = options.tls_key;
+    grpc.limits.connections_max = service.room().grpc;
     grpc.static_context = options.context_values;
     grpc.evaluations = &service.evaluations();
     if (options.require_token)
