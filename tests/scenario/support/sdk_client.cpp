@@ -26,6 +26,13 @@ std::string folder_of(const std::string& language) {
 std::vector<std::string> program(const std::string& language) {
   const std::string folder = folder_of(language);
   if (language == "python") return {folder + "/venv/bin/python", folder + "/client.py"};
+  if (language == "java")
+    return {"java",
+            "-XX:TieredStopAtLevel=1",  // or the first seconds go to the compiler
+            "-Dslf4j.internal.verbosity=ERROR",
+            "-cp",
+            folder + "/lib/*",
+            folder + "/Client.java"};
   return {"node", folder + "/client.mjs"};
 }
 
