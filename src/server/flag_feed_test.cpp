@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
+#include <condition_variable>
+#include <future>
 #include <thread>
 
 #include "base/json.h"
@@ -18,6 +20,42 @@ using ::testing::ElementsAre;
 boost::json::object flag_of(std::string_view text) {
   return boost::json::parse(text).as_object();
 }
+
+// Its next commit lasts until it is let go.
+class SlowStore final : public ports::StateStore {
+ public:
+  explicit SlowStore(ports::StateStore& inner) : inner_(inner) {}
+  Result<std::optional<ports::Entry>> get(std::string_view key) override { return inner_.get(key); }
+  Result<std::vector<ports::Entry>> list(std::string_view prefix) override { return inner_.list(prefix); }
+  Status commit(const std::vector<ports::Write>& writes,
+                const std::vector<ports::AuditEntry>& audit) override {
+    std::unique_lock lock(mutex_);
+    committing_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !held_; });
+    committing_ = false;
+    return inner_.commit(writes, audit);
+  }
+  Result<std::vector<ports::AuditEntry>> audit(std::string_view subject, int limit) override {
+    return inner_.audit(subject, limit);
+  }
+  Result<std::optional<std::int64_t>> verify_audit() override { return inner_.verify_audit(); }
+  void hold(bool held) {
+    std::lock_guard lock(mutex_);
+    held_ = held;
+    changed_.notify_all();
+  }
+  void wait_for_commit() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return committing_; });
+  }
+
+ private:
+  ports::StateStore& inner_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false, committing_ = false;
+};
 
 class FlagFeedTest : public ::testing::Test {
  protected:
@@ -82,6 +120,43 @@ TEST_F(FlagFeedTest, SelectsASet) {
   EXPECT_EQ(*flags_->view(*Selector::parse("flagSetId=shop")), *shop) << "made once a revision";
   set("a", "on", R"({"flagSetId":"shop"})");
   EXPECT_NE(*flags_->view(*Selector::parse("flagSetId=shop")), *shop);
+}
+
+TEST_F(FlagFeedTest, AListenerMayReadWhateverThereIs) {
+  set("a", "off", R"({"flagSetId":"shop"})");
+  flag::Revision seen, seen_of_shop;
+  std::size_t listed = 0;
+  const auto handle = flags_->listen([&](const ViewPtr&, const ViewPtr& now) {
+    seen = flags_->view()->revision;
+    seen_of_shop = (*flags_->view(*Selector::parse("flagSetId=shop")))->revision;
+    listed = flags_->list().size() + flags_->shadowed().size();
+    EXPECT_EQ(flags_->last_change("b")->revision, now->revision);
+  });
+  set("b", "off");
+  EXPECT_EQ(seen, flags_->view()->revision);
+  EXPECT_EQ(seen_of_shop, seen);
+  EXPECT_EQ(listed, 2U);
+}
+
+// Every evaluation of a thread begins with view(): a disk that hangs must not stop them.
+TEST_F(FlagFeedTest, AStoreThatHangsHoldsUpNoReader) {
+  set("a", "off", R"({"flagSetId":"shop"})");
+  SlowStore slow(*store_);
+  flags_ = std::move(*FlagService::open(slow, clock_));
+  const auto before = flags_->view()->revision;
+  slow.hold(true);
+  std::thread writer([&] { set("a", "on", R"({"flagSetId":"shop"})"); });
+  slow.wait_for_commit();
+  auto reader = std::async(std::launch::async, [&] {
+    const auto shop = flags_->view(*Selector::parse("flagSetId=shop"));
+    return flags_->view()->revision == before && (*shop)->revision == before && flags_->find("a") &&
+           flags_->list().size() == 1;
+  });
+  EXPECT_EQ(reader.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  slow.hold(false);
+  writer.join();
+  EXPECT_TRUE(reader.get());
+  EXPECT_GT(flags_->view()->revision, before);
 }
 
 TEST(Selector, RefusesWhatIsNoPair) {

@@ -81,6 +81,18 @@ Result<bj::object> as_object(bj::value value, std::string_view what) {
 
 }  // namespace
 
+struct FlagService::Published {
+  struct Selected {
+    std::mutex mutex;  // held while it is compiled, by whoever asks for it first
+    ViewPtr view;
+  };
+  FlagParts parts;
+  Overrides overrides;
+  ViewPtr view;
+  mutable std::mutex mutex;
+  mutable std::map<std::string, std::shared_ptr<Selected>> selected;  // by selector
+};
+
 struct FlagService::Listeners {
   std::mutex mutex;  // held during a call, so that a listener that left is never called again
   std::map<std::uint64_t, Listener> by_id;
@@ -92,10 +104,17 @@ FlagService::FlagService(ports::StateStore& store, const Clock& clock)
 
 Result<std::unique_ptr<FlagService>> FlagService::open(ports::StateStore& store, const Clock& clock) {
   std::unique_ptr<FlagService> out(new FlagService(store, clock));
-  PL_CHECK(out->read_stored());
-  PL_TRY(out->view_, make_view(out->parts_, {}, out->revision_, "the stored flag set"));
+  auto first = std::make_shared<Published>();
+  PL_CHECK(out->read_stored(first->parts));
+  PL_TRY(first->view, make_view(first->parts, {}, out->revision_, "the stored flag set"));
+  out->published_ = std::move(first);
   out->started_ = {out->revision_, clock.steady()};
   return out;
+}
+
+FlagService::PublishedPtr FlagService::published() const {
+  std::lock_guard lock(mutex_);
+  return published_;
 }
 
 const ViewPtr& FlagService::view() const {
@@ -110,7 +129,7 @@ const ViewPtr& FlagService::view() const {
   if (cached.version != version || cached.identity != identity_) {
     ViewPtr old;  // freed after the lock: a snapshot may be large
     std::lock_guard lock(mutex_);
-    old = std::exchange(cached.view, view_);
+    old = std::exchange(cached.view, published_->view);
     cached.version = version_of_view_.load(std::memory_order_relaxed);
     cached.identity = identity_;
   }
@@ -118,13 +137,23 @@ const ViewPtr& FlagService::view() const {
 }
 
 Result<ViewPtr> FlagService::view(const Selector& selector) const {
-  std::lock_guard lock(mutex_);
-  if (selector.by == Selector::By::kAll) return view_;
+  const auto now = published();
+  if (selector.by == Selector::By::kAll) return now->view;
   const std::string name = fmt::format("{}={}", static_cast<int>(selector.by), selector.value);
-  if (const auto found = selected_.find(name); found != selected_.end()) return found->second;
-  PL_TRY(auto view, make_view(parts_, overrides_, revision_, "a part of the flag set", selector));
-  if (selected_.size() >= kSelectedMax) selected_.clear();
-  return selected_[name] = std::move(view);
+  std::shared_ptr<Published::Selected> one;
+  {
+    std::lock_guard lock(now->mutex);
+    if (now->selected.size() >= kSelectedMax && !now->selected.contains(name)) now->selected.clear();
+    auto& found = now->selected[name];
+    if (!found) found = std::make_shared<Published::Selected>();
+    one = found;
+  }
+  std::lock_guard lock(one->mutex);
+  if (!one->view) {
+    PL_TRY(one->view, make_view(now->parts, now->overrides, now->view->revision, "a part of the flag set",
+                                selector));
+  }
+  return one->view;
 }
 
 std::shared_ptr<void> FlagService::listen(Listener listener) {
@@ -138,98 +167,103 @@ std::shared_ptr<void> FlagService::listen(Listener listener) {
           }};
 }
 
-void FlagService::adopt(ViewPtr next) {
-  const ViewPtr before = std::exchange(view_, std::move(next));
-  selected_.clear();
-  version_of_view_.fetch_add(1, std::memory_order_release);
-  for (const auto& change : changed_flags(*before, *view_)) {
-    if (view_->snapshot->find(change.key))
-      changes_[change.key] = {view_->revision, clock_.steady()};
-    else
-      changes_.erase(change.key);
+void FlagService::adopt(PublishedPtr next) {
+  const ViewPtr before = published_->view, now = next->view;
+  const auto changed = changed_flags(*before, *now);
+  {
+    std::lock_guard lock(mutex_);
+    published_.swap(next);  // the old one is freed after the lock
+    version_of_view_.fetch_add(1, std::memory_order_release);
+    for (const auto& change : changed) {
+      if (now->snapshot->find(change.key))
+        changes_[change.key] = {now->revision, clock_.steady()};
+      else
+        changes_.erase(change.key);
+    }
   }
   std::lock_guard lock(listeners_->mutex);
-  for (const auto& [id, listener] : listeners_->by_id) listener(before, view_);
+  for (const auto& [id, listener] : listeners_->by_id) listener(before, now);
 }
 
-Status FlagService::read_stored() {
+Status FlagService::read_stored(FlagParts& parts) {
   PL_TRY(const auto stored, store_.get(kStoreKey));
   if (!stored) {
     revision_ = {static_cast<std::uint64_t>(clock_.now().ms), 1};
     return {};
   }
-  PL_CHECK(from_json(stored->value, parts_, revision_));
+  PL_CHECK(from_json(stored->value, parts, revision_));
   version_ = stored->version;
-  PL_CHECK(read_older_form());
-  return begin_epoch();
+  PL_CHECK(read_older_form(parts));
+  return begin_epoch(parts);
 }
 
 // Stores from before files had parts of their own hold what the one file said beside it.
-Status FlagService::read_older_form() {
+Status FlagService::read_older_form(FlagParts& parts) {
   PL_TRY(const auto stored, store_.get(kFileKey));
-  if (!stored || !parts_.files.empty()) return {};
+  if (!stored || !parts.files.empty()) return {};
   PL_TRY(auto value, json::parse(stored->value, stored->key, json::kOwnLimits));
   FlagParts::File file;
   PL_TRY(file.flags, as_object(std::move(value), "the stored flag file"));
   for (const auto& [key, definition] : file.flags) {
-    const auto* by_hand = parts_.by_hand.if_contains(key);
-    if (by_hand && *by_hand == definition) parts_.by_hand.erase(key);
+    const auto* by_hand = parts.by_hand.if_contains(key);
+    if (by_hand && *by_hand == definition) parts.by_hand.erase(key);
   }
-  if (!file.flags.empty()) parts_.files.push_back(std::move(file));
+  if (!file.flags.empty()) parts.files.push_back(std::move(file));
   return {};
 }
 
 // Each start is an epoch of its own. The store may be a copy of an earlier day: readers have seen greater
 // numbers than it knows, and would refuse every snapshot that it gives, a kill's as well.
-Status FlagService::begin_epoch() {
+Status FlagService::begin_epoch(const FlagParts& parts) {
   revision_.epoch = std::max(revision_.epoch + 1, static_cast<std::uint64_t>(clock_.now().ms));
-  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(parts_, revision_), version_}}, {}));
+  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(parts, revision_), version_}}, {}));
   ++version_;
   return {};
 }
 
 Result<flag::Revision> FlagService::replace(FlagParts parts, Overrides overrides, ports::AuditEntry audit) {
-  if (parts == parts_ && overrides == overrides_) return revision_;
+  if (parts == published_->parts && overrides == published_->overrides) return revision_;
   const flag::Revision next{revision_.epoch, revision_.number + 1};
-  PL_TRY(auto view, make_view(parts, overrides, next, audit.subject));
+  auto out = std::make_shared<Published>();
+  PL_TRY(out->view, make_view(parts, overrides, next, audit.subject));
+  out->parts = std::move(parts);
+  out->overrides = std::move(overrides);
   audit.at = clock_.now();
   audit.details = fmt::format(R"({{"epoch":{},"revision":{}}})", next.epoch, next.number);
-  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(parts, next), version_}}, {audit}));
+  PL_CHECK(store_.commit({{std::string(kStoreKey), to_json(out->parts, next), version_}}, {audit}));
   version_ += 1;
   revision_ = next;
-  parts_ = std::move(parts);
-  overrides_ = std::move(overrides);
-  adopt(std::move(view));
-  return revision_;
+  adopt(std::move(out));
+  return next;
 }
 
 Result<flag::Revision> FlagService::publish(std::string_view rollout, std::string_view flags_json) {
   PL_TRY(auto value, json::parse(flags_json, fmt::format("flags of {}", rollout)));
   PL_TRY(auto flags, as_object(std::move(value), "a rollout's flags"));
   PL_CHECK(check_sound(flags, std::string(rollout)));
-  std::lock_guard lock(mutex_);
-  for (const auto& [owner, theirs] : parts_.rollouts) {
+  std::lock_guard lock(writer_);
+  for (const auto& [owner, theirs] : published_->parts.rollouts) {
     for (const auto& [key, definition] : flags)
       if (owner != rollout && theirs.contains(key))
         return fail(make_error(
             Disposition::kConflict, "flag.taken",
             fmt::format("the flag key {} is taken by the rollout {}", std::string_view(key), owner)));
   }
-  auto parts = parts_;
+  auto parts = published_->parts;
   parts.rollouts[std::string(rollout)] = std::move(flags);
   ports::AuditEntry audit;
   audit.who = "controller";
   audit.what = "publish";
   audit.subject = std::string(rollout);
   audit.why = "the rollout's flag changed";
-  return replace(std::move(parts), overrides_, std::move(audit));
+  return replace(std::move(parts), published_->overrides, std::move(audit));
 }
 
 Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& definition,
                                         std::string_view who, std::string_view why) {
   PL_CHECK(check_sound({{key, definition}}, std::string(key)));
-  std::lock_guard lock(mutex_);
-  for (const auto& [owner, flags] : parts_.rollouts) {
+  std::lock_guard lock(writer_);
+  for (const auto& [owner, flags] : published_->parts.rollouts) {
     if (flags.contains(key)) {
       return fail(make_error(Disposition::kConflict, "flag.owned",
                              fmt::format("flag {} is steered by rollout {}", key, owner))
@@ -237,14 +271,14 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
                           "`poundlock rollback {}` turns it off; promote and pause steer it", owner)));
     }
   }
-  auto parts = parts_;
+  auto parts = published_->parts;
   parts.by_hand[key] = definition;
   ports::AuditEntry audit;
   audit.who = std::string(who);
   audit.what = "flag_set";
   audit.subject = std::string(key);
   audit.why = std::string(why);
-  return replace(std::move(parts), overrides_, std::move(audit));
+  return replace(std::move(parts), published_->overrides, std::move(audit));
 }
 
 Status FlagService::check_free(std::string_view key, std::string_view rollout) const {
@@ -262,11 +296,12 @@ Status FlagService::check_free(std::string_view key, std::string_view rollout) c
 
 Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
   FlagFilesLoaded out;
-  std::lock_guard lock(mutex_);
-  FlagParts next = parts_;
+  std::lock_guard lock(writer_);
+  const FlagParts& last = published_->parts;
+  FlagParts next = last;
   next.files.clear();
   for (auto& file : files) {
-    const auto* before = parts_.find_file(file.path);
+    const auto* before = last.find_file(file.path);
     if (before && file.flags) {
       if (auto fault = new_fault(*before, file)) {
         fault->message = fmt::format("{}: {}", file.path, fault->message);
@@ -278,48 +313,47 @@ Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
       next.files.push_back({file.path, file.uri, std::move(*file.flags)});
     else if (before)
       next.files.push_back({file.path, file.uri, before->flags});
-    else if (!keep_folder(parts_, file, next) && !file.is_empty)
+    else if (!keep_folder(last, file, next) && !file.is_empty)
       out.missing.push_back(file.path);
   }
-  keep_orders(parts_, next);
+  keep_orders(last, next);
   ports::AuditEntry audit;
   audit.who = "file";
   audit.what = "flags_loaded";
   audit.subject = "flags";
   audit.why = "the flag files changed";
-  PL_TRY(out.revision, replace(std::move(next), overrides_, std::move(audit)));
-  out.shadowed = shadowed_flags(parts_);
+  PL_TRY(out.revision, replace(std::move(next), published_->overrides, std::move(audit)));
+  out.shadowed = shadowed_flags(published_->parts);
   return out;
 }
 
 Result<flag::Revision> FlagService::set_overrides(Overrides overrides) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(writer_);
   ports::AuditEntry audit;
   audit.who = "file";
   audit.what = "flags_overridden";
   audit.subject = "flags";
   audit.why = "the override file changed";
-  return replace(parts_, std::move(overrides), std::move(audit));
+  return replace(published_->parts, std::move(overrides), std::move(audit));
 }
 
 std::vector<FlagInfo> FlagService::list() const {
-  std::lock_guard lock(mutex_);
-  return effective_flags(parts_, overrides_);
+  const auto now = published();
+  return effective_flags(now->parts, now->overrides);
 }
 
 std::optional<FlagInfo> FlagService::find(std::string_view key) const {
-  std::lock_guard lock(mutex_);
-  return effective_flag(parts_, overrides_, key);
+  const auto now = published();
+  return effective_flag(now->parts, now->overrides, key);
 }
 
 std::vector<Shadowed> FlagService::shadowed() const {
-  std::lock_guard lock(mutex_);
-  return shadowed_flags(parts_);
+  return shadowed_flags(published()->parts);
 }
 
 std::optional<FlagService::Change> FlagService::last_change(std::string_view key) const {
   std::lock_guard lock(mutex_);
-  if (!view_->snapshot->find(key)) return std::nullopt;
+  if (!published_->view->snapshot->find(key)) return std::nullopt;
   const auto found = changes_.find(key);
   return found == changes_.end() ? started_ : found->second;
 }

@@ -80,25 +80,29 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
  private:
   struct Listeners;
   FlagService(ports::StateStore& store, const Clock& clock);
-  // Compiles, commits, swaps and delivers; the old snapshot stays where any of it fails.
+  // One revision, whole, and never changed: readers take it with them and work on it without a lock.
+  struct Published;
+  using PublishedPtr = std::shared_ptr<const Published>;
+  PublishedPtr published() const;
+  // Compiles, commits, swaps and delivers; the old snapshot stays where any of it fails. writer_ held.
   Result<flag::Revision> replace(FlagParts parts, Overrides overrides, ports::AuditEntry audit);
-  Status read_stored();
-  Status read_older_form();
-  Status begin_epoch();
-  void adopt(ViewPtr next);  // mutex_ held
+  Status read_stored(FlagParts& parts);
+  Status read_older_form(FlagParts& parts);
+  Status begin_epoch(const FlagParts& parts);
+  void adopt(PublishedPtr next);  // writer_ held
 
   ports::StateStore& store_;
   const Clock& clock_;
   const std::uint64_t identity_;  // tells this service from one that stood at the same address before
   std::shared_ptr<Listeners> listeners_;
-  mutable std::mutex mutex_;
-  FlagParts parts_;
-  Overrides overrides_;
-  ViewPtr view_;
+  // One publication at a time, from the first look at what is published to the last listener. Whoever reads
+  // never waits for it: the store may take seconds, and listeners read.
+  std::mutex writer_;
+  flag::Revision revision_;   // writer_ held
+  std::int64_t version_ = 0;  // in the store; writer_ held
+  mutable std::mutex mutex_;  // what follows; held for a few instructions
+  PublishedPtr published_;
   std::atomic<std::uint64_t> version_of_view_{1};
-  mutable std::map<std::string, ViewPtr> selected_;  // by selector, of the present revision
-  flag::Revision revision_;
-  std::int64_t version_ = 0;
   std::map<std::string, Change, std::less<>> changes_;  // of flags that changed since the start
   Change started_;
 };
