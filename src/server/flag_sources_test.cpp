@@ -218,7 +218,7 @@ TEST_F(FlagSourcesTest, AFolderThatIsAwayAtARestartLosesNeitherFlagsNorOrders) {
   const std::vector<std::function<void()>> troubles = {
       [&] { fs::rename(folder, away); },
       [&] { fs::rename(folder, away), fs::create_directory(folder); },
-      [&] { fs::rename(folder, away), fs::create_symlink(folder_ / "override.json" / "below", folder); },
+      [&] { fs::rename(folder, away), fs::create_symlink(folder_ / "plain" / "below", folder); },
   };
   for (std::size_t i = 0; i < troubles.size(); ++i) {
     SCOPED_TRACE(i);
@@ -226,7 +226,7 @@ TEST_F(FlagSourcesTest, AFolderThatIsAwayAtARestartLosesNeitherFlagsNorOrders) {
     start();
     follow({"flags"});
     set("k", "off");
-    std::ofstream(folder_ / "override.json") << "{}";
+    write("plain", "");
     troubles[i]();
     start();
     follow({"flags"});
