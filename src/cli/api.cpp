@@ -169,6 +169,9 @@ Result<json::Object> Api::post(const std::string& path, const json::Object& body
 Result<json::Object> Api::put(const std::string& path, const json::Object& body) {
   return change("PUT", path, body);
 }
+Result<json::Object> Api::erase(const std::string& path, const json::Object& body) {
+  return change("DELETE", path, body);
+}
 
 Result<HttpAnswer> Api::ask(const std::string& path, const json::Object& body) {
   return read("POST", path, json::dump(body));

@@ -24,6 +24,7 @@ class Api {
   // STATE/admin-token) and fail with "auth.token" where there is none.
   Result<boost::json::object> post(const std::string& path, const boost::json::object& body);
   Result<boost::json::object> put(const std::string& path, const boost::json::object& body);
+  Result<boost::json::object> erase(const std::string& path, const boost::json::object& body);
   // POST that only asks: as get().
   Result<HttpAnswer> ask(const std::string& path, const boost::json::object& body);
 

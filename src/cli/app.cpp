@@ -225,6 +225,10 @@ void add_flag_orders(CLI::App& flag, Context& context, Arguments& a) {
     one->add_option("key", a.set.key, "flag")->required();
     one->add_option("--why", a.set.why, "the reason, for the audit trail");
   }
+  auto* gone = add_verb(flag, context, "delete", "take away a flag that was set by hand",
+                        [&] { return flag_delete_command(context, a.set); });
+  gone->add_option("key", a.set.key, "flag")->required();
+  gone->add_option("--why", a.set.why, "the reason, for the audit trail");
 }
 
 void add_flag_files(CLI::App& flag, Context& context, Arguments& a) {
@@ -254,8 +258,8 @@ void add_flag_files(CLI::App& flag, Context& context, Arguments& a) {
 }
 
 void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
-  auto* flag =
-      app.add_subcommand("flag", "list, get, set, on, off, eval, validate, status, stale, import, export");
+  auto* flag = app.add_subcommand(
+      "flag", "list, get, set, on, off, delete, eval, validate, status, stale, import, export");
   flag->require_subcommand(1);
   add_flag_orders(*flag, context, a);
   add_flag_files(*flag, context, a);

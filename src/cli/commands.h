@@ -89,6 +89,8 @@ struct FlagSetArguments {
 int flag_set_command(Context& context, const FlagSetArguments& arguments);
 // A plain boolean flag, for everybody: its rule stays, and counts again once the default is set back.
 int flag_switch_command(Context& context, const FlagSetArguments& arguments, bool on);
+// A flag that was set by hand; those of files and of rollouts are refused.
+int flag_delete_command(Context& context, const FlagSetArguments& arguments);
 struct FlagEvalArguments {
   std::string key;
   std::string targeting_key;

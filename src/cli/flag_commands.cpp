@@ -1,4 +1,4 @@
-// flag list, get, set, on, off, export: plain flags and those of rollouts, on the server.
+// flag list, get, set, on, off, delete, export: plain flags and those of rollouts, on the server.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -140,6 +140,21 @@ int flag_switch_command(Context& context, const FlagSetArguments& arguments, boo
                            on ? "on" : "off", number_at(*answer, "revision").value_or(0)));
   if (const auto* rule = answer->if_contains("targeting"))
     say(context, fmt::format("its rule was taken out: {}", brief(*rule)));
+  return 0;
+}
+
+int flag_delete_command(Context& context, const FlagSetArguments& arguments) {
+  auto api = Api::open(context);
+  if (!api) return report(context, api.error());
+  const auto answer =
+      api->erase(path_of(arguments.key), {{"who", who_of(context)}, {"why", arguments.why}});
+  if (!answer) return report(context, answer.error());
+  if (context.json) {
+    print_json(context, *answer);
+    return 0;
+  }
+  say(context, fmt::format("{} is deleted, published as revision {:.0f}", clean(arguments.key),
+                           number_at(*answer, "revision").value_or(0)));
   return 0;
 }
 

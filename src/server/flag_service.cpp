@@ -73,6 +73,18 @@ bool keep_folder(const FlagParts& before, const FlagFile& folder, FlagParts& nex
   return any;
 }
 
+Status check_plain(const FlagParts& parts, std::string_view key) {
+  for (const auto& [owner, flags] : parts.rollouts) {
+    if (flags.contains(key)) {
+      return fail(make_error(Disposition::kConflict, "flag.owned",
+                             fmt::format("flag {} is steered by rollout {}", key, owner))
+                      .with_hint(fmt::format(
+                          "`poundlock rollback {}` turns it off; promote and pause steer it", owner)));
+    }
+  }
+  return {};
+}
+
 Result<bj::object> as_object(bj::value value, std::string_view what) {
   if (!value.is_object())
     return fail(user_error("flag.document", fmt::format("{} is not a JSON object", what)));
@@ -263,19 +275,34 @@ Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& 
                                         std::string_view who, std::string_view why) {
   PL_CHECK(check_sound({{key, definition}}, std::string(key)));
   std::lock_guard lock(writer_);
-  for (const auto& [owner, flags] : published_->parts.rollouts) {
-    if (flags.contains(key)) {
-      return fail(make_error(Disposition::kConflict, "flag.owned",
-                             fmt::format("flag {} is steered by rollout {}", key, owner))
-                      .with_hint(fmt::format(
-                          "`poundlock rollback {}` turns it off; promote and pause steer it", owner)));
-    }
-  }
+  PL_CHECK(check_plain(published_->parts, key));
   auto parts = published_->parts;
   parts.by_hand[key] = definition;
   ports::AuditEntry audit;
   audit.who = std::string(who);
   audit.what = "flag_set";
+  audit.subject = std::string(key);
+  audit.why = std::string(why);
+  return replace(std::move(parts), published_->overrides, std::move(audit));
+}
+
+Result<flag::Revision> FlagService::erase(std::string_view key, std::string_view who, std::string_view why) {
+  std::lock_guard lock(writer_);
+  auto parts = published_->parts;
+  PL_CHECK(check_plain(parts, key));
+  for (const auto& file : parts.files) {
+    if (file.flags.contains(key))
+      return fail(make_error(Disposition::kConflict, "flag.in_file",
+                             fmt::format("flag {} is defined by {}", key, file.path))
+                      .with_hint("take it out of that file first"));
+  }
+  if (parts.by_hand.erase(key) == 0)
+    return fail(user_error("flag.unknown", fmt::format("there is no flag {}", key))
+                    .with_hint("`poundlock flag list` shows them"));
+  parts.vanished.erase(key);
+  ports::AuditEntry audit;
+  audit.who = std::string(who);
+  audit.what = "flag_deleted";
   audit.subject = std::string(key);
   audit.why = std::string(why);
   return replace(std::move(parts), published_->overrides, std::move(audit));

@@ -55,6 +55,9 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // key: its exposure is decided by gates, not by hand.
   Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
                              std::string_view who, std::string_view why);
+  // Takes away what was set by hand. kUser "flag.unknown" where nothing was; kConflict "flag.owned" for a
+  // rollout's key, "flag.in_file" for one that a file defines: it would be back with the next look.
+  Result<flag::Revision> erase(std::string_view key, std::string_view who, std::string_view why);
   // A key steers one rollout, for ever: kUser "flag.taken" where KEY or KEY.stage belongs to another one,
   // closed or not, or is a plain flag.
   Status check_free(std::string_view key, std::string_view rollout) const;

@@ -38,14 +38,14 @@ FlagSources::FlagSources(std::vector<FlagSource> sources, std::string override_f
 
 void FlagSources::reload() {
   read_overrides();
-  if (sources_.empty()) return;
-  auto now = look();
+  if (sources_.empty() && taken_) return;
+  auto now = look();  // without a source nothing: flags of those that an earlier server had go
   if (now != taken_) take(std::move(now));
 }
 
 void FlagSources::poll() {
   read_overrides();
-  if (sources_.empty()) return;
+  if (sources_.empty() && taken_) return;
   auto now = look();
   if (now == taken_) {
     pending_.reset();

@@ -99,6 +99,18 @@ Response set(Service& service, const Request& request) {
   return json_response(out);
 }
 
+Response erase(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  const auto key = request.param("key");
+  const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
+  auto revision = service.flags().erase(key, who, text_of(*body, "why"));
+  if (!revision && revision.error().code == "flag.unknown")
+    return error_response(404, revision.error().code, revision.error().message, revision.error().hint);
+  if (!revision) return error_response(revision.error());
+  return json_response(bj::object{{"key", key}, {"epoch", revision->epoch}, {"revision", revision->number}});
+}
+
 }  // namespace
 
 void add_flag_routes(Router& router, Service& service) {
@@ -112,6 +124,9 @@ void add_flag_routes(Router& router, Service& service) {
       Run::kPrompt);
   router.add(
       "PUT", "/v1/flags/{key}", [&](const Request& r) { return set(service, r); }, Access::kWrite,
+      Run::kPrompt);
+  router.add(
+      "DELETE", "/v1/flags/{key}", [&](const Request& r) { return erase(service, r); }, Access::kWrite,
       Run::kPrompt);
 }
 

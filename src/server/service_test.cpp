@@ -318,6 +318,44 @@ TEST_F(FlagFileTest, WhatWasSetByHandStaysUntilTheFileSaysOtherwise) {
   EXPECT_EQ(variant("a"), "off") << "and it says again what it said before";
 }
 
+TEST_F(FlagFileTest, FlagsOfASourceThatIsNoLongerNamedGo) {
+  write(flag("a", "on") + "," + flag("b", "on"));
+  start_with_file();
+  set("b", "off");
+  service_.reset();
+  start(options());
+  ASSERT_NE(service_, nullptr);
+  EXPECT_EQ(variant("a"), "none");
+  EXPECT_EQ(variant("b"), "off") << "an order is taken away by another order only";
+}
+
+TEST_F(FlagFileTest, WhatWasSetByHandIsDeletedByHand) {
+  write(flag("a", "on"));
+  start_with_file();
+  set("by_hand", "on");
+  set("a", "off");
+  ASSERT_TRUE(service_->flags().publish("owner", "{" + flag("owned", "on") + "}"));
+  std::string token;
+  std::ifstream(folder_ / "state" / "admin-token") >> token;
+  const auto erase = [&](const std::string& key) {
+    return ask(*service_, "DELETE /v1/flags/" + key, R"({"who":"alice","why":"done"})",
+               "Authorization: Bearer " + token + "\r\n");
+  };
+  EXPECT_EQ(ask(*service_, "DELETE /v1/flags/by_hand").first, 401);
+  EXPECT_EQ(erase("by_hand").first, 200);
+  EXPECT_EQ(variant("by_hand"), "none");
+  EXPECT_EQ(erase("by_hand").first, 404);
+  EXPECT_EQ(erase("a").first, 409);
+  EXPECT_THAT(erase("a").second, HasSubstr("flag.in_file"));
+  EXPECT_EQ(variant("a"), "off");
+  EXPECT_THAT(erase("owned").second, HasSubstr("flag.owned"));
+  const auto audit = service_->store().audit("by_hand", 1);
+  ASSERT_TRUE(audit && audit->size() == 1);
+  EXPECT_EQ((*audit)[0].what, "flag_deleted");
+  EXPECT_EQ((*audit)[0].who, "alice");
+  EXPECT_EQ((*audit)[0].why, "done");
+}
+
 // On the thread of all connections a list of thousands of flags would hold up every evaluation.
 TEST_F(FlagFileTest, DefinitionsAreReadOnAWorkersThread) {
   write(flag("a", "on"));
