@@ -174,7 +174,7 @@ TEST_F(AppTest, CompletionKnowsVerbsOptionsAndShells) {
   const auto bash = run({"completion", "bash"});
   EXPECT_EQ(bash.code, 0);
   for (const char* word :
-       {"rollback", "--restore", "list get set on off eval validate import export status stale",
+       {"rollback", "--restore", "list get set on off delete eval validate import export status stale",
         "--environment", "complete "})
     EXPECT_THAT(bash.out, HasSubstr(word));
   EXPECT_THAT(bash.out, HasSubstr("--config) COMPREPLY=($(compgen -f"));

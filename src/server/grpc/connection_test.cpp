@@ -93,11 +93,22 @@ TEST_F(ConnectionTest, AClientMayPingWithoutACall) {
   }
 }
 
+// As flagd's Python provider does with its default settings, whenever its caller is idle.
+TEST_F(ConnectionTest, AHastyPingCostsNoConnection) {
+  start();
+  RawConnection client(server_->sync_port());
+  client.greet();
+  for (int i = 0; i < 50; ++i) {
+    client.ping();
+    EXPECT_EQ(client.read_until(kPing).payload, "12345678") << i;
+  }
+}
+
 TEST_F(ConnectionTest, AClientThatPingsAllTheTimeIsSentAway) {
   start();
   RawConnection client(server_->sync_port());
   client.greet();
-  for (int i = 0; i < 10; ++i) client.ping();
+  for (int i = 0; i < 1'010; ++i) client.ping();
   const auto last = client.read_until(kGoAway);
   ASSERT_GE(last.payload.size(), 8U);
   EXPECT_EQ(last.payload[7], 0xb) << "ENHANCE_YOUR_CALM";

@@ -48,7 +48,10 @@ struct GrpcLimits {
   std::size_t memory_bytes_max = 256 << 20;  // of gRPC's own buffers
   Millis stall_max{10'000};                  // with a message waiting, nothing taken for this long
   Millis keep_alive{20'000};                 // an EventStream says so when nothing else was said
-  Millis client_ping_min{20'000};            // clients ping each 30 s; closer than this, thrice: GOAWAY
+  Millis client_ping_min{20'000};            // clients ping each 30 s; closer than this is a strike
+  // Strikes without data between them: then GOAWAY. flagd's Python provider pings as fast as it may when its
+  // caller is idle, and would lose the next evaluation with its connection.
+  int ping_strikes_max = 1'000;
   Millis server_ping{30'000};                // so that a connection that died without a word ends, in ...
   Millis server_ping_timeout{10'000};
   Millis handshake_max{10'000};
