@@ -135,10 +135,12 @@ TEST(EvaluationBody, ALongListAskedForOftenGivesTheAnswerOfTheTree) {
   for (int i = 0; i < 30'000; ++i) groups += (i > 0 ? ",\"g" : "\"g") + std::to_string(i) + "\"";
   const std::string context = R"({"groups": [)" + groups + "]}";
   std::string rule = R"({"if": [)";
-  for (int i = 0; i < 60; ++i) rule += R"({"in": ["no)" + std::to_string(i) + R"(", {"var": "groups"}]}, "off", )";
+  for (int i = 0; i < 60; ++i)
+    rule += R"({"in": ["no)" + std::to_string(i) + R"(", {"var": "groups"}]}, "off", )";
   rule += R"({"in": ["g29999", {"var": "groups"}]}, "on"]})";
   auto snapshot = flag::Snapshot::compile(
-      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": 1, "off": 2}, "targeting": )" + rule + "}}}", "test");
+      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": 1, "off": 2}, "targeting": )" + rule + "}}}",
+      "test");
   ASSERT_TRUE(snapshot);
   EvaluationBody body;
   ASSERT_TRUE(body.read(R"({"context": )" + context + "}"));
