@@ -17,6 +17,7 @@ namespace {
 namespace bj = boost::json;
 namespace v2 = flagd::evaluation::v2;
 namespace sync_v1 = flagd::sync::v1;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -118,10 +119,13 @@ TEST_F(GrpcServerTest, TellsEventStreamsWhatHappens) {
   GrpcOptions options;
   options.on_delivered = [&](const StreamInfo&, flag::Revision revision) { delivered = revision.number; };
   set_bool("a", "off");
+  set_bool("b", "off");
   start(options);
   for (const std::string& version : {kV1, kV2}) {
     const auto stream = evaluation_->stream(version + "EventStream", "");
     EXPECT_EQ(next_event(*stream), "provider_ready");
+    const std::string every = next_event(*stream);  // its reader may have been cut off
+    EXPECT_THAT(every, AllOf(HasSubstr(R"("a":{"type":"update"})"), HasSubstr(R"("b":{"type":"update"})")));
     set_bool("a", version == kV1 ? "on" : "off");
     EXPECT_EQ(next_event(*stream), R"(configuration_change{"flags":{"a":{"type":"update"}}})");
     // The server has to know it, too: a jump ahead while it still writes would look like a slow reader.
@@ -131,6 +135,7 @@ TEST_F(GrpcServerTest, TellsEventStreamsWhatHappens) {
   }
   const auto last = evaluation_->stream(kV2 + "EventStream", "");
   EXPECT_EQ(next_event(*last), "provider_ready");
+  next_event(*last);
   server_->stop(Millis{5'000});
   EXPECT_EQ(next_event(*last), "provider_shutdown");
   EXPECT_EQ(last->end().error_code(), grpc::StatusCode::UNAVAILABLE);

@@ -21,10 +21,17 @@ Payload event(const char* type, const bj::object& data = {}) {
   return std::make_shared<const std::string>(message.SerializeAsString());
 }
 
-Payload change_event(const FlagView& before, const FlagView& now) {
+// Null where nothing changed.
+Payload change_event(const std::vector<FlagChange>& changes) {
   bj::object flags;
-  for (const FlagChange& change : changed_flags(before, now)) flags[change.key] = {{"type", change.type}};
+  for (const FlagChange& change : changes) flags[change.key] = {{"type", change.type}};
   return flags.empty() ? nullptr : event("configuration_change", {{"flags", std::move(flags)}});
+}
+
+std::vector<FlagChange> every_flag(const FlagView& view) {
+  std::vector<FlagChange> out;
+  for (const flag::CompiledFlag* flag : view.snapshot->flags()) out.push_back({flag->key, "update"});
+  return out;
 }
 
 std::string name_of(const Selector& selector) {
@@ -110,6 +117,7 @@ void StreamHub::encode(Topic& topic) const {
   message.set_flag_configuration(topic.view->flagd);
   to_struct(options_.static_context, *message.mutable_sync_context());
   topic.state = std::make_shared<const std::string>(message.SerializeAsString());
+  topic.names.reset();
   topic.changed_from.reset();
   topic.change.reset();
 }
@@ -152,7 +160,9 @@ bool StreamHub::advance(Stream& stream) {
   if (stream.writing || stream.cancelled) return true;
   if (stopping_) return say_goodbye(stream);
   Topic& topic = topics_.at(stream.topic);
-  if (stream.told == topic.sequence) {
+  if (stream.names) {
+    write(stream, std::exchange(stream.names, nullptr), stream.told_view->revision);
+  } else if (stream.told == topic.sequence) {
     if (stream.told_view) stream.told_view = topic.view;  // or it would keep an old snapshot in memory
     deliver(stream, topic.view->revision);
   } else if (stream.kind == StreamKind::kSync) {
@@ -165,19 +175,26 @@ bool StreamHub::advance(Stream& stream) {
 }
 
 void StreamHub::advance_events(Stream& stream, Topic& topic) {
-  const bool first = stream.told == 0;
-  if (!first && topic.changed_from != stream.told_view) {
+  if (stream.told == 0) return greet(stream, topic);
+  if (topic.changed_from != stream.told_view) {
     topic.changed_from = stream.told_view;
-    topic.change = change_event(*stream.told_view, *topic.view);
+    topic.change = change_event(changed_flags(*stream.told_view, *topic.view));
   }
   stream.told = topic.sequence;
   stream.told_view = topic.view;
-  const Payload message = first ? ready_ : topic.change;
-  if (message) {
-    write(stream, message, topic.view->revision);
+  if (topic.change) {
+    write(stream, topic.change, topic.view->revision);
   } else {
     deliver(stream, topic.view->revision);  // changed back before the reader was ready for it
   }
+}
+
+void StreamHub::greet(Stream& stream, Topic& topic) {
+  if (!topic.names) topic.names = change_event(every_flag(*topic.view));
+  stream.told = topic.sequence;
+  stream.told_view = topic.view;
+  stream.names = topic.names;
+  write(stream, ready_, stream.names ? flag::Revision{} : topic.view->revision);
 }
 
 bool StreamHub::say_goodbye(Stream& stream) {

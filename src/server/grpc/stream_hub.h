@@ -3,6 +3,10 @@
 // still busy with an older one gets the newest when it is done and nothing in between, so that a slow reader
 // costs one message and is never waited for; one that takes nothing for a limit is dropped.
 //
+// A new event stream hears provider_ready, and then a configuration_change that names every flag. Its reader
+// may have been cut off, from this server or from one before it, and providers that ask over gRPC keep what
+// they were told until they hear that it changed. What was deleted meanwhile nobody can name.
+//
 // Streams of one selector share each message. The hub knows nothing of gRPC: a sink writes for it.
 #pragma once
 
@@ -72,6 +76,7 @@ class StreamHub {
     ViewPtr view;
     std::uint64_t sequence = 1;  // of its content: moves when a flag of it changed
     Payload state;               // SyncFlagsResponse of `view`
+    Payload names;               // every flag of `view`, for new event streams; null: none was asked for yet
     ViewPtr changed_from;        // the difference to `view` that was asked for last, for event streams
     Payload change;              // null: there is none
     std::size_t streams = 0;
@@ -87,6 +92,7 @@ class StreamHub {
     TimePoint since;         // of the write under way, or of the last one
     std::uint64_t told = 0;  // sequence of the newest content that was handed over
     ViewPtr told_view;       // kEvents: what the next difference is taken to
+    Payload names;           // kEvents: of `told_view`, to be written before anything else; null: it was
     flag::Revision handing;  // the revision of what is being written
     flag::Revision delivered;
     bool goodbye = false;  // provider_shutdown was handed over
@@ -101,6 +107,7 @@ class StreamHub {
   void write(Stream& stream, const Payload& message, flag::Revision revision);
   bool advance(Stream& stream);  // false: it was finished, and is to be forgotten
   void advance_events(Stream& stream, Topic& topic);
+  void greet(Stream& stream, Topic& topic);
   bool say_goodbye(Stream& stream);
   void deliver(Stream& stream, flag::Revision revision);
   void forget(Streams::iterator at, StreamEnd why);

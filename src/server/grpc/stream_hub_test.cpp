@@ -91,6 +91,11 @@ class StreamHubTest : public GrpcFixture {
     EXPECT_TRUE(message.ParseFromString(bytes));
     return message.type() + (message.has_data() ? bj::serialize(to_json(message.data())) : "");
   }
+  static bj::value change_in(const std::string& bytes) {
+    const std::string event = event_in(bytes), type = "configuration_change";
+    EXPECT_EQ(event.substr(0, type.size()), type);
+    return bj::parse(event.substr(std::min(type.size(), event.size())));
+  }
 
   GrpcOptions options_;
   std::mutex mutex_;
@@ -154,14 +159,36 @@ TEST_F(StreamHubTest, SaysWhatChangedSinceTheReaderLastHeard) {
     hub_->written(other, true);
   }
   hub_->written(id, true);
+  events->message(1);  // what there was when it came
+  hub_->written(id, true);
   const std::string both = R"({"flags":{"a":{"type":"update"},"c":{"type":"write"}}})";
-  EXPECT_EQ(bj::parse(event_in(events->message(1)).substr(20)), bj::parse(both));
+  EXPECT_EQ(change_in(events->message(2)), bj::parse(both));
   hub_->written(id, true);
   ASSERT_TRUE(flags_->publish("r", R"({"z":{"state":"DISABLED","variants":{"x":1},"defaultVariant":"x"}})"));
-  EXPECT_EQ(event_in(events->message(2)), R"(configuration_change{"flags":{"z":{"type":"write"}}})");
+  EXPECT_EQ(event_in(events->message(3)), R"(configuration_change{"flags":{"z":{"type":"write"}}})");
   hub_->written(id, true);
   ASSERT_TRUE(flags_->publish("r", "{}"));
-  EXPECT_EQ(event_in(events->message(3)), R"(configuration_change{"flags":{"z":{"type":"delete"}}})");
+  EXPECT_EQ(event_in(events->message(4)), R"(configuration_change{"flags":{"z":{"type":"delete"}}})");
+}
+
+TEST_F(StreamHubTest, NamesEveryFlagToANewReaderWhoMayHaveKeptOldValues) {
+  set_bool("a", "off", R"({"flagSetId":"shop"})");
+  set_bool("b", "off");
+  const auto [id, events] = open(StreamKind::kEvents);
+  EXPECT_EQ(event_in(events->message(0)), "provider_ready");
+  hub_->written(id, true);
+  EXPECT_EQ(delivered(id), flag::Revision{}) << "it may still go by older values";
+  EXPECT_EQ(change_in(events->message(1)),
+            bj::parse(R"({"flags":{"a":{"type":"update"},"b":{"type":"update"}}})"));
+  hub_->written(id, true);
+  EXPECT_EQ(delivered(id), flags_->view()->revision);
+  EXPECT_EQ(events->count(), 2U);
+  const auto [other, second] = open(StreamKind::kEvents);
+  hub_->written(other, true);
+  EXPECT_EQ(events->place(1), second->place(1)) << "readers share it";
+  const auto [third, shop] = open(StreamKind::kEvents, "flagSetId=shop");
+  hub_->written(third, true);
+  EXPECT_EQ(event_in(shop->message(1)), R"(configuration_change{"flags":{"a":{"type":"update"}}})");
 }
 
 TEST_F(StreamHubTest, AChangeThatWasTakenBackIsNoNews) {
