@@ -90,7 +90,7 @@ Response status(Service& service, const Request& request) {
 
 // Who follows the flags and tells nothing of its evaluations: their flags may be needed or not.
 std::int64_t silent_evaluators(Service& service) {
-  std::int64_t out = 0;
+  std::int64_t out = service.metrics().strangers();
   for (const auto& one : service.metrics().instances()) out += one.connected && !one.reports ? 1 : 0;
   return out;
 }

@@ -82,8 +82,9 @@ Ingested AppMetrics::heartbeat(const flag::Report& hello, std::optional<flag::Re
   return Ingested::kCounted;
 }
 
-std::vector<InstanceReach> AppMetrics::reach(flag::Revision revision, TimePoint at) const {
+std::vector<InstanceReach> AppMetrics::reach(flag::Revision revision, TimePoint at) {
   const std::lock_guard guard(mutex_);
+  forget_old();
   std::vector<InstanceReach> out;
   for (const auto& [key, instance] : instances_) {
     if (!instance.member) continue;

@@ -155,6 +155,42 @@ TEST_F(AppEvaluationsTest, AReaderWithoutANameIsForgottenOnceItMustHaveComeBack)
   EXPECT_EQ(reach("named", {}, {}).info.instance, "named");
 }
 
+TEST_F(AppEvaluationsTest, AFleetThatOnlyStreamsIsForgottenAsWell) {
+  const auto known = [&] { return metrics_.instances().size(); };
+  const auto come_and_go = [&](const std::string& name) {
+    metrics_.grpc_opened("python", name, "", true, true);
+    metrics_.stream_closed("python", name);
+  };
+  come_and_go("10.0.0.1:5");
+  clock_.sleep(Millis{130'000});
+  EXPECT_EQ(metrics_.reach({1, 1}, {}).size(), 0U) << "asking how far a kill has come";
+  come_and_go("10.0.0.1:6");
+  clock_.sleep(Millis{130'000});
+  EXPECT_EQ(window(1).instances.size(), 0U) << "a rollout that looks";
+  come_and_go("10.0.0.1:7");
+  clock_.sleep(Millis{130'000});
+  metrics_.stream_opened("python", "named", "");
+  EXPECT_EQ(known(), 1U) << "the next one that comes";
+}
+
+TEST(AppMetricsRoom, WhoHasNoNameMakesRoomAndWhoMayBeCutOffDoesNot) {
+  FakeClock clock;
+  AppMetricsLimits limits;
+  limits.instances_max = 2;
+  AppMetrics metrics(clock, limits);
+  metrics.stream_opened("orders", "cut-off", "");
+  metrics.stream_closed("orders", "cut-off");
+  metrics.grpc_opened("python", "10.0.0.1:5", "", true, true);
+  metrics.grpc_opened("python", "10.0.0.1:6", "", true, true);
+  EXPECT_EQ(metrics.dropped(), 1U) << "both hold a stream, or may still work with old flags";
+  metrics.stream_closed("python", "10.0.0.1:5");
+  metrics.grpc_opened("python", "10.0.0.1:6", "", true, true);
+  const auto all = metrics.instances();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].instance, "cut-off");
+  EXPECT_EQ(all[1].instance, "10.0.0.1:6");
+}
+
 TEST(FlagUsage, KeepsDaysOverARestartAndForgetsFlagsThatAreGone) {
   FlagUsage usage;
   usage.begin({10'000'000});

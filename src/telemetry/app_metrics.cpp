@@ -86,11 +86,13 @@ AppMetrics::Instance* AppMetrics::instance_of(std::string_view service, std::str
   return &made;
 }
 
-// Only who left properly makes room: who is merely silent may still serve users from an old snapshot.
+// Only who left properly makes room: who is merely silent may still serve users from an old snapshot. But one
+// without a name could never be told to be back, and whoever connects again and again would fill the table.
 bool AppMetrics::make_room() {
   auto oldest = instances_.end();
   for (auto it = instances_.begin(); it != instances_.end(); ++it) {
-    if (!it->second.info.departed || it->second.streams > 0) continue;
+    const bool may_go = it->second.info.departed || it->second.anonymous;
+    if (!may_go || it->second.streams > 0) continue;
     if (oldest == instances_.end() || it->second.seen < oldest->second.seen) oldest = it;
   }
   if (oldest == instances_.end()) return false;
@@ -123,6 +125,7 @@ bool AppMetrics::is_connected(const Instance& instance) const {
 void AppMetrics::stream_opened(std::string_view service, std::string_view instance, std::string_view build) {
   if (instance.empty()) return;  // a dashboard or a person with curl is no instance of an application
   const std::lock_guard guard(mutex_);
+  forget_old();  // a fleet may send nothing else
   Instance* found = instance_of(service, instance);
   if (found == nullptr) return;
   ++found->streams;
@@ -313,6 +316,7 @@ Result<rollout::AppWindow> AppMetrics::window(std::string_view flag, std::uint64
                                               const std::vector<std::string>& excluded) {
   const std::lock_guard guard(mutex_);
   if (log_) log_->keep(excluded);
+  forget_old();
   take_evaluations_locked();  // what came before a new mark is not counted after it
   auto found = windows_.find(flag);
   const bool made = found == windows_.end();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -98,6 +99,11 @@ class AppMetrics : public ports::MetricsSource {
   // does so by itself, and tells nobody.
   void grpc_opened(std::string_view service, std::string_view instance, std::string_view build,
                    bool anonymous, bool evaluates);
+  // Streams of readers on other machines that brought no token: whoever they say they are, nobody is waited
+  // for and no name is kept. Those that evaluate by themselves may need any flag.
+  void stranger_opened() { strangers_.fetch_add(1, std::memory_order_relaxed); }
+  void stranger_closed() { strangers_.fetch_sub(1, std::memory_order_relaxed); }
+  std::int64_t strangers() const { return strangers_.load(std::memory_order_relaxed); }
   // The transport took this revision for the instance.
   void delivered(std::string_view service, std::string_view instance, flag::Revision revision);
   // From an application in any language, each `interval`: it lives, and what it has applied. It counts as
@@ -105,7 +111,7 @@ class AppMetrics : public ports::MetricsSource {
   Ingested heartbeat(const flag::Report& hello, std::optional<flag::Revision> applied, Millis interval);
 
   // Of every instance, for a revision that was published at `at` (steady).
-  std::vector<InstanceReach> reach(flag::Revision revision, TimePoint at) const;
+  std::vector<InstanceReach> reach(flag::Revision revision, TimePoint at);
 
   // Evaluations that this server did for others are taken from `log` whenever somebody asks; `usage` hears of
   // them and of those in reports. Both outlive this. Before the first report.
@@ -217,6 +223,7 @@ class AppMetrics : public ports::MetricsSource {
   std::uint64_t reports_ = 0;
   std::uint64_t dropped_ = 0;
   TimePoint forgot_;  // steady
+  std::atomic<std::int64_t> strangers_{0};
   EvaluationLog* log_ = nullptr;
   FlagUsage* usage_ = nullptr;
 };

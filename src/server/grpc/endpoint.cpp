@@ -145,8 +145,12 @@ class Call final : public grpc::ServerGenericBidiReactor {
   }
 
   bool is_allowed() const {
+    return !parts_.options.accept_token || !parts_.options.token_needed || has_token();
+  }
+
+  bool has_token() const {
     const auto& accept = parts_.options.accept_token;
-    if (!accept) return true;
+    if (!accept) return false;
     constexpr std::string_view kBearer = "Bearer ";
     const std::string_view authorization = header("authorization"), key = header("x-api-key");
     if (authorization.starts_with(kBearer)) return accept(authorization.substr(kBearer.size()));
@@ -179,6 +183,7 @@ class Call final : public grpc::ServerGenericBidiReactor {
     out.service = shown("poundlock-service", provider);
     out.instance = shown("poundlock-instance", out.address);
     out.build = shown("poundlock-build", "");
+    out.vouched = is_this_machine(out.address) || has_token();
     return out;
   }
 
@@ -241,6 +246,12 @@ class Call final : public grpc::ServerGenericBidiReactor {
 };
 
 }  // namespace
+
+bool is_this_machine(std::string_view peer) {
+  return peer.starts_with("ipv4:127.") || peer.starts_with("ipv6:%5B::1%5D:") ||
+         peer.starts_with("ipv6:[::1]:") || peer.starts_with("ipv6:[::ffff:127.") ||
+         peer.starts_with("ipv6:%5B::ffff:127.");
+}
 
 grpc::ServerGenericBidiReactor* Endpoint::CreateReactor(grpc::GenericCallbackServerContext* context) {
   return new Call(parts_, serves_, *context);

@@ -29,7 +29,13 @@ struct StreamInfo {
   std::string instance;
   std::string build;
   std::string address;
+  // It is on this machine, or brought a token that is accepted. What others say of themselves is not to be
+  // relied on: they could make a fleet look as if it had heard of a kill, or fill the table of readers.
+  bool vouched = false;
 };
+
+// Of gRPC's name for a peer: "ipv4:127.0.0.1:5000", "ipv6:%5B::1%5D:5000".
+bool is_this_machine(std::string_view peer);
 
 enum class StreamEnd {
   kClosed,    // the reader left, or its connection broke
@@ -65,6 +71,7 @@ struct GrpcOptions {
   std::string tls_key_file;
   // Of `authorization: Bearer TOKEN` or `x-api-key: TOKEN`; null: no token is needed. Any thread.
   std::function<bool(std::string_view token)> accept_token;
+  bool token_needed = true;  // false: anybody may read, and a token only vouches for its bearer
   // flagd's context-value: sent as sync_context, and laid over each evaluation's context.
   boost::json::object static_context;
   // Request header, in lower case, to the attribute that it becomes; over the static context.

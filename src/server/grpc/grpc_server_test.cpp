@@ -34,7 +34,7 @@ class GrpcServerTest : public GrpcFixture {
     to_struct(bj::parse(context).as_object(), *out.mutable_context());
     return out.SerializeAsString();
   }
-  Answer<v2::ResolveBooleanResponse> resolve(const std::string& key, const Headers& headers = {}) {
+  Answer<v2::ResolveBooleanResponse> resolve(const std::string& key, const CallHeaders& headers = {}) {
     return evaluation_->call<v2::ResolveBooleanResponse>(kV2 + "ResolveBoolean", boolean(key), headers);
   }
   static std::vector<std::string> keys(const std::string& configuration) {
@@ -43,7 +43,7 @@ class GrpcServerTest : public GrpcFixture {
     for (const auto& flag : document.at("flags").as_object()) out.emplace_back(flag.key());
     return out;
   }
-  std::vector<std::string> fetch(const std::string& field, const Headers& headers = {}) {
+  std::vector<std::string> fetch(const std::string& field, const CallHeaders& headers = {}) {
     sync_v1::FetchAllFlagsRequest request;
     request.set_selector(field);
     const auto all = sync_->call<sync_v1::FetchAllFlagsResponse>(kSync + "FetchAllFlags",

@@ -50,7 +50,7 @@ class StillClock final : public Clock {
   std::atomic<std::int64_t> ms_{1'000};
 };
 
-using Headers = std::map<std::string, std::string>;
+using CallHeaders = std::map<std::string, std::string>;
 
 inline grpc::ByteBuffer buffer_of(const std::string& bytes) {
   const grpc::Slice slice(bytes);
@@ -76,7 +76,7 @@ struct Answer {
 class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   ClientStream(grpc::GenericStub& stub, const std::string& method, const std::string& request,
-               const Headers& headers)
+               const CallHeaders& headers)
       : request_(buffer_of(request)) {
     for (const auto& [name, value] : headers) context_.AddMetadata(name, value);
     stub.PrepareBidiStreamingCall(&context_, method, {}, this);
@@ -137,9 +137,13 @@ class Client {
                   grpc::ChannelArguments arguments = {})
       : stub_(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), credentials,
                                         own_connection(std::move(arguments)))) {}
+  Client(std::uint16_t port, const std::string& address)
+      : stub_(grpc::CreateCustomChannel(address + ":" + std::to_string(port),
+                                        grpc::InsecureChannelCredentials(), own_connection({}))) {}
 
   template <typename Message>
-  Answer<Message> call(const std::string& method, const std::string& request, const Headers& headers = {}) {
+  Answer<Message> call(const std::string& method, const std::string& request,
+                       const CallHeaders& headers = {}) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
     for (const auto& [name, value] : headers) context.AddMetadata(name, value);
@@ -154,7 +158,7 @@ class Client {
     return out;
   }
   std::unique_ptr<ClientStream> stream(const std::string& method, const std::string& request,
-                                       const Headers& headers = {}) {
+                                       const CallHeaders& headers = {}) {
     return std::make_unique<ClientStream>(stub_, method, request, headers);
   }
 

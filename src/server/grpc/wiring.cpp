@@ -41,6 +41,15 @@ std::string wanted(const std::optional<ListenWish>& wish, const char* name,
   return to_string(wish->address);
 }
 
+// What is evaluated for the readers of event streams is known here.
+void stranger(telemetry::AppMetrics& metrics, const StreamInfo& one, bool comes) {
+  if (one.protocol != "flagd.sync.v1") return;
+  if (comes)
+    metrics.stranger_opened();
+  else
+    metrics.stranger_closed();
+}
+
 void add_bound(GrpcPorts& to, const char* name, const std::optional<ListenWish>& wish, std::uint16_t port) {
   to.bound.push_back({name, port == 0 ? "" : to_string(rollout::ListenAddress{wish->address.host, port})});
 }
@@ -59,17 +68,19 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
     grpc.limits.connections_max = service.room().grpc;
     grpc.static_context = options.context_values;
     grpc.evaluations = &service.evaluations();
-    if (options.require_token)
-      grpc.accept_token = [&service](std::string_view token) { return service.accepts(token); };
+    grpc.accept_token = [&service](std::string_view token) { return service.accepts(token); };
+    grpc.token_needed = options.require_token;
     auto& metrics = service.metrics();
     grpc.on_open = [&metrics](const StreamInfo& one) {
+      if (!one.vouched) return stranger(metrics, one, true);
       metrics.grpc_opened(one.service, one.instance, one.build, one.instance == one.address,
                           one.protocol == "flagd.sync.v1");
     };
     grpc.on_delivered = [&metrics](const StreamInfo& one, flag::Revision revision) {
-      metrics.delivered(one.service, one.instance, revision);
+      if (one.vouched) metrics.delivered(one.service, one.instance, revision);
     };
     grpc.on_close = [&metrics](const StreamInfo& one, StreamEnd) {
+      if (!one.vouched) return stranger(metrics, one, false);
       metrics.stream_closed(one.service, one.instance);
     };
     PL_TRY(out.server, GrpcServer::start(service.flags(), clock, std::move(grpc)));

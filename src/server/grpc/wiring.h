@@ -11,7 +11,7 @@
 namespace poundlock::server {
 
 struct GrpcPorts {
-  std::unique_ptr<GrpcServer> server;  // null: no port is open
+  std::unique_ptr<GrpcServer> server;  // null: no port was wished for
   std::vector<Bound> bound;            // "grpc-eval" and "grpc-sync"
   std::vector<std::string> warnings;   // usual ports that are taken, and so are done without
 };
