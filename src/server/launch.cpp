@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t kSourcesMax = 1'000;
-constexpr const char* kAnyAddress = "127.0.0.1";
+constexpr const char* kLoopback = "127.0.0.1";
 
 Result<std::string> read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -41,10 +41,28 @@ Result<std::optional<ListenWish>> wish(const std::string& given, const char* opt
   return otherwise;
 }
 
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+void warn_of_plain_tokens(const ServiceOptions& options, std::vector<std::string>& warnings) {
+  if (!options.require_token || !options.tls_cert.empty()) return;
+  const auto warn = [&](const char* name, const std::optional<ListenWish>& wish) {
+    if (!wish || is_loopback(wish->address.host)) return;
+    warnings.push_back(fmt::format(
+        "{} {}: tokens cross the network in plain text; --tls-cert and --tls-key protect them", name,
+        to_string(wish->address)));
+  };
+  warn("grpc-eval", options.grpc_eval);
+  warn("grpc-sync", options.grpc_sync);
+}
+
 Status set_ports(const CommandLine& line, bool usual, ServiceOptions& out) {
   const auto& server = out.config.server;
+  // HTTP's address may be any; what nobody asked for is open to this machine only.
   const auto usual_port = [&](std::uint16_t port) {
-    return usual ? std::optional(ListenWish{{out.http.host, port}, false}) : std::nullopt;
+    const std::string host = is_loopback(out.http.host) ? out.http.host : kLoopback;
+    return usual ? std::optional(ListenWish{{host, port}, false}) : std::nullopt;
   };
   if (!line.http.empty()) {
     PL_TRY(out.http, rollout::parse_listen(line.http, "--http"));
@@ -121,6 +139,7 @@ Result<Launch> launch_options(const CommandLine& given, const std::string& folde
   set_rest(line, base, options);
   if (options.tls_cert.empty() != options.tls_key.empty())
     return fail(user_error("config.tls", "--tls-cert and --tls-key belong together"));
+  warn_of_plain_tokens(options, out.warnings);
   return out;
 }
 
@@ -146,7 +165,7 @@ class FlagdReader {
 // The command line goes before the file.
 Status FlagdReader::port(const yaml::Node& node, const std::string& name, std::string& to) {
   PL_TRY(const auto port, node.as_int(name, 0, 65'535));
-  if (to.empty()) to = fmt::format("{}:{}", kAnyAddress, port);
+  if (to.empty()) to = fmt::format("{}:{}", kLoopback, port);
   return {};
 }
 

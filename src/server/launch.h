@@ -32,8 +32,8 @@ struct Launch {
 };
 
 // With poundlock.yaml (named, or in `folder`) only the ports that are configured are opened beside HTTP's: a
-// machine may run several such servers. A server of flags alone opens flagd's usual ports; where one of
-// those that nobody named is taken, it does without. `lookup` reads environment variables.
+// machine may run several such servers. A server of flags alone opens flagd's usual ports, for this machine
+// only; where one of those that nobody named is taken, it does without. `lookup` reads environment variables.
 Result<Launch> launch_options(const CommandLine& line, const std::string& folder,
                               const rollout::Lookup& lookup);
 

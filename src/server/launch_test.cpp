@@ -35,6 +35,34 @@ class LaunchTest : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
+TEST_F(LaunchTest, WhatNobodyAskedForIsOpenToThisMachineOnly) {
+  CommandLine line;
+  line.flags = {"flags.json"};
+  line.http = "0.0.0.0:0";
+  line.grpc_sync = "0.0.0.0:0";
+  const auto out = options(line);
+  EXPECT_EQ(out.http.host, "0.0.0.0");
+  EXPECT_EQ(out.grpc_eval->address, (ListenAddress{"127.0.0.1", 8013}));
+  EXPECT_EQ(out.management->address, (ListenAddress{"127.0.0.1", 8014}));
+  EXPECT_EQ(out.grpc_sync->address, (ListenAddress{"0.0.0.0", 0})) << "this one was named";
+}
+
+TEST_F(LaunchTest, TokensInPlainTextAreWarnedOf) {
+  CommandLine line;
+  line.flags = {"flags.json"};
+  line.grpc_sync = "0.0.0.0:8015";
+  const auto warnings = [&] { return launch(line)->warnings; };
+  EXPECT_THAT(warnings(), ElementsAre()) << "no token is asked for";
+  line.require_token = true;
+  EXPECT_THAT(warnings(), ElementsAre(HasSubstr("grpc-sync 0.0.0.0:8015: tokens")));
+  line.tls_cert = "c.pem";
+  line.tls_key = "k.pem";
+  EXPECT_THAT(warnings(), ElementsAre());
+  line.tls_cert = line.tls_key = "";
+  line.grpc_sync = "127.0.0.1:8015";
+  EXPECT_THAT(warnings(), ElementsAre());
+}
+
 constexpr char kYaml[] = R"(environments: {dev: {databases: {app: {url: "postgres://app@h/app"}}}}
 server:
   listen: "127.0.0.1:9000"
