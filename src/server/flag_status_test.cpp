@@ -144,8 +144,24 @@ TEST_F(FlagStatusTest, ABeatAnswersWhatIsPublishedAndRefusesNonsense) {
   const auto answer = ask("POST /v1/instances/i/heartbeat", R"({"service":"s"})");
   EXPECT_EQ(answer.at("revision").to_number<std::uint64_t>(), now.number);
   ask("POST /v1/instances/i/heartbeat", "{}", 400);
+  ask("POST /v1/instances/i/heartbeat", R"({"service":"s","start_id":true})", 400);
   ask("POST /v1/instances/i/heartbeat", R"({"service":"s","revision":3})", 400);
   ask("POST /v1/instances/i/heartbeat", R"({"service":"s","epoch":-1,"revision":3})", 400);
+}
+
+TEST_F(FlagStatusTest, ANewProcessUnderAnOldNameIsNotTakenForTheOldOne) {
+  const auto now = service_->flags().view()->revision;
+  const std::string has = R"(,"epoch":)" + std::to_string(now.epoch) + R"(,"revision":)" +
+                          std::to_string(now.number) + "}";
+  const auto beat_as = [&](const std::string& start, const std::string& rest) {
+    ask("POST /v1/instances/i/heartbeat", R"({"service":"s","start_id":)" + start + rest);
+  };
+  beat_as("1795360837842", has);
+  beat_as("1795360837842", "}");
+  EXPECT_EQ(readers().at("acknowledged"), 1);
+  beat_as(R"("host-1:77")", "}");
+  EXPECT_EQ(readers().at("acknowledged"), 0);
+  EXPECT_EQ(readers().at("unknown"), 1);
 }
 
 TEST_F(FlagStatusTest, OnAndOffAreForBooleanFlagsAndTakeTheRuleOut) {

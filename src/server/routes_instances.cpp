@@ -61,8 +61,19 @@ Response acknowledge(Service& service, const Request& request) {
   return json_response(bj::object{{"ok", true}});
 }
 
+// "" where it is not told; nullopt: it is neither a text nor a number.
+std::optional<std::string> start_of(const bj::object& body) {
+  const auto* value = body.if_contains("start_id");
+  if (!value) return std::string();
+  if (value->is_int64() || value->is_uint64()) return json::dump(*value);
+  std::string text = text_of(body, "start_id");
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
 // For applications in any language: {"service": ..., "build"?, "legacy_path"?, "frozen"?, "epoch"? and
-// "revision"? of the flags that it works with, "interval_ms"?}. The answer tells the present revision.
+// "revision"? of the flags that it works with, "interval_ms"?, "start_id"? of
+// its process}. The answer tells the present revision.
 Response heartbeat(Service& service, const Request& request) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
@@ -83,8 +94,12 @@ Response heartbeat(Service& service, const Request& request) {
                           "epoch and revision belong together, and interval_ms is at most 3600000");
   std::optional<flag::Revision> applied;
   if (*epoch) applied = flag::Revision{**epoch, **number};
+  const auto start = start_of(*body);
+  if (!start)
+    return error_response(400, "instance.start",
+                          "start_id is a text of at most 128 bytes, or a whole number");
   const Millis every{static_cast<std::int64_t>(interval->value_or(0))};
-  if (service.metrics().heartbeat(hello, applied, every) == telemetry::Ingested::kRefused)
+  if (service.metrics().heartbeat(hello, applied, every, *start) == telemetry::Ingested::kRefused)
     return error_response(503, "instance.limit", "there is no place for one more instance");
   const auto now = service.flags().view()->revision;
   return json_response(bj::object{{"epoch", now.epoch}, {"revision", now.number}});

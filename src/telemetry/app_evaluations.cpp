@@ -34,6 +34,13 @@ const char* to_string(Reach reach) {
   return "";
 }
 
+// Of a process under a name that another one had. What its stream took by now may be its own already.
+void AppMetrics::begin_life(Instance& instance) {
+  instance.info.applied = {};
+  instance.applied.clear();
+  instance.born = instance.seen;
+}
+
 void AppMetrics::note_applied(Instance& instance, flag::Revision applied, TimePoint now) {
   if (!instance.applied.empty() && instance.applied.back().first >= applied) return;
   instance.applied.emplace_back(applied, now);
@@ -60,13 +67,15 @@ void AppMetrics::delivered(std::string_view service, std::string_view instance, 
 }
 
 Ingested AppMetrics::heartbeat(const flag::Report& hello, std::optional<flag::Revision> applied,
-                               Millis interval) {
+                               Millis interval, std::string_view start) {
   const std::lock_guard guard(mutex_);
   forget_old();
   Instance* instance = instance_of(hello.service, hello.instance);
   if (instance == nullptr) return Ingested::kRefused;
   instance->member = true;
   instance->seen = clock_.steady();
+  if (instance->start && !start.empty() && *instance->start != start) begin_life(*instance);
+  if (!instance->start || !start.empty()) instance->start = std::string(start);
   instance->silence = std::min(interval, limits_.heartbeat_max) * 5 / 2;
   auto& info = instance->info;
   info.last_seen = clock_.now();

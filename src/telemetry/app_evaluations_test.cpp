@@ -33,11 +33,12 @@ class AppEvaluationsTest : public testing::Test {
       if (one.info.instance == instance) return one;
     return {};
   }
-  void beat(const std::string& instance, std::optional<flag::Revision> applied, Millis interval = Millis{0}) {
+  void beat(const std::string& instance, std::optional<flag::Revision> applied, Millis interval = Millis{0},
+            std::string_view start = {}) {
     flag::Report hello;
     hello.service = "orders";
     hello.instance = instance;
-    EXPECT_EQ(metrics_.heartbeat(hello, applied, interval), Ingested::kCounted);
+    EXPECT_EQ(metrics_.heartbeat(hello, applied, interval, start), Ingested::kCounted);
   }
 
   FakeClock clock_;
@@ -134,6 +135,32 @@ TEST_F(AppEvaluationsTest, ReachTellsWhoAcknowledgedAndHowLongItTook) {
   EXPECT_FALSE(reach("silent", now, published).info.connected);
   clock_.sleep(Millis{20'000});
   EXPECT_FALSE(reach("beats", now, published).info.connected);
+}
+
+TEST_F(AppEvaluationsTest, ANewProcessDoesNotInheritWhatItsPredecessorHadApplied) {
+  const flag::Revision now{1, 5};
+  const auto told = [&] { return reach("a", now, {}).reach; };
+  beat("a", now, Millis{0}, "boot 1");
+  beat("a", std::nullopt, Millis{0}, "boot 1");
+  beat("a", std::nullopt);
+  EXPECT_EQ(told(), Reach::kAcknowledged) << "the same process, or one that says nothing of it";
+  beat("a", std::nullopt, Millis{0}, "boot 2");
+  EXPECT_EQ(told(), Reach::kUnknown);
+  EXPECT_EQ(reach("a", now, {}).info.applied, flag::Revision{});
+  const TimePoint published = clock_.steady();
+  clock_.sleep(Millis{5});
+  beat("a", now, Millis{0}, "boot 2");
+  EXPECT_EQ(told(), Reach::kAcknowledged);
+  clock_.sleep(Millis{5});
+  beat("a", flag::Revision{1, 4}, Millis{0}, "boot 3");
+  EXPECT_EQ(told(), Reach::kUnknown) << "an older revision is all that this one has";
+  beat("a", now, Millis{0}, "boot 3");
+  EXPECT_FALSE(reach("a", now, published).took) << "it came after the publication";
+  metrics_.acknowledge("orders", "b", now);
+  metrics_.stream_opened("orders", "b", "");
+  metrics_.acknowledge("orders", "b", now);
+  beat("b", std::nullopt, Millis{0}, "boot 1");
+  EXPECT_EQ(reach("b", now, {}).reach, Reach::kAcknowledged) << "its first beat tells of no other process";
 }
 
 // Its next connection comes from another port: nobody could ever tell that it is back.

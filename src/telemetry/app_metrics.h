@@ -106,9 +106,13 @@ class AppMetrics : public ports::MetricsSource {
   std::int64_t strangers() const { return strangers_.load(std::memory_order_relaxed); }
   // The transport took this revision for the instance.
   void delivered(std::string_view service, std::string_view instance, flag::Revision revision);
+  // `start` is of the caller's process, in any form: another one than before under the same name is a new
+  // process, and what its predecessor had applied says nothing of it. "": not told.
+  //
   // From an application in any language, each `interval`: it lives, and what it has applied. It counts as
   // silent after two and a half intervals, or the silence limit where that is longer.
-  Ingested heartbeat(const flag::Report& hello, std::optional<flag::Revision> applied, Millis interval);
+  Ingested heartbeat(const flag::Report& hello, std::optional<flag::Revision> applied, Millis interval,
+                     std::string_view start = {});
 
   // Of every instance, for a revision that was published at `at` (steady).
   std::vector<InstanceReach> reach(flag::Revision revision, TimePoint at);
@@ -136,6 +140,7 @@ class AppMetrics : public ports::MetricsSource {
     std::uint64_t sequence = 0;
     Millis silence{0};  // 0: the limit's
     bool anonymous = false;
+    std::optional<std::string> start;  // of its process, as its beats tell it; nullopt: it never beat
     TimePoint born;                                            // steady
     std::deque<std::pair<flag::Revision, TimePoint>> applied;  // the newest, with their (steady) times
     std::uint64_t number = 0;  // order of arrival: tells who was known before a mark began
@@ -201,6 +206,7 @@ class AppMetrics : public ports::MetricsSource {
   void add_breakers(const flag::Report& report, const InstanceKey& key, const Instance& instance);
   void close_breakers(const InstanceKey& key);
   void drop_unlisted_breakers(const flag::Report& report, const InstanceKey& key);
+  static void begin_life(Instance& instance);
   static void note_applied(Instance& instance, flag::Revision applied, TimePoint now);
   void take_evaluations_locked();
   void add_evaluations(Window& window, const std::string& flag,
