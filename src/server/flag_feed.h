@@ -45,7 +45,8 @@ class FlagFeed {
   // Without a lock, unless a newer view was published since this thread's last call. The reference is this
   // thread's own and is valid until its next call of view().
   virtual const ViewPtr& view() const = 0;
-  // The flags of one set or source only; the same pointer until the next revision.
+  // The flags of one set or source only; the same pointer until the next revision, unless many others were
+  // asked for since. Whatever chooses nothing gets one and the same view.
   virtual Result<ViewPtr> view(const Selector& selector) const = 0;
 
   // Called after each publication, in order, on the publishing thread, which waits: hand over, do not work.

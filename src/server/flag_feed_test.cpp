@@ -159,6 +159,34 @@ TEST_F(FlagFeedTest, AStoreThatHangsHoldsUpNoReader) {
   EXPECT_GT(flags_->view()->revision, before);
 }
 
+TEST_F(FlagFeedTest, SelectorsThatChooseNothingShareAViewAndPushNoneOut) {
+  set("a", "on", R"({"flagSetId":"shop"})");
+  const auto shop = *flags_->view(*Selector::parse("flagSetId=shop"));
+  const auto nothing = *flags_->view(*Selector::parse("flagSetId=none"));
+  EXPECT_TRUE(nothing->snapshot->flags().empty());
+  EXPECT_EQ(nothing->revision, flags_->view()->revision);
+  for (int i = 0; i < 200; ++i)
+    ASSERT_EQ(*flags_->view(*Selector::parse("flagSetId=s" + std::to_string(i))), nothing);
+  EXPECT_EQ(*flags_->view(*Selector::parse("flagSetId=shop")), shop);
+  set("b", "on", R"({"flagSetId":"none"})");
+  EXPECT_EQ((*flags_->view(*Selector::parse("flagSetId=none")))->snapshot->flags().size(), 1U);
+}
+
+TEST_F(FlagFeedTest, TheLeastRecentlyUsedSelectionMakesRoom) {
+  boost::json::object flags;
+  for (int i = 0; i < 100; ++i)
+    flags["f" + std::to_string(i)] = flag_of(R"({"state":"ENABLED","variants":{"on":true},
+      "defaultVariant":"on","metadata":{"flagSetId":"s)" + std::to_string(i) + R"("}})");
+  ASSERT_TRUE(flags_->load_files({{"many.json", "many.json", flags}}));
+  const auto of = [&](int i) { return *flags_->view(*Selector::parse("flagSetId=s" + std::to_string(i))); };
+  const auto kept = of(0), left = of(1);
+  for (int i = 2; i < 100; ++i) {
+    of(i);
+    ASSERT_EQ(of(0), kept) << "in use all the time";
+  }
+  EXPECT_NE(of(1), left);
+}
+
 TEST(Selector, RefusesWhatIsNoPair) {
   for (const char* bad : {"flagSetId=", "=x", "flagSetId=a,source=b", "name=x", "flagSetId=a=b"})
     EXPECT_FALSE(Selector::parse(bad)) << bad;

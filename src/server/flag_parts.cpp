@@ -50,6 +50,11 @@ bool has_source(const Selector& selector, const bj::object& definition) {
   return name && name->is_string() && name->as_string() == selector.value;
 }
 
+void add_set(SelectorNames& to, const bj::value& definition) {
+  if (!definition.is_object()) return;
+  if (const auto set = set_of(definition.as_object()); !set.empty()) to.sets.emplace(set);
+}
+
 void add_files(const FlagParts& parts, const Selector& selector, Winners& out) {
   for (const auto& file : parts.files) {
     if (!is_file(selector, file)) continue;
@@ -192,6 +197,34 @@ std::optional<FlagInfo> effective_flag(const FlagParts& parts, const Overrides& 
   const auto found = some.find(key);
   if (found == some.end()) return std::nullopt;
   return info_of(key, found->second, overrides, some);
+}
+
+bool SelectorNames::has(const Selector& selector) const {
+  if (selector.by == Selector::By::kAll) return true;
+  if (selector.by == Selector::By::kFlagSet) return sets.contains(selector.value);
+  return sources.contains(selector.value) || sources.contains(without_scheme(selector.value));
+}
+
+SelectorNames selector_names(const FlagParts& parts) {
+  SelectorNames out;
+  for (const auto& file : parts.files) {
+    out.sources.emplace(without_scheme(file.uri));
+    out.sources.emplace(file.path);
+    for (const auto& [key, definition] : file.flags) add_set(out, definition);
+  }
+  for (const auto& [key, definition] : parts.by_hand) {
+    add_set(out, definition);
+    const auto* flag = definition.is_object() ? &definition.as_object() : nullptr;
+    const auto* metadata = flag ? json::find(*flag, "metadata") : nullptr;
+    const auto* source =
+        metadata && metadata->is_object() ? json::find(metadata->as_object(), "source") : nullptr;
+    if (source && source->is_string()) out.sources.emplace(source->as_string());
+  }
+  for (const auto& [name, flags] : parts.rollouts) {
+    out.sources.emplace(name);
+    for (const auto& [key, definition] : flags) add_set(out, definition);
+  }
+  return out;
 }
 
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts) {

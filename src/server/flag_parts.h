@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,13 @@ std::vector<FlagInfo> effective_flags(const FlagParts& parts, const Overrides& o
 // One of them, without a look at the others.
 std::optional<FlagInfo> effective_flag(const FlagParts& parts, const Overrides& overrides,
                                        std::string_view key);
+// The names by which a selector can choose anything. Any other one chooses nothing: strangers can think of as
+// many of those as they like, and none may cost a place or a walk through the flags.
+struct SelectorNames {
+  std::set<std::string, std::less<>> sets, sources;
+  bool has(const Selector& selector) const;
+};
+SelectorNames selector_names(const FlagParts& parts);
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts);
 
 // Takes out of `next` the orders by hand that its files undo: only those of keys for which a file brings a

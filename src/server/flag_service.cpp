@@ -97,12 +97,18 @@ struct FlagService::Published {
   struct Selected {
     std::mutex mutex;  // held while it is compiled, by whoever asks for it first
     ViewPtr view;
+    std::uint64_t used = 0;  // under the other mutex
   };
   FlagParts parts;
   Overrides overrides;
   ViewPtr view;
   mutable std::mutex mutex;
-  mutable std::map<std::string, std::shared_ptr<Selected>> selected;  // by selector
+  // By selector; the least recently used one makes room.
+  mutable std::map<std::string, std::shared_ptr<Selected>> selected;
+  mutable std::uint64_t asked = 0;
+  const std::shared_ptr<Selected> nothing = std::make_shared<Selected>();  // of all that choose nothing
+  mutable std::once_flag named;
+  mutable SelectorNames names;
 };
 
 struct FlagService::Listeners {
@@ -152,18 +158,25 @@ Result<ViewPtr> FlagService::view(const Selector& selector) const {
   const auto now = published();
   if (selector.by == Selector::By::kAll) return now->view;
   const std::string name = fmt::format("{}={}", static_cast<int>(selector.by), selector.value);
-  std::shared_ptr<Published::Selected> one;
-  {
+  std::call_once(now->named, [&] { now->names = selector_names(now->parts); });
+  static const FlagParts kNone;
+  const FlagParts& parts = now->names.has(selector) ? now->parts : kNone;
+  auto one = now->nothing;
+  if (&parts != &kNone) {
     std::lock_guard lock(now->mutex);
-    if (now->selected.size() >= kSelectedMax && !now->selected.contains(name)) now->selected.clear();
+    if (now->selected.size() >= kSelectedMax && !now->selected.contains(name))
+      now->selected.erase(
+          std::min_element(now->selected.begin(), now->selected.end(),
+                           [](const auto& a, const auto& b) { return a.second->used < b.second->used; }));
     auto& found = now->selected[name];
     if (!found) found = std::make_shared<Published::Selected>();
+    found->used = ++now->asked;
     one = found;
   }
   std::lock_guard lock(one->mutex);
   if (!one->view) {
-    PL_TRY(one->view, make_view(now->parts, now->overrides, now->view->revision, "a part of the flag set",
-                                selector));
+    PL_TRY(one->view,
+           make_view(parts, now->overrides, now->view->revision, "a part of the flag set", selector));
   }
   return one->view;
 }

@@ -47,7 +47,9 @@ struct GrpcLimits {
   std::size_t request_bytes_max = 1 << 20;
   std::size_t calls_max = 20'000;  // under way at a time, streams included
   std::size_t streams_max = 12'000;
-  std::size_t selectors_max = 64;  // different ones at a time: each is a snapshot of its own
+  // Different ones that streams have and that choose anything: each is a snapshot of its own. There are as
+  // many as the operator has flag sets, sources and rollouts; a stranger cannot make more.
+  std::size_t selectors_max = 4'096;
   std::size_t connections_max = 12'000;  // of both addresses together: one more is closed at once
   Millis connection_idle_max{60'000};    // without any call: closed; its client connects again for the next
   int calls_per_connection_max = 1'000;

@@ -4,6 +4,7 @@
 #include <flagd/sync/v1/sync.pb.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/grpc/struct_json.h"
@@ -36,6 +37,10 @@ std::vector<FlagChange> every_flag(const FlagView& view) {
 
 std::string name_of(const Selector& selector) {
   return fmt::format("{}={}", static_cast<int>(selector.by), selector.value);
+}
+
+bool is_empty(const FlagView& view) {
+  return view.snapshot->flags().empty();
 }
 
 GrpcReply refusal(const Error& error) {
@@ -84,35 +89,28 @@ void StreamHub::run() {
   }
 }
 
-Result<ViewPtr> StreamHub::select(const Selector& selector) {
-  if (selector.by == Selector::By::kAll) return feed_.view();
-  {
-    std::lock_guard lock(select_mutex_);
-    const flag::Revision now = feed_.view()->revision;
-    if (std::exchange(selected_at_, now) != now) selected_.clear();
-    const std::string name = name_of(selector);
-    if (!selected_.contains(name) && selected_.size() >= options_.limits.selectors_max)
-      return fail(make_error(Disposition::kRetry, "flag.selectors_many",
-                             fmt::format("over {} different selectors", options_.limits.selectors_max)));
-    selected_.insert(name);
-  }
-  return feed_.view(selector);
-}
-
 Status StreamHub::add_topic(const std::string& name, const Selector& selector) {
   if (topics_.contains(name)) return {};
-  if (topics_.size() > options_.limits.selectors_max)
-    return fail(make_error(Disposition::kRetry, "flag.selectors_many",
-                           fmt::format("over {} different selectors", options_.limits.selectors_max)));
   Topic topic;
   topic.selector = selector;
-  PL_TRY(topic.view, select(selector));
+  PL_TRY(topic.view, feed_.view(selector));
+  const auto full = std::count_if(topics_.begin(), topics_.end(),
+                                  [](const auto& one) { return !is_empty(*one.second.view); });
+  if (!is_empty(*topic.view) && static_cast<std::size_t>(full) > options_.limits.selectors_max)
+    return fail(make_error(Disposition::kRetry, "flag.selectors_many",
+                           fmt::format("over {} different selectors", options_.limits.selectors_max)));
   encode(topic);
   topics_.emplace(name, std::move(topic));
   return {};
 }
 
-void StreamHub::encode(Topic& topic) const {
+void StreamHub::encode(Topic& topic) {
+  topic.changed_from.reset();
+  topic.change.reset();
+  if (topic.view == nothing_) {
+    topic.state = nothing_state_;
+    return;
+  }
   flagd::sync::v1::SyncFlagsResponse message;
   message.set_flag_configuration(topic.view->flagd);
   to_struct(options_.static_context, *message.mutable_sync_context());
@@ -120,6 +118,9 @@ void StreamHub::encode(Topic& topic) const {
   topic.names.reset();
   topic.changed_from.reset();
   topic.change.reset();
+  if (!is_empty(*topic.view)) return;
+  nothing_ = topic.view;
+  nothing_state_ = topic.state;
 }
 
 GrpcReply StreamHub::open(StreamKind kind, const Selector& selector, StreamInfo info,
@@ -239,8 +240,7 @@ bool StreamHub::gone(std::uint64_t id) {
 void StreamHub::refresh() {
   std::lock_guard lock(mutex_);
   for (auto& [name, topic] : topics_) {
-    const auto view =
-        topic.selector.by == Selector::By::kAll ? Result<ViewPtr>(feed_.view()) : feed_.view(topic.selector);
+    const auto view = feed_.view(topic.selector);
     if (!view) continue;  // its readers keep what they have
     const bool same = (*view)->flagd == topic.view->flagd;
     topic.view = *view;

@@ -63,8 +63,8 @@ class StreamHub {
   // False: the hub has finished that stream itself.
   bool gone(std::uint64_t id);
 
-  // The flags of one selector, for a call that answers once. Errors: flag.selector, flag.selectors_many.
-  Result<ViewPtr> select(const Selector& selector);
+  // The flags of one selector, for a call that answers once.
+  Result<ViewPtr> select(const Selector& selector) const { return feed_.view(selector); }
 
   // Says goodbye to every stream; those that are busy, when they are done. Later ones are refused.
   void shutdown();
@@ -103,7 +103,7 @@ class StreamHub {
   void refresh();
   void look_after(TimePoint now);
   Status add_topic(const std::string& name, const Selector& selector);
-  void encode(Topic& topic) const;
+  void encode(Topic& topic);
   void write(Stream& stream, const Payload& message, flag::Revision revision);
   bool advance(Stream& stream);  // false: it was finished, and is to be forgotten
   void advance_events(Stream& stream, Topic& topic);
@@ -121,10 +121,9 @@ class StreamHub {
   mutable std::mutex mutex_;  // never taken by the publishing thread: it holds the feed's own lock
   Streams streams_;
   std::map<std::string, Topic> topics_;
+  ViewPtr nothing_;        // an empty view, and its message: of all topics that choose nothing
+  Payload nothing_state_;
   bool stopping_ = false;
-  std::mutex select_mutex_;
-  std::set<std::string> selected_;  // at one revision, by calls and streams
-  flag::Revision selected_at_;
 
   std::mutex signal_mutex_;
   std::condition_variable signal_;

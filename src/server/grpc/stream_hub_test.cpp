@@ -251,14 +251,35 @@ TEST_F(StreamHubTest, SaysGoodbyeWhenItStops) {
   EXPECT_EQ(hub_->open(StreamKind::kSync, {}, late, sync).code, GrpcCode::kUnavailable);
 }
 
-TEST_F(StreamHubTest, SelectorsAreCounted) {
-  for (std::size_t i = 0; i < options_.limits.selectors_max; ++i)
-    ASSERT_TRUE(hub_->select(*Selector::parse("flagSetId=s" + std::to_string(i))));
-  EXPECT_TRUE(hub_->select(*Selector::parse("flagSetId=s1")));
-  const auto more = hub_->select(*Selector::parse("flagSetId=more"));
-  ASSERT_FALSE(more);
-  EXPECT_EQ(more.error().code, "flag.selectors_many");
-  EXPECT_TRUE(hub_->select({}));
+TEST_F(StreamHubTest, SelectorsThatChooseNothingTakeNobodysPlace) {
+  set_bool("a", "off", R"({"flagSetId":"shop"})");
+  const auto [first, nothing] = open(StreamKind::kSync, "flagSetId=s0");
+  for (int i = 1; i < 200; ++i) {
+    const auto [id, more] = open(StreamKind::kSync, ("flagSetId=s" + std::to_string(i)).c_str());
+    ASSERT_EQ(more->place(0), nothing->place(0)) << "they share one message";
+    ASSERT_EQ(*hub_->select(*Selector::parse("source=x" + std::to_string(i))),
+              *hub_->select(*Selector::parse("flagSetId=s0")))
+        << "and one view";
+  }
+  const auto [id, shop] = open(StreamKind::kSync, "flagSetId=shop");
+  EXPECT_EQ(flags_in(shop->message(0)).as_object().size(), 1U);
+  hub_->written(first, true);
+  set_bool("b", "on", R"({"flagSetId":"s0"})");
+  EXPECT_EQ(flags_in(nothing->message(1)).as_object().size(), 1U) << "once there is such a set";
+}
+
+TEST_F(StreamHubTest, SelectorsThatChooseSomethingAreCounted) {
+  options_.limits.selectors_max = 2;
+  for (const char* key : {"s1", "s2", "s3", "s4"})
+    set_bool(key, "on", R"({"flagSetId":")" + std::string(key) + R"("})");
+  std::vector<std::shared_ptr<RecordingSink>> held;
+  for (const char* one : {"", "flagSetId=s1", "flagSetId=s2", "flagSetId=s1", "flagSetId=none"})
+    held.push_back(open(StreamKind::kSync, one).second);
+  StreamInfo info;
+  info.id = hub_->next_id();
+  EXPECT_EQ(hub_->open(StreamKind::kSync, *Selector::parse("flagSetId=s3"), info, held[0]).code,
+            GrpcCode::kResourceExhausted);
+  EXPECT_TRUE(hub_->select(*Selector::parse("flagSetId=s4"))) << "a call that answers once holds none";
 }
 
 }  // namespace
