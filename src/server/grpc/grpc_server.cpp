@@ -104,17 +104,19 @@ void limit(grpc::ServerBuilder& builder, const GrpcLimits& limits) {
 struct Listener {
   Listener(EndpointParts& parts, Serves serves) : endpoint(parts, serves) {}
 
-  // The connections come from `acceptor`, which is started when all are ready.
-  Status start(const std::string& address, const GrpcOptions& options, const char* setting,
-               Acceptor& acceptor) {
+  Result<std::uint16_t> bind(const std::string& address, const char* setting, Acceptor& acceptor) {
     auto bound = acceptor.listen(address, [this](int connection) {
       External::NewConnectionParameters handed;
       handed.fd = connection;
       external->HandleNewConnection(&handed);
     });
-    if (!bound)
-      return fail(std::move(bound).error().with_hint(
-          fmt::format("is the port taken? {} names another", setting)));
+    if (bound) return bound;
+    return fail(
+        std::move(bound).error().with_hint(fmt::format("is the port taken? {} names another", setting)));
+  }
+
+  // The connections come from an acceptor, which is started when all are ready.
+  Status start(const std::string& address, const GrpcOptions& options) {
     PL_TRY(const auto secured, credentials(options));
     grpc::ServerBuilder builder;
     limit(builder, options.limits);
@@ -123,10 +125,7 @@ struct Listener {
     external = builder.experimental().AddExternalConnectionAcceptor(
         Builder::ExternalConnectionType::FROM_FD, secured);
     server = builder.BuildAndStart();
-    if (server) {
-      port = *bound;
-      return {};
-    }
+    if (server) return {};
     return fail(user_error("grpc.listen", fmt::format("cannot serve gRPC on {}", address)));
   }
 
@@ -143,7 +142,20 @@ struct GrpcServer::Parts {
   Parts(FlagFeed& feed, const Clock& clock, GrpcOptions given)
       : options(std::move(given)), hub(feed, clock, options), shared{feed, clock, options, hub} {}
 
+  Status open(Listener& listener, const std::string& address, bool required, const char* setting) {
+    if (address.empty()) return {};
+    auto bound = listener.bind(address, setting, acceptor);
+    if (!bound && required) return fail(std::move(bound).error());
+    if (!bound) {
+      doing_without.push_back(bound.error().message);
+      return {};
+    }
+    listener.port = *bound;
+    return listener.start(address, options);
+  }
+
   const GrpcOptions options;
+  std::vector<std::string> doing_without;
   StreamHub hub;
   EndpointParts shared;
   Listener sync{shared, Serves::kSync};
@@ -163,10 +175,9 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::start(FlagFeed& feed, const Cloc
   auto parts = std::make_unique<Parts>(feed, clock, std::move(options));
   std::unique_ptr<GrpcServer> out(new GrpcServer(std::move(parts)));
   Parts& all = *out->parts_;
-  if (!all.options.sync_address.empty())
-    PL_CHECK(all.sync.start(all.options.sync_address, all.options, "--grpc-sync", all.acceptor));
-  if (!all.options.evaluation_address.empty())
-    PL_CHECK(all.evaluation.start(all.options.evaluation_address, all.options, "--grpc-eval", all.acceptor));
+  const GrpcOptions& given = all.options;
+  PL_CHECK(all.open(all.sync, given.sync_address, given.sync_required, "--grpc-sync"));
+  PL_CHECK(all.open(all.evaluation, given.evaluation_address, given.evaluation_required, "--grpc-eval"));
   PL_CHECK(all.acceptor.start());
   return out;
 }
@@ -177,6 +188,10 @@ std::uint16_t GrpcServer::sync_port() const {
 
 std::uint16_t GrpcServer::evaluation_port() const {
   return parts_->evaluation.port;
+}
+
+const std::vector<std::string>& GrpcServer::doing_without() const {
+  return parts_->doing_without;
 }
 
 std::size_t GrpcServer::streams() const {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -69,6 +70,8 @@ struct GrpcLimits {
 struct GrpcOptions {
   std::string sync_address;          // "127.0.0.1:8015"; port 0 takes any free one, "" is off
   std::string evaluation_address;    // usually port 8013
+  // False: done without where the address is taken; doing_without() tells.
+  bool sync_required = true, evaluation_required = true;
   std::string tls_certificate_file;  // PEM, with tls_key_file: TLS; neither: plain text
   std::string tls_key_file;
   // Of `authorization: Bearer TOKEN` or `x-api-key: TOKEN`; null: no token is needed. Any thread.
@@ -99,6 +102,7 @@ class GrpcServer {
 
   std::uint16_t sync_port() const;  // what was bound; 0: off
   std::uint16_t evaluation_port() const;
+  const std::vector<std::string>& doing_without() const;  // of the addresses that could not be bound
   std::size_t streams() const;
   std::size_t connections() const;
 

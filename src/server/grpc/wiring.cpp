@@ -1,45 +1,9 @@
 #include "server/grpc/wiring.h"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <boost/json.hpp>
 
 namespace poundlock::server {
 namespace {
-
-bool is_free(const rollout::ListenAddress& address) {
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(address.port);
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(address.port);
-  const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
-  const bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1;
-  if (!is_v4 && inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1) return true;  // start() tells
-  const auto* name = is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
-  const int probe = ::socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return true;
-  const int on = 1;
-  (void)::setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const bool free = ::bind(probe, name, is_v4 ? sizeof v4 : sizeof v6) == 0;
-  ::close(probe);
-  return free;
-}
-
-std::string wanted(const std::optional<ListenWish>& wish, const char* name,
-                   std::vector<std::string>& warnings) {
-  if (!wish) return {};
-  if (!wish->required && !is_free(wish->address)) {
-    warnings.push_back(fmt::format("no {} port: {} is taken", name, to_string(wish->address)));
-    return {};
-  }
-  return to_string(wish->address);
-}
 
 // What is evaluated for the readers of event streams is known here.
 void stranger(telemetry::AppMetrics& metrics, const StreamInfo& one, bool comes) {
@@ -60,8 +24,12 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
   const ServiceOptions& options = service.options();
   GrpcPorts out;
   GrpcOptions grpc;
-  grpc.evaluation_address = wanted(options.grpc_eval, "grpc-eval", out.warnings);
-  grpc.sync_address = wanted(options.grpc_sync, "grpc-sync", out.warnings);
+  const auto want = [](const std::optional<ListenWish>& wish, std::string& address, bool& required) {
+    if (wish) address = to_string(wish->address);
+    required = wish && wish->required;
+  };
+  want(options.grpc_eval, grpc.evaluation_address, grpc.evaluation_required);
+  want(options.grpc_sync, grpc.sync_address, grpc.sync_required);
   if (!grpc.evaluation_address.empty() || !grpc.sync_address.empty()) {
     grpc.tls_certificate_file = options.tls_cert;
     grpc.tls_key_file = options.tls_key;
@@ -84,6 +52,7 @@ Result<GrpcPorts> start_grpc(Service& service, const Clock& clock) {
       metrics.stream_closed(one.service, one.instance);
     };
     PL_TRY(out.server, GrpcServer::start(service.flags(), clock, std::move(grpc)));
+    out.warnings = out.server->doing_without();
   }
   add_bound(out, "grpc-eval", options.grpc_eval, out.server ? out.server->evaluation_port() : 0);
   add_bound(out, "grpc-sync", options.grpc_sync, out.server ? out.server->sync_port() : 0);

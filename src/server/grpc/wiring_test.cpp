@@ -134,6 +134,32 @@ TEST_F(WiringTest, AReaderOnAnotherMachineCountsWithATokenOnly) {
   EXPECT_TRUE(service_->metrics().instances().at(0).connected) << "who left under its name was not it";
 }
 
+TEST_F(WiringTest, AUsualPortThatIsTakenIsDoneWithoutAndANamedOneIsNot) {
+  start(options());
+  auto second = options();
+  second.state_dir = (folder_ / "second").string();
+  second.grpc_sync = ListenWish{{"127.0.0.1", ports_.server->sync_port()}, false};
+  second.grpc_eval = ListenWish{{"127.0.0.1", 0}, false};
+  auto beside = Service::start(second, clock_);
+  ASSERT_TRUE(beside) << beside.error().to_string();
+  {
+    const auto without = start_grpc(**beside, clock_);
+    ASSERT_TRUE(without) << without.error().to_string();
+    EXPECT_THAT(without->warnings, testing::ElementsAre(HasSubstr(to_string(second.grpc_sync->address))));
+    EXPECT_EQ(without->server->sync_port(), 0);
+    EXPECT_NE(without->server->evaluation_port(), 0);
+    EXPECT_EQ(without->bound.at(1).address, "");
+  }
+  beside->reset();
+  second.grpc_sync->required = true;
+  beside = Service::start(second, clock_);
+  ASSERT_TRUE(beside) << beside.error().to_string();
+  const auto refused = start_grpc(**beside, clock_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "grpc.listen");
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("--grpc-sync names another"));
+}
+
 TEST(ThisMachine, IsKnownByItsLoopbackAddresses) {
   for (const char* one : {"ipv4:127.0.0.1:5", "ipv4:127.3.2.1:5", "ipv6:%5B::1%5D:5", "ipv6:[::1]:5"})
     EXPECT_TRUE(is_this_machine(one)) << one;
