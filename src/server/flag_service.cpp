@@ -62,12 +62,18 @@ std::optional<Error> new_fault(const FlagParts::File& before, const FlagFile& no
   return std::nullopt;
 }
 
+// A file that is named twice, also as one of a folder's, counts in the later place.
+void put(FlagParts& to, FlagParts::File file) {
+  std::erase_if(to.files, [&](const FlagParts::File& one) { return one.path == file.path; });
+  to.files.push_back(std::move(file));
+}
+
 // Whether the folder held files before.
 bool keep_folder(const FlagParts& before, const FlagFile& folder, FlagParts& next) {
   bool any = false;
   for (const auto& file : before.files) {
     if (!is_in_folder(file.path, folder.path)) continue;
-    next.files.push_back({file.path, folder.uri, file.flags});
+    put(next, {file.path, folder.uri, file.flags});
     any = true;
   }
   return any;
@@ -350,9 +356,9 @@ Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
       }
     }
     if (file.flags)
-      next.files.push_back({file.path, file.uri, std::move(*file.flags)});
+      put(next, {file.path, file.uri, std::move(*file.flags)});
     else if (before)
-      next.files.push_back({file.path, file.uri, before->flags});
+      put(next, {file.path, file.uri, before->flags});
     else if (!keep_folder(last, file, next) && !file.is_empty)
       out.missing.push_back(file.path);
   }

@@ -246,6 +246,16 @@ TEST_F(FlagSourcesTest, AFolderThatIsAwayAtARestartLosesNeitherFlagsNorOrders) {
   }
 }
 
+TEST_F(FlagSourcesTest, AFileOfAFolderThatIsAwayCountsOnce) {
+  write("flags/a.json", flag("k", "on"));
+  follow({"flags", "flags/a.json"});
+  fs::rename(folder_ / "flags", folder_ / "away");
+  start();
+  follow({"flags", "flags/a.json"});
+  EXPECT_EQ(variant("k"), "on");
+  EXPECT_THAT(flags_->shadowed(), IsEmpty());
+}
+
 TEST_F(FlagSourcesTest, AKeyThatVanishesAndComesBackUndoesNoOrder) {
   write("a.json", flag("k", "on", R"(,"metadata":{"from":"a"})"));
   write("flags/b.json", flag("k", "on"));

@@ -105,6 +105,7 @@ Status StreamHub::add_topic(const std::string& name, const Selector& selector) {
 }
 
 void StreamHub::encode(Topic& topic) {
+  topic.names.reset();
   topic.changed_from.reset();
   topic.change.reset();
   if (topic.view == nothing_) {
@@ -115,9 +116,6 @@ void StreamHub::encode(Topic& topic) {
   message.set_flag_configuration(topic.view->flagd);
   to_struct(options_.static_context, *message.mutable_sync_context());
   topic.state = std::make_shared<const std::string>(message.SerializeAsString());
-  topic.names.reset();
-  topic.changed_from.reset();
-  topic.change.reset();
   if (!is_empty(*topic.view)) return;
   nothing_ = topic.view;
   nothing_state_ = topic.state;
