@@ -73,14 +73,14 @@ Status set_ports(const CommandLine& line, bool usual, ServiceOptions& out) {
   return {};
 }
 
-// As `poundlock flag eval` reads them: what is JSON is that, everything else is text.
+// flagd's values are text: a rule that compares with "42" must not meet a number.
 Status set_context(const CommandLine& line, json::Object& to) {
+  to = line.context_of_file;
   for (const auto& one : line.context_values) {
     const auto equals = one.find('=');
     if (equals == std::string::npos || equals == 0)
       return fail(user_error("config.context", fmt::format("--context-value {} is no NAME=VALUE", one)));
-    const auto value = json::parse(one.substr(equals + 1), one.substr(0, equals));
-    to[one.substr(0, equals)] = value ? *value : json::Value(one.substr(equals + 1));
+    to[one.substr(0, equals)] = one.substr(equals + 1);
   }
   return {};
 }
@@ -196,7 +196,9 @@ Status FlagdReader::source(const yaml::Node& node) {
 Status FlagdReader::context(const yaml::Node& node) {
   for (const auto& [name, value] : node.entries) {
     PL_TRY(const std::string text, value.as_string("context-value"));
-    line_.context_values.insert(line_.context_values.begin(), name.scalar + "=" + text);
+    const auto typed = json::parse(text, name.scalar);
+    const bool is_typed = !value.quoted && typed && (typed->is_bool() || typed->is_number());
+    line_.context_of_file[name.scalar] = is_typed ? *typed : json::Value(text);
   }
   return {};
 }

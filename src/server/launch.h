@@ -2,6 +2,7 @@
 // options of a service. Reads the named files; opens nothing else. Errors are kUser.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ struct CommandLine {
   std::string http, grpc_eval, grpc_sync, management;
   std::vector<std::string> flags;
   std::string override_file;
-  std::vector<std::string> context_values;  // NAME=VALUE
+  std::vector<std::string> context_values;  // NAME=VALUE; each value is text
+  boost::json::object context_of_file;      // of flagd's configuration, with the types that it has there
   std::vector<std::string> cors_origins, hosts;
   bool require_token = false;
   std::string tls_cert, tls_key;

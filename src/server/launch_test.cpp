@@ -119,11 +119,11 @@ TEST_F(LaunchTest, WithPoundlockYamlOnlyWhatIsConfiguredIsOpened) {
 TEST_F(LaunchTest, FlagdsConfigurationIsUnderstood) {
   write("flagd.json", R"({"sources": [{"uri": "file:a.json", "provider": "file"},
     {"uri": "b.yaml", "provider": "file", "selector": "x"}],
-    "context-value": {"region": "eu", "beta": "true"}, "port": 1, "management-port": 2, "sync-port": 3,
+    "context-value": {"region": "eu", "beta": "true", "tenant": "42", "level": 7, "trial": false}, "port": 1, "management-port": 2, "sync-port": 3,
     "ofrep-port": 0, "cors-origin": ["*"], "stream-deadline": "1h"})");
   CommandLine line;
   line.config = "flagd.json";
-  line.context_values = {"region=us"};
+  line.context_values = {"region=us", "shop=9"};
   auto out = launch(line);
   ASSERT_TRUE(out) << out.error().to_string();
   ASSERT_EQ(out->options.flags.size(), 2U);
@@ -133,7 +133,10 @@ TEST_F(LaunchTest, FlagdsConfigurationIsUnderstood) {
   EXPECT_EQ(out->options.management->address.port, 2);
   EXPECT_EQ(out->options.grpc_sync->address.port, 3);
   EXPECT_EQ(out->options.http.port, 0);
-  EXPECT_EQ(json::dump(out->options.context_values), R"({"beta":true,"region":"us"})");
+  EXPECT_EQ(
+      out->options.context_values,
+      json::parse(R"({"region":"us","beta":"true","tenant":"42","level":7,"trial":false,"shop":"9"})", "test")
+          ->as_object());
   EXPECT_THAT(out->warnings, ElementsAre(HasSubstr("stream-deadline has no effect")));
 }
 

@@ -63,7 +63,8 @@ int parse(int argc, char** argv, Options& options) {
       "later one wins");
   app.add_option("--override-file", line.override_file,
                  R"(variants that outrank everything until closing: {"flags": {"KEY": "off"}})");
-  app.add_option("--context-value", line.context_values, "NAME=VALUE put into every evaluation's context");
+  app.add_option("--context-value", line.context_values,
+                 "NAME=VALUE put into every evaluation's context, as text");
   add_ports(app, line);
   app.add_flag("--verbose", options.verbose, "log more");
   try {
