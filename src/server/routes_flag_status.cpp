@@ -46,11 +46,6 @@ void note_deliveries(Service& service, flag::Revision revision) {
     if (one.newest) service.metrics().delivered(one.info.service, one.info.instance, revision);
 }
 
-const FlagInfo* find(const std::vector<FlagInfo>& all, std::string_view key) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.key == key; });
-  return found == all.end() ? nullptr : &*found;
-}
-
 std::string day_text(std::int64_t day) {
   return format_timestamp({day * kDayMs}).substr(0, 10);
 }
@@ -138,16 +133,68 @@ void check_branches(const FlagInfo& info, const flag::CompiledFlag* compiled, co
   }
 }
 
-void check_rollouts(Service& service, const std::vector<FlagInfo>& all, bj::array& out) {
+// When everybody was back on the legacy side, or the pause began; 0 where that was not recorded.
+TimePoint at_zero_since(const rollout::RolloutState& state) {
+  if (state.mode == rollout::Mode::kPaused) return state.paused_since;
+  if (state.rollbacks.empty()) return {};
+  const auto& last = state.rollbacks.back();
+  return last.everybody_back.ms != 0 ? last.everybody_back : last.flag_off;
+}
+
+// A rollback, or a pause, that nobody has taken up again.
+void check_at_zero(const RolloutView& view, const FlagInfo& info, TimePoint now, std::int64_t days,
+                   bj::array& out) {
+  const char* word = view.state.mode == rollout::Mode::kPaused ? "paused" : "rolled back";
+  const TimePoint since = at_zero_since(view.state);
+  if (since.ms == 0)
+    add(out, info, "unknown", std::string("its rollout is ") + word + " at 0 %; since when is not recorded");
+  else if (now - since >= Millis{days * kDayMs})
+    add(out, info, "at_zero",
+        std::string("its rollout is ") + word + " at 0 % since " + day_text(since.ms / kDayMs) +
+            ": resume it, or abort it and take the flag out");
+}
+
+// Everybody has the new side, and had it for as long as it was to be watched.
+void check_at_full(const RolloutView& view, const FlagInfo& info, TimePoint now, std::int64_t days,
+                   bj::array& out) {
+  const auto& items = view.plan->items;
+  const auto window = std::find_if(items.begin(), items.end(), [](const rollout::Item& item) {
+    return item.kind == rollout::ItemKind::kWindow && item.moment == rollout::Moment::kObserve;
+  });
+  const Millis required = window == items.end() ? Millis{0} : window->duration;
+  const auto grown =
+      window == items.end() ? view.state.windows.end() : view.state.windows.find(window->window);
+  const bool observed = grown != view.state.windows.end() && grown->second >= required;
+  const TimePoint since = view.state.mark_at;
+  if (since.ms == 0) {
+    add(out, info, "unknown", "its rollout is at 100 %; since when is not recorded");
+  } else if (now - since >= required && (observed || now - since >= required + Millis{days * kDayMs})) {
+    add(out, info, "at_full",
+        "everybody has the new side since " + day_text(since.ms / kDayMs) +
+            (observed ? ", and its observe window is over: close the rollout"
+                      : ", and its observe window does not fill: see `poundlock status`"));
+  }
+}
+
+void check_rollouts(Service& service, TimePoint now, std::int64_t days, bj::array& out) {
+  using rollout::Mode;
   for (const auto& view : service.views()) {
     if (!view.plan->flag) continue;
-    const auto* info = find(all, view.plan->flag->key);
-    if (!info) continue;
+    FlagInfo info;
+    info.key = view.plan->flag->key;
+    info.owner = view.plan->rollout;
     const auto& setting = view.state.flag;
-    if (view.state.mode == rollout::Mode::kDone || setting.stage == "complete")
-      add(out, *info, "closed", "its rollout is closed: code that asks for it can go");
-    else if (view.state.mode == rollout::Mode::kAborted)
-      add(out, *info, "closed", "its rollout was aborted: code that asks for it can go");
+    const bool exposes = setting.stage == "live" || setting.stage == "rampdown";
+    const bool at_zero = !exposes || (setting.percentage <= 0 && setting.internal_percentage <= 0);
+    const Mode mode = view.state.mode;
+    if (mode == Mode::kDone || setting.stage == "complete")
+      add(out, info, "closed", "its rollout is closed: code that asks for it can go");
+    else if (mode == Mode::kAborted)
+      add(out, info, "closed", "its rollout was aborted: code that asks for it can go");
+    else if (at_zero && (mode == Mode::kRolledBack || mode == Mode::kPaused))
+      check_at_zero(view, info, now, days, out);
+    else if (exposes && setting.percentage >= 100)
+      check_at_full(view, info, now, days, out);
   }
 }
 
@@ -174,7 +221,7 @@ Response stale(Service& service, const Request& request) {
     check_use(info, by, out);
     if (info.owner.empty()) check_branches(info, service.flags().view()->snapshot->find(info.key), by, out);
   }
-  check_rollouts(service, all, out);
+  check_rollouts(service, now, days, out);
   return json_response(bj::object{{"days", days},
                                   {"evaluations_known_since", format_timestamp(service.usage().since())},
                                   {"readers_without_reports", silent},

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "base/json.h"
@@ -495,6 +496,55 @@ TEST_F(ServiceTest, ARolloutThatIsOverAsksItsDatabaseNothing) {
   EXPECT_EQ(service_->view("over")->state.mode, rollout::Mode::kDone);
   const auto paused = service_->request("over", {rollout::RequestKind::kPause, "alice", "", ""});
   EXPECT_NE(paused ? "" : paused.error().code, "server.slow") << "orders are still answered";
+}
+
+// The service of nobody's database: what is known of the rollouts stays as it was written down.
+TEST_F(ServiceTest, RolloutsThatStandStillAtNothingOrEverythingAreStale) {
+  const TimePoint old{clock_.now().ms - 100LL * 24 * 3'600'000};
+  const auto paused = [](TimePoint since) {
+    return [since](rollout::RolloutState& state) {
+      state.mode = rollout::Mode::kPaused;
+      state.paused_since = since;
+    };
+  };
+  add_rollout("zero", "dual_write.window", "app", paused(old));
+  add_rollout("new_zero", "dual_write.window", "app", paused(clock_.now()));
+  add_rollout("unknown_zero", "dual_write.window", "app", paused({}));
+  add_rollout("back", "dual_write.window", "app", [&](rollout::RolloutState& state) {
+    state.mode = rollout::Mode::kRolledBack;
+    state.flag = {};
+    state.rollbacks = {{"operator:a", "", old, old, old, {}}};
+  });
+  const auto full = [&](TimePoint since, Millis observed) {
+    return [=](rollout::RolloutState& state) {
+      state.mode = rollout::Mode::kPaused;
+      state.flag = {"live", 100, 100, true};
+      state.mark_at = since;
+      state.windows["observe"] = observed;
+    };
+  };
+  add_rollout("full", "expose.observe", "app", full(old, Millis{30'000}));
+  add_rollout("stuck_full", "expose.observe", "app", full(old, Millis{10}));
+  add_rollout("new_full", "expose.observe", "app", full(clock_.now(), Millis{0}));
+  start(options());
+  ASSERT_NE(service_, nullptr);
+  const auto [status, text] = ask(*service_, "GET /v1/stale-flags");
+  ASSERT_EQ(status, 200);
+  std::map<std::string, std::string> told;
+  const auto answer = json::parse(text, "answer");
+  for (const auto& one : answer->as_object().at("stale").as_array()) {
+    const auto reason = one.at("reason").as_string();
+    if (reason.find(" 0 %") != std::string::npos || reason.find("100 %") != std::string::npos ||
+        reason.find("everybody") == 0)
+      told[std::string(one.at("rollout").as_string())] =
+          std::string(one.at("kind").as_string()) + ": " + std::string(reason);
+  }
+  EXPECT_THAT(told["zero"], HasSubstr("at_zero: its rollout is paused at 0 % since 20"));
+  EXPECT_THAT(told["back"], HasSubstr("at_zero: its rollout is rolled back at 0 %"));
+  EXPECT_THAT(told["unknown_zero"], HasSubstr("unknown: "));
+  EXPECT_THAT(told["full"], HasSubstr("at_full: everybody has the new side"));
+  EXPECT_THAT(told["stuck_full"], HasSubstr("does not fill"));
+  EXPECT_EQ(told.count("new_zero") + told.count("new_full"), 0U);
 }
 
 TEST_F(ServiceTest, AnAbortIsFollowedUntilEveryReaderIsBack) {
