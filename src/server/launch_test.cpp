@@ -119,7 +119,8 @@ TEST_F(LaunchTest, WithPoundlockYamlOnlyWhatIsConfiguredIsOpened) {
 TEST_F(LaunchTest, FlagdsConfigurationIsUnderstood) {
   write("flagd.json", R"({"sources": [{"uri": "file:a.json", "provider": "file"},
     {"uri": "b.yaml", "provider": "file", "selector": "x"}],
-    "context-value": {"region": "eu", "beta": "true", "tenant": "42", "level": 7, "trial": false}, "port": 1, "management-port": 2, "sync-port": 3,
+    "context-value": {"region": "eu", "beta": "true", "tenant": "42", "level": 7, "trial": false},
+    "port": 1, "management-port": 2, "sync-port": 3,
     "ofrep-port": 0, "cors-origin": ["*"], "stream-deadline": "1h"})");
   CommandLine line;
   line.config = "flagd.json";
