@@ -146,8 +146,7 @@ int flag_switch_command(Context& context, const FlagSetArguments& arguments, boo
 int flag_delete_command(Context& context, const FlagSetArguments& arguments) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
-  const auto answer =
-      api->erase(path_of(arguments.key), {{"who", who_of(context)}, {"why", arguments.why}});
+  const auto answer = api->erase(path_of(arguments.key), {{"who", who_of(context)}, {"why", arguments.why}});
   if (!answer) return report(context, answer.error());
   if (context.json) {
     print_json(context, *answer);

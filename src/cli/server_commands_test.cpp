@@ -339,7 +339,8 @@ TEST_F(ServerCommandsTest, OnAndOffSayWhichRuleTheyTookOut) {
 
 TEST_F(ServerCommandsTest, DeleteSaysWhoAndWhy) {
   serve([](const TestRequest&) { return TestServer::json(R"({"key":"k","epoch":1,"revision":9})"); });
-  EXPECT_THAT(run({"flag", "delete", "k", "--why", "over"}).out, HasSubstr("k is deleted, published as revision 9"));
+  EXPECT_THAT(run({"flag", "delete", "k", "--why", "over"}).out,
+              HasSubstr("k is deleted, published as revision 9"));
   const auto asked = server_->requests().back();
   EXPECT_EQ(asked.method + " " + asked.path, "DELETE /v1/flags/k");
   EXPECT_EQ(boost::json::parse(asked.body), boost::json::parse(R"({"who":"alice","why":"over"})"));
