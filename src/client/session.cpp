@@ -58,6 +58,8 @@ Session::~Session() {
 }
 
 void Session::close() {
+  // Of two that close at once the second waits here: a thread that both join is joined by neither.
+  std::lock_guard one(close_mutex_);
   {
     std::lock_guard lock(mutex_);
     closing_ = true;

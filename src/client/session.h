@@ -27,7 +27,7 @@ class Session {
  public:
   explicit Session(std::shared_ptr<Core> core);
   ~Session();  // close()
-  void close();
+  void close();  // from any number of threads, not from the session's own
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
@@ -46,6 +46,7 @@ class Session {
   HttpClient speaker_;
   const std::string instance_path_;
   const std::string service_query_;  // two services may each have an instance of one name
+  std::mutex close_mutex_;  // taken before mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
   bool closing_ = false;  // the stream thread ends

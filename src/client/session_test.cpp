@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <latch>
 #include <mutex>
 #include <thread>
 
@@ -331,6 +332,23 @@ TEST_F(SessionTest, AnOutageIsToldOnceAndSilenceIsStale) {
   }));
   client.close();
   EXPECT_LE(std::count(told.begin(), told.end(), EventType::kError), 1);
+}
+
+TEST_F(SessionTest, AnyNumberOfThreadsMayCloseAtOnce) {
+  for (int round = 0; round < 10; ++round) {
+    auto client = Client::create(options());
+    server_.wait_for("GET /v1/flags/stream");
+    std::latch all_there(4);
+    std::vector<std::thread> closers;
+    for (int i = 0; i < 4; ++i) {
+      closers.emplace_back([&] {
+        all_there.arrive_and_wait();
+        client.close();
+      });
+    }
+    for (std::thread& closer : closers) closer.join();
+    server_.wait_for("DELETE /v1/instances/i%201?service=orders");
+  }
 }
 
 TEST(Backoff, IsRandomBelowACeilingThatDoublesUpToALimit) {
