@@ -232,6 +232,24 @@ TEST_F(ClientApi, AHookMayEvaluateAndReplaceWhatIsInUse) {
   EXPECT_EQ(calls, 1) << "a hook's own evaluations run without hooks";
 }
 
+TEST_F(ClientApi, WhatAHookCapturesIsDestroyedOutsideEveryLock) {
+  struct Asks {
+    const Client*& client;
+    ~Asks() {
+      if (client != nullptr) client->status();
+    }
+  };
+  static const Client* asked = nullptr;  // hooks live as long as the client
+  asked = &client_;
+  const Asks asks{asked};
+  for (int i = 0; i < 3; ++i) {
+    Hook hook;
+    hook.error = [asks](const HookContext&, std::string_view) { (void)asks; };
+    EXPECT_TRUE(client_.add_hook(std::move(hook)));
+  }
+  asked = nullptr;
+}
+
 TEST_F(ClientApi, HooksSeeARoutersChoiceAndAreBoundedInNumber) {
   std::vector<std::string> log;
   client_.add_hook(logging(log, "h"));

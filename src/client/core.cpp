@@ -129,7 +129,7 @@ void Core::publish_with(Change change) {
   std::lock_guard lock(mutex_);
   auto next = std::make_shared<View>(*view_);
   change(*next);
-  publish(std::move(next));
+  published = publish(std::move(next));
 }
 
 void Core::set_context(Context context) {
@@ -145,7 +145,7 @@ bool Core::add_hook(Hook hook) {
   publish_with([&](View& view) {
     auto hooks = view.hooks == nullptr ? std::make_shared<Hooks>() : std::make_shared<Hooks>(*view.hooks);
     added = hooks->size() < kHooksMax;
-    if (added) hooks->push_back(std::move(hook));
+    if (added) hooks->push_back(kept);
     view.hooks = std::move(hooks);
   });
   has_hooks_.store(true);
@@ -154,6 +154,7 @@ bool Core::add_hook(Hook hook) {
 
 void Core::announce(const Published& published) {
   if (!events_->wanted()) return;  // to compare ten thousand flags takes its time
+  Published published;  // what nobody uses any more is destroyed outside the lock
   const auto& [before, after, version] = published;
   if (before->snapshot == nullptr && after->snapshot != nullptr) {
     events_->post({EventType::kReady, {}, {}}, version);
@@ -170,6 +171,9 @@ Offer Core::refuse(std::string why) {
     last_error_ = why;
   }
   events_->post({EventType::kError, {}, std::move(why)});
+  // Moved and shared, never copied: what it captures is the application's code, which may ask for a lock of
+  // ours or throw. One that is refused is destroyed after the lock.
+  const auto kept = std::make_shared<const Hook>(std::move(hook));
   return Offer::kRefused;
 }
 
@@ -217,7 +221,7 @@ std::uint64_t Core::subscribe(EventQueue::Handler handler) {
   } else if (view_->snapshot != nullptr) {
     first = Event{EventType::kReady, {}, {}};
   }
-  return events_->subscribe(std::move(handler), std::move(first), version_.load());
+  return events_->subscribe(kept, std::move(first), version_.load());
 }
 
 void Core::load_cache() {
@@ -237,6 +241,8 @@ void Core::save_cache() const {
     document = document_;
     revision = view_->snapshot->revision();
   }
+  // One that is refused, or gone at once, is destroyed after the lock: what it captures may ask for it.
+  const auto kept = std::make_shared<const EventQueue::Handler>(std::move(handler));
   if (auto status = write_cache(options_.cache_file, document, revision); !status) {
     note_trouble(status.error().to_string());
   }

@@ -21,14 +21,14 @@ bool is_change(const Event& event) {
 
 }  // namespace
 
-std::uint64_t EventQueue::subscribe(Handler handler, std::optional<Event> first,
+std::uint64_t EventQueue::subscribe(std::shared_ptr<const Handler> handler, std::optional<Event> first,
                                     std::uint64_t since) noexcept {
   try {
     std::lock_guard lock(mutex_);
-    if (closing_ || !handler || handlers_.size() >= kHandlersMax) return 0;
+    if (closing_ || !handler || !*handler || handlers_.size() >= kHandlersMax) return 0;
     if (!thread_.joinable()) thread_ = std::thread([self = shared_from_this()] { self->run(); });
     const std::uint64_t id = ++last_id_;
-    handlers_.emplace(id, Subscriber{std::make_shared<const Handler>(std::move(handler)), since});
+    handlers_.emplace(id, Subscriber{std::move(handler), since});
     wanted_.store(true);
     if (first) {
       make_room();

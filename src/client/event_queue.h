@@ -28,7 +28,8 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
 
   // 0: too many, closed, or no thread to be had. `first` is told to this handler alone. Of what was true
   // at `since` already it is told nothing else.
-  std::uint64_t subscribe(Handler handler, std::optional<Event> first = {}, std::uint64_t since = 0) noexcept;
+  std::uint64_t subscribe(std::shared_ptr<const Handler> handler, std::optional<Event> first = {},
+                          std::uint64_t since = 0) noexcept;
   // See Subscription::unsubscribe().
   void unsubscribe(std::uint64_t id) noexcept;
   bool subscribed(std::uint64_t id) const noexcept;

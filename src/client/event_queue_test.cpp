@@ -110,7 +110,8 @@ TEST_F(EventsTest, WhoComesLateIsToldHowThingsStand) {
 TEST_F(EventsTest, NobodyIsToldOfAChangeThatWasThereBeforeHim) {
   auto queue = std::make_shared<EventQueue>();
   const auto add = [&](const char* name) {
-    return [this, name](const Event& event) { log_.add(name + (" " + line_of(event))); };
+    return std::make_shared<const EventQueue::Handler>(
+        [this, name](const Event& event) { log_.add(name + (" " + line_of(event))); });
   };
   queue->subscribe(add("early"), {}, 1);
   queue->subscribe(add("late"), {}, 2);
@@ -165,7 +166,7 @@ TEST_F(EventsTest, ASlowHandlerLosesNoKeyAndTheQueueStaysBounded) {
   std::size_t events = 0;
   std::promise<void> done;
   bool first = true;
-  const auto id = queue->subscribe([&](const Event& event) {
+  const EventQueue::Handler slow = [&](const Event& event) {
     if (std::exchange(first, false)) {
       entered.set_value();
       leave.get_future().wait();
@@ -174,7 +175,8 @@ TEST_F(EventsTest, ASlowHandlerLosesNoKeyAndTheQueueStaysBounded) {
     ++events;
     keys.insert(keys.end(), event.flags_changed.begin(), event.flags_changed.end());
     if (event.message == "last") done.set_value();
-  });
+  };
+  const auto id = queue->subscribe(std::make_shared<const EventQueue::Handler>(slow));
   ASSERT_NE(id, 0U);
   queue->post({});
   entered.get_future().wait();
@@ -205,6 +207,17 @@ TEST_F(EventsTest, AfterCloseNothingIsToldAndNobodyIsTaken) {
   EXPECT_EQ(log_.wait(1).size(), 1U);
   { Client gone = std::move(client_); }
   kept.unsubscribe();  // it may outlive the client
+}
+
+// A handler that is refused is destroyed, and what it captured may ask the client.
+TEST_F(EventsTest, WhatAHandlerCapturesIsDestroyedOutsideEveryLock) {
+  struct Asks {
+    const Client* client;
+    ~Asks() { client->status(); }
+  };
+  client_.close();
+  const Asks asks{&client_};
+  EXPECT_FALSE(client_.on_event([asks](const Event&) { (void)asks; }).active());
 }
 
 TEST_F(EventsTest, AHandlerMayEndItsClient) {

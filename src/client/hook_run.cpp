@@ -25,11 +25,11 @@ void guarded(Call&& call, Told&& told) {
 
 }  // namespace
 
-HookRun::HookRun(const Hooks* of_client, const Hooks& of_call, std::string_view key, FlagType type,
-                 const FlagValue& fallback, Context context)
+HookRun::HookRun(const Hooks* of_client, const std::vector<Hook>& of_call, std::string_view key,
+                 FlagType type, const FlagValue& fallback, Context context)
     : key_(key), type_(type), fallback_(fallback), context_(std::move(context)) {
   if (of_client != nullptr) {
-    for (const Hook& hook : *of_client) hooks_.push_back(&hook);
+    for (const auto& hook : *of_client) hooks_.push_back(hook.get());
   }
   for (const Hook& hook : of_call) hooks_.push_back(&hook);
   running = true;

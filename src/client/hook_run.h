@@ -14,7 +14,7 @@ namespace poundlock::client {
 class HookRun {
  public:
   // `context` is the call's, laid over the client's. What is referred to has to outlive the run.
-  HookRun(const Hooks* of_client, const Hooks& of_call, std::string_view key, FlagType type,
+  HookRun(const Hooks* of_client, const std::vector<Hook>& of_call, std::string_view key, FlagType type,
           const FlagValue& fallback, Context context);
   ~HookRun();
   HookRun(const HookRun&) = delete;

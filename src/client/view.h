@@ -14,7 +14,7 @@
 
 namespace poundlock::client {
 
-using Hooks = std::vector<Hook>;
+using Hooks = std::vector<std::shared_ptr<const Hook>>;
 
 struct View {
   std::shared_ptr<const flag::Snapshot> snapshot;  // null before the first one
