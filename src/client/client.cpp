@@ -137,21 +137,33 @@ void Client::set_context(Context context) noexcept {
 }
 
 bool Client::add_hook(Hook hook) noexcept {
-  return core_->add_hook(std::move(hook));
+  try {
+    return core_->add_hook(std::move(hook));
+  } catch (...) {  // no memory, or what the application's move threw
+    return false;
+  }
 }
 
 Subscription Client::on_event(std::function<void(const Event&)> handler) noexcept {
   Subscription made;
-  made.queue_ = core_->events();
-  made.id_ = core_->subscribe(std::move(handler));
+  try {
+    made.id_ = core_->subscribe(std::move(handler));
+    made.queue_ = core_->events();
+  } catch (...) {  // as above
+    made.id_ = 0;
+  }
   return made;
 }
 
 Subscription Client::on_change(std::function<void(const std::vector<std::string>&)> handler) noexcept {
   if (!handler) return {};
-  return on_event([handler = std::move(handler)](const Event& event) {
-    if (event.type == EventType::kConfigurationChanged) handler(event.flags_changed);
-  });
+  try {
+    return on_event([handler = std::move(handler)](const Event& event) {
+      if (event.type == EventType::kConfigurationChanged) handler(event.flags_changed);
+    });
+  } catch (...) {
+    return {};
+  }
 }
 
 bool Client::wait_until_ready(std::chrono::milliseconds limit) const noexcept {

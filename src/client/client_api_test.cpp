@@ -250,6 +250,30 @@ TEST_F(ClientApi, WhatAHookCapturesIsDestroyedOutsideEveryLock) {
   asked = nullptr;
 }
 
+TEST_F(ClientApi, HooksThatThrowWhenTheyAreCopiedEndNothing) {
+  struct Wild {
+    explicit Wild(const bool* armed) : armed(armed) {}
+    Wild(const Wild& other) : armed(other.armed) {
+      if (*armed) throw std::runtime_error("copied");
+    }
+    const bool* armed;
+  };
+  bool armed = false;
+  int calls = 0;
+  Hook hook;
+  hook.before = [wild = Wild(&armed), &calls](const HookContext&) {
+    ++calls;
+    return std::optional<Context>();
+  };
+  Hook second;
+  armed = true;
+  EXPECT_TRUE(client_.add_hook(std::move(hook)));
+  EXPECT_TRUE(client_.add_hook(std::move(second)));
+  client_.set_context({"someone", {}});
+  EXPECT_TRUE(client_.bool_value("on", false, nobody_));
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_F(ClientApi, HooksSeeARoutersChoiceAndAreBoundedInNumber) {
   std::vector<std::string> log;
   client_.add_hook(logging(log, "h"));
