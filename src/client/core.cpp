@@ -1,14 +1,18 @@
 #include "client/core.h"
 
+#include <cxxabi.h>
 #include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "client/context_attributes.h"
 #include "client/disk_cache.h"
+
+extern "C" void* __dso_handle;  // this program or library, which stays loaded until its threads' lists are gone
 
 namespace poundlock::client {
 
@@ -43,16 +47,40 @@ Core::~Core() {
   events_->close();
 }
 
+namespace {
+
+struct Mine {
+  std::uint64_t client;
+  std::shared_ptr<ThreadState> state;
+};
+
+// Without constructors, so that reading them needs no guard: most threads use one client.
+thread_local std::uint64_t last_client = 0;
+thread_local ThreadState* last_state = nullptr;
+thread_local std::vector<Mine>* states_of_thread = nullptr;
+
+void forget_thread(void* states) {
+  last_client = 0;
+  states_of_thread = nullptr;
+  delete static_cast<std::vector<Mine>*>(states);
+}
+
+// Not a thread_local object: one that an application made before its first evaluation is destroyed later,
+// and may still evaluate. It gets a new list then, which is destroyed in its turn.
+std::vector<Mine>& states() {
+  if (states_of_thread == nullptr) {
+    auto made = std::make_unique<std::vector<Mine>>();
+    if (abi::__cxa_thread_atexit(forget_thread, made.get(), &__dso_handle) != 0) throw std::bad_alloc();
+    states_of_thread = made.release();
+  }
+  return *states_of_thread;
+}
+
+}  // namespace
+
 ThreadState& Core::thread_state() {
-  struct Mine {
-    std::uint64_t client;
-    std::shared_ptr<ThreadState> state;
-  };
-  // Without a constructor, so that reading it needs no guard: most threads use one client.
-  static thread_local std::uint64_t last_client = 0;
-  static thread_local ThreadState* last_state = nullptr;
   if (last_client == id_) return *last_state;
-  static thread_local std::vector<Mine> mine;
+  std::vector<Mine>& mine = states();
   for (const Mine& entry : mine) {
     if (entry.client != id_) continue;
     last_client = id_;
@@ -126,6 +154,7 @@ Core::Published Core::publish(std::shared_ptr<const View> view) {
 
 template <typename Change>
 void Core::publish_with(Change change) {
+  Published published;  // what nobody uses any more is destroyed outside the lock
   std::lock_guard lock(mutex_);
   auto next = std::make_shared<View>(*view_);
   change(*next);
@@ -142,6 +171,9 @@ void Core::set_context(Context context) {
 
 bool Core::add_hook(Hook hook) {
   bool added = false;
+  // Moved and shared, never copied: what it captures is the application's code, which may ask for a lock of
+  // ours or throw. One that is refused is destroyed after the lock.
+  const auto kept = std::make_shared<const Hook>(std::move(hook));
   publish_with([&](View& view) {
     auto hooks = view.hooks == nullptr ? std::make_shared<Hooks>() : std::make_shared<Hooks>(*view.hooks);
     added = hooks->size() < kHooksMax;
@@ -154,7 +186,6 @@ bool Core::add_hook(Hook hook) {
 
 void Core::announce(const Published& published) {
   if (!events_->wanted()) return;  // to compare ten thousand flags takes its time
-  Published published;  // what nobody uses any more is destroyed outside the lock
   const auto& [before, after, version] = published;
   if (before->snapshot == nullptr && after->snapshot != nullptr) {
     events_->post({EventType::kReady, {}, {}}, version);
@@ -171,9 +202,6 @@ Offer Core::refuse(std::string why) {
     last_error_ = why;
   }
   events_->post({EventType::kError, {}, std::move(why)});
-  // Moved and shared, never copied: what it captures is the application's code, which may ask for a lock of
-  // ours or throw. One that is refused is destroyed after the lock.
-  const auto kept = std::make_shared<const Hook>(std::move(hook));
   return Offer::kRefused;
 }
 
@@ -213,6 +241,8 @@ void Core::set_overrides(const Overrides& overrides) {
 }
 
 std::uint64_t Core::subscribe(EventQueue::Handler handler) {
+  // One that is refused, or gone at once, is destroyed after the lock: what it captures may ask for it.
+  const auto kept = std::make_shared<const EventQueue::Handler>(std::move(handler));
   // Under the lock: what becomes true from now on is posted after the handler is there.
   std::lock_guard lock(mutex_);
   std::optional<Event> first;
@@ -241,8 +271,6 @@ void Core::save_cache() const {
     document = document_;
     revision = view_->snapshot->revision();
   }
-  // One that is refused, or gone at once, is destroyed after the lock: what it captures may ask for it.
-  const auto kept = std::make_shared<const EventQueue::Handler>(std::move(handler));
   if (auto status = write_cache(options_.cache_file, document, revision); !status) {
     note_trouble(status.error().to_string());
   }

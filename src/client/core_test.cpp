@@ -317,6 +317,36 @@ TEST_F(CoreTest, ContextsAreBoundedInNumberAndRoomIsMadeAgain) {
   EXPECT_EQ(counted["late"], 3U) << "what nobody uses any more makes room";
 }
 
+// What a thread made before its first evaluation is destroyed after everything of ours.
+TEST_F(CoreTest, AThreadMayEvaluateWhileItEnds) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive));
+  struct Late {
+    Core* core = nullptr;
+    std::string* seen = nullptr;
+    std::size_t* held = nullptr;
+    ~Late() {
+      if (core == nullptr) return;
+      core->report();  // forgets threads that have ended
+      *seen = stage(*core);
+      *held = core->threads_held();
+    }
+  };
+  std::string seen;
+  std::size_t held = 0;
+  std::thread([&] {
+    static thread_local Late late;
+    late.core = &core;
+    late.seen = &seen;
+    late.held = &held;
+    EXPECT_EQ(stage(core), "live");
+  }).join();
+  EXPECT_EQ(seen, "live");
+  EXPECT_EQ(held, 1U) << "it evaluated through what was freed already";
+  core.report();
+  EXPECT_EQ(core.threads_held(), 0U) << "and what it got then is given back";
+}
+
 TEST_F(CoreTest, FiguresThatNobodyTakesStayBounded) {
   Core core({});
   for (int round = 0; round < 20; ++round) {
