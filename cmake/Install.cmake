@@ -14,8 +14,14 @@ target_link_options(poundlock_shared PRIVATE LINKER:--as-needed LINKER:--version
 if(NOT POUNDLOCK_SANITIZE)  # a sanitizer's names come with the program
   target_link_options(poundlock_shared PRIVATE LINKER:-z,defs)
 endif()
+# Programs pass structs of ours by value. Below 1.0 a minor version may add to them, and a program that loaded
+# it in the place of the one that it was built with would read past their ends.
+set(soversion ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(soversion 0.${PROJECT_VERSION_MINOR})
+endif()
 set_target_properties(poundlock_shared PROPERTIES
-  EXPORT_NAME client VERSION ${PROJECT_VERSION} SOVERSION 0 LINK_DEPENDS ${exports})
+  EXPORT_NAME client VERSION ${PROJECT_VERSION} SOVERSION ${soversion} LINK_DEPENDS ${exports})
 
 add_library(poundlock_static STATIC
   $<TARGET_OBJECTS:pl_client> $<TARGET_OBJECTS:pl_flag> $<TARGET_OBJECTS:pl_base>)

@@ -43,7 +43,9 @@ if grep -vE '^poundlock::(Client|Router|Subscription|Unit)::|^poundlock::to_stri
   echo 'these names must not be exported' >&2
   exit 1
 fi
-readelf -d "$libdir/libpoundlock.so" | grep -q 'SONAME.*\[libpoundlock\.so\.0\]'
+# Below 1.0 each minor version is another interface.
+minor=$(sed -n 's/^project(poundlock VERSION 0\.\([0-9]*\)\..*/\1/p' "$source/CMakeLists.txt")
+readelf -d "$libdir/libpoundlock.so" | grep -q "SONAME.*\[libpoundlock\.so\.0\.$minor\]"
 
 cat >"$folder/expected" <<'TEXT'
 hook colour TARGETING_MATCH
