@@ -146,6 +146,8 @@ std::string Core::label(const Context& context) {
 
 Core::Published Core::publish(std::shared_ptr<const View> view) {
   Published published{view_, view, version_.load(std::memory_order_relaxed) + 1};
+  if (!view->unheeded.empty() && view->unheeded != view_->unheeded)
+    last_error_ = "overrides that stand for no side of their rollout are not heeded: " + view->unheeded;
   view_ = std::move(view);
   version_.store(published.version, std::memory_order_release);
   became_ready_.notify_all();

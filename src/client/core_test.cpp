@@ -175,6 +175,47 @@ TEST_F(CoreTest, AnOverrideOutranksTheSnapshotUntilClosing) {
   EXPECT_EQ(stage(core), "complete");
 }
 
+TEST_F(CoreTest, AnOverrideSteersBothFlagsOfARolloutOrNone) {
+  Core core({});
+  core.offer(document({1, 1}, flag::Stage::kLive, 0));
+  for (const char* word : {"on", "true"}) {
+    core.set_overrides({{"k", word}});
+    EXPECT_EQ(stage(core), "live") << word;
+    EXPECT_EQ(stage(core, "k"), "on") << word;
+  }
+  for (const char* word : {"off", "false"}) {
+    core.set_overrides({{"k", word}});
+    EXPECT_EQ(stage(core), "off") << word;
+    EXPECT_EQ(stage(core, "k"), "off") << word;
+  }
+  EXPECT_EQ(core.status().last_error, "");
+  for (const char* word : {"live", "banana", "1"}) {
+    core.set_overrides({{"k", word}});
+    EXPECT_FALSE(core.evaluate("k.stage", {}).overridden) << word;
+    EXPECT_FALSE(core.evaluate("k", {}).overridden) << word;
+    EXPECT_NE(core.status().last_error.find(std::string("k: ") + word), std::string::npos)
+        << core.status().last_error;
+  }
+  core.set_overrides({{"k.stage", "true"}});
+  EXPECT_FALSE(core.evaluate("k.stage", {}).overridden);
+}
+
+TEST_F(CoreTest, AnOverrideOfABooleanFlagCountsByValue) {
+  Core core({});
+  ASSERT_EQ(core.offer(R"({"metadata": {"epoch": 1, "revision": 1}, "flags": {"k": {"state": "ENABLED",
+    "variants": {"enabled": true, "control": false, "disabled": false}, "defaultVariant": "enabled"}}})"),
+            Offer::kApplied);
+  const auto killed = parse_overrides(R"({"flags": {"k": false}})", "o");
+  ASSERT_TRUE(killed);
+  core.set_overrides(*killed);
+  EXPECT_EQ(stage(core, "k"), "control");
+  ASSERT_NE(core.evaluate("k", {}).variant, nullptr);
+  core.set_overrides({{"k", "disabled"}});
+  EXPECT_EQ(stage(core, "k"), "disabled");
+  core.set_overrides({{"k", "true"}});
+  EXPECT_EQ(stage(core, "k"), "enabled");
+}
+
 TEST_F(CoreTest, AnOverrideWorksWithoutAnySnapshot) {
   Core core({});
   core.set_overrides({{"k.stage", "live"}});

@@ -14,6 +14,8 @@ constexpr std::size_t kFlagsMax = 1'000;
 }  // namespace
 
 Result<Overrides> parse_overrides(std::string_view text, const std::string& file) {
+  if (text.size() > kBytesMax)
+    return fail(user_error("client.override", fmt::format("{} is larger than {} bytes", file, kBytesMax)));
   PL_TRY(json::Value value, json::parse(text, file));
   PL_TRY(const json::Object* document, json::as_object(value, "an override file"));
   PL_TRY(const json::Object* flags, json::get_object(*document, "flags"));
@@ -36,6 +38,23 @@ Result<Overrides> parse_overrides(std::string_view text, const std::string& file
     overrides.emplace(std::string(entry.key()), std::move(variant));
   }
   return overrides;
+}
+
+std::optional<bool> value_of(std::string_view word) {
+  if (word == "on" || word == "true") return true;
+  if (word == "off" || word == "false") return false;
+  return std::nullopt;
+}
+
+std::string_view variant_of(const json::Object& variants, std::string_view word) {
+  const auto named = variants.find(word);
+  const auto wanted = value_of(word);
+  const auto has_it = [&](const auto& one) { return one.value().is_bool() && one.value() == *wanted; };
+  if (named != variants.end() && (!wanted || !named->value().is_bool() || has_it(*named)))
+    return named->key();
+  for (const auto& one : variants)
+    if (wanted && has_it(one)) return one.key();
+  return {};
 }
 
 OverrideFile::Stamp OverrideFile::stamp() const {

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace poundlock::client {
@@ -16,6 +18,13 @@ using Overrides = std::map<std::string, std::string, std::less<>>;
 
 // Variants may be text, booleans ("on"/"off") or numbers. At most 64 KiB and 1,000 flags.
 Result<Overrides> parse_overrides(std::string_view text, const std::string& file);
+
+// The value that a word stands for: "on" and "true", "off" and "false"; nullopt: it is a variant's name.
+std::optional<bool> value_of(std::string_view word);
+// The variant, of `variants` by name, that a word means; "" where it means none. Of a boolean flag a word
+// that stands for a value means a variant that has it, whatever its name: whether an order to be off holds
+// must not depend on how somebody called the variants.
+std::string_view variant_of(const json::Object& variants, std::string_view word);
 
 class OverrideFile {
  public:

@@ -32,14 +32,39 @@ void remember_completed(View& view) {
   }
 }
 
+const flag::CompiledFlag* find(const View& view, std::string_view key) {
+  return view.snapshot == nullptr ? nullptr : view.snapshot->find(key);
+}
+
+std::string_view variant_in(const flag::CompiledFlag& compiled, std::string_view word) {
+  const json::Value* variants = compiled.source.if_contains("variants");
+  return variants && variants->is_object() ? variant_of(variants->get_object(), word) : std::string_view();
+}
+
+// Of a rollout's two flags a word must steer both or none: else one is on the new side and the other is not.
+bool steers_a_side(const View& view, std::string_view key, std::string_view word) {
+  if (key.ends_with(flag::kStageSuffix)) {
+    const flag::CompiledFlag* stage = find(view, key);
+    return stage == nullptr || !variant_in(*stage, word).empty();
+  }
+  if (value_of(word)) return true;
+  return find(view, std::string(key) + std::string(flag::kStageSuffix)) == nullptr;
+}
+
 // `KEY` alone in an override file steers `KEY.stage` as well: whoever kills offline must not have to
 // know of two flags.
-std::string_view override_for(const Overrides& overrides, std::string_view key) {
-  if (auto found = overrides.find(key); found != overrides.end()) return found->second;
+std::string_view override_for(const Overrides& overrides, std::string_view key,
+                              const flag::CompiledFlag* compiled) {
+  if (auto found = overrides.find(key); found != overrides.end()) {
+    const std::string_view variant =
+        compiled == nullptr ? std::string_view() : variant_in(*compiled, found->second);
+    return variant.empty() ? found->second : variant;
+  }
   if (!key.ends_with(flag::kStageSuffix)) return {};
   auto found = overrides.find(rollout_of(key));
-  if (found == overrides.end()) return {};
-  return found->second == "on" || found->second == "true" ? "live" : "off";
+  const auto value = found == overrides.end() ? std::nullopt : value_of(found->second);
+  if (!value) return {};
+  return *value ? "live" : "off";
 }
 
 Evaluated named(std::string_view name, const flag::CompiledFlag* compiled, flag::Reason reason) {
@@ -63,7 +88,11 @@ std::shared_ptr<const View> next_view(const View& previous, std::shared_ptr<cons
   view->completed = previous.completed;
   remember_completed(*view);
   for (const auto& [key, variant] : overrides) {
-    if (!view->completed.contains(rollout_of(key))) view->overrides.emplace(key, variant);
+    if (view->completed.contains(rollout_of(key))) continue;
+    if (steers_a_side(*view, key, variant))
+      view->overrides.emplace(key, variant);
+    else
+      view->unheeded += (view->unheeded.empty() ? "" : ", ") + key + ": " + variant;
   }
   return view;
 }
@@ -124,9 +153,9 @@ std::vector<std::string> changed_keys(const View& before, const View& after) {
 
 Evaluated evaluate(const View& view, std::string_view key, const flag::Attributes& attributes,
                    std::int64_t (*now_s)()) {
-  const flag::CompiledFlag* compiled = view.snapshot == nullptr ? nullptr : view.snapshot->find(key);
+  const flag::CompiledFlag* compiled = find(view, key);
   if (!view.overrides.empty()) {
-    if (const std::string_view name = override_for(view.overrides, key); !name.empty()) {
+    if (const std::string_view name = override_for(view.overrides, key, compiled); !name.empty()) {
       Evaluated result = named(name, compiled, flag::Reason::kStatic);
       result.overridden = true;
       return result;

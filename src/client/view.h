@@ -21,7 +21,8 @@ struct View {
   bool from_disk = false;
   std::shared_ptr<const Context> base;  // the client's own context, under every call's; null: none
   std::shared_ptr<const Hooks> hooks;   // null: none
-  Overrides overrides;                  // without those of completed rollouts
+  Overrides overrides;                  // without those of completed rollouts and those in `unheeded`
+  std::string unheeded;                 // the overrides of rollouts that stand for no side, in words; ""
   // Rollout keys (without ".stage") whose last word was `complete`: from closing on a missing key must
   // not bring back a side that is about to be dropped. Only another word for the key takes one out.
   std::set<std::string, std::less<>> completed;

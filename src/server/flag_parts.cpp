@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "client/override_file.h"
 #include "flag/rollout_flag.h"
 
 namespace poundlock::server {
@@ -110,14 +111,27 @@ bool is_complete(const Winners& all, std::string_view key) {
          !json::find(*stage->second.definition, "targeting");
 }
 
-// KEY alone steers KEY.stage as well: whoever writes the file in an emergency need not know of two flags.
-std::string override_of(const Overrides& overrides, const Winners& all, std::string_view key) {
+bool has_stage(const Winners& all, std::string_view key) {
+  return all.contains(fmt::format("{}{}", key, flag::kStageSuffix));
+}
+
+std::string variant_of(const Winner& winner, std::string_view word) {
+  const auto* variants = json::find(*winner.definition, "variants");
+  if (!variants || !variants->is_object()) return {};
+  return std::string(client::variant_of(variants->as_object(), word));
+}
+
+// KEY alone steers KEY.stage as well: whoever writes the file in an emergency need not know of two flags. A
+// word that stands for neither side steers none of the two: they must not part.
+std::string override_of(const Overrides& overrides, const Winners& all, std::string_view key,
+                        const Winner& winner) {
   if (overrides.empty() || is_complete(all, key)) return {};
-  if (const auto found = overrides.find(key); found != overrides.end()) return found->second;
+  if (const auto found = overrides.find(key); found != overrides.end())
+    return has_stage(all, key) && !client::value_of(found->second) ? "" : variant_of(winner, found->second);
   if (!key.ends_with(flag::kStageSuffix)) return {};
   const auto found = overrides.find(rollout_key(key));
-  if (found == overrides.end()) return {};
-  return found->second == "on" || found->second == "true" ? "live" : "off";
+  const auto value = found == overrides.end() ? std::nullopt : client::value_of(found->second);
+  return value ? variant_of(winner, *value ? "live" : "off") : "";
 }
 
 struct Defined {
@@ -148,10 +162,7 @@ Winner winner_of(const FlagParts& parts, std::string_view key) {
 
 FlagInfo info_of(std::string_view key, const Winner& winner, const Overrides& overrides, const Winners& all) {
   FlagInfo info{std::string(key), std::string(winner.owner), *winner.definition,
-                winner.file ? winner.file->path : "", override_of(overrides, all, key)};
-  const auto* variants = json::find(info.definition, "variants");
-  const bool known = variants && variants->is_object() && variants->as_object().contains(info.overridden);
-  if (!known) info.overridden.clear();
+                winner.file ? winner.file->path : "", override_of(overrides, all, key, winner)};
   if (!info.overridden.empty()) {
     info.definition["state"] = "ENABLED";
     info.definition["defaultVariant"] = info.overridden;
@@ -223,6 +234,24 @@ SelectorNames selector_names(const FlagParts& parts) {
   for (const auto& [name, flags] : parts.rollouts) {
     out.sources.emplace(name);
     for (const auto& [key, definition] : flags) add_set(out, definition);
+  }
+  return out;
+}
+
+std::vector<std::string> unheeded_overrides(const FlagParts& parts, const Overrides& overrides) {
+  const Winners all = winners(parts, {});
+  std::vector<std::string> out;
+  for (const auto& [key, word] : overrides) {
+    const auto found = all.find(key);
+    if (found == all.end()) {
+      out.push_back(fmt::format("the override of {} does nothing yet: there is no such flag", key));
+    } else if (is_complete(all, key)) {
+      out.push_back(fmt::format("the override of {} is not heeded: its rollout is closing or closed", key));
+    } else if (override_of(overrides, all, key, found->second).empty()) {
+      const char* hint = has_stage(all, key) ? "no variant of its rollout's flag: write on or off"
+                                             : "no variant of the flag";
+      out.push_back(fmt::format("the override of {} is not heeded: {} is {}", key, word, hint));
+    }
   }
   return out;
 }

@@ -64,6 +64,8 @@ struct SelectorNames {
   bool has(const Selector& selector) const;
 };
 SelectorNames selector_names(const FlagParts& parts);
+// A line for each override that changes nothing, because of its flag or of its word.
+std::vector<std::string> unheeded_overrides(const FlagParts& parts, const Overrides& overrides);
 std::vector<Shadowed> shadowed_flags(const FlagParts& parts);
 
 // Takes out of `next` the orders by hand that its files undo: only those of keys for which a file brings a

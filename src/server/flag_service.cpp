@@ -393,6 +393,11 @@ std::optional<FlagInfo> FlagService::find(std::string_view key) const {
   return effective_flag(now->parts, now->overrides, key);
 }
 
+std::vector<std::string> FlagService::unheeded_overrides() const {
+  const auto now = published();
+  return server::unheeded_overrides(now->parts, now->overrides);
+}
+
 std::vector<Shadowed> FlagService::shadowed() const {
   return shadowed_flags(published()->parts);
 }

@@ -73,6 +73,7 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   std::vector<FlagInfo> list() const;
   std::optional<FlagInfo> find(std::string_view key) const;
   std::vector<Shadowed> shadowed() const;
+  std::vector<std::string> unheeded_overrides() const;
   // When a flag became what it is: the revision that brought it, and the (steady) time of its publication.
   struct Change {
     flag::Revision revision;

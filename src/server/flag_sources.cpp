@@ -38,14 +38,20 @@ FlagSources::FlagSources(std::vector<FlagSource> sources, std::string override_f
 
 void FlagSources::reload() {
   read_overrides();
-  if (sources_.empty() && taken_) return;
-  auto now = look();  // without a source nothing: flags of those that an earlier server had go
-  if (now != taken_) take(std::move(now));
+  if (!sources_.empty() || !taken_) {
+    auto now = look();  // without a source nothing: flags of those that an earlier server had go
+    if (now != taken_) take(std::move(now));
+  }
+  tell_unheeded();
 }
 
 void FlagSources::poll() {
   read_overrides();
-  if (sources_.empty() && taken_) return;
+  if (!sources_.empty() || !taken_) poll_files();
+  tell_unheeded();
+}
+
+void FlagSources::poll_files() {
   auto now = look();
   if (now == taken_) {
     pending_.reset();
@@ -208,6 +214,18 @@ void FlagSources::read_overrides() {
     spdlog::error("override file: {}", set.error().to_string());
   else
     spdlog::warn("{} flags are overridden by the override file", override_file_.overrides().size());
+}
+
+// After the files, whose flags the overrides may name. Once for as long as it is so.
+void FlagSources::tell_unheeded() {
+  const auto revision = flags_.view()->revision;
+  if (revision == told_at_) return;
+  told_at_ = revision;
+  const auto lines = flags_.unheeded_overrides();
+  std::set<std::string> now(lines.begin(), lines.end());
+  for (const auto& line : now)
+    if (!told_unheeded_.contains(line)) spdlog::warn("override file: {}", line);
+  told_unheeded_ = std::move(now);
 }
 
 }  // namespace poundlock::server

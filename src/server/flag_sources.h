@@ -75,6 +75,8 @@ class FlagSources {
   const std::optional<boost::json::object>& parse(const Reading& reading);
   void tell(const FlagFilesLoaded& loaded);
   void read_overrides();
+  void poll_files();
+  void tell_unheeded();
 
   const std::vector<FlagSource> sources_;
   FlagService& flags_;
@@ -88,6 +90,8 @@ class FlagSources {
   std::optional<std::vector<Reading>> taken_, pending_;
   std::string trouble_;  // logged already
   std::set<std::string> told_;
+  std::set<std::string> told_unheeded_;
+  flag::Revision told_at_;  // the set that told_unheeded_ is about
   mutable std::mutex mutex_;
   std::vector<std::string> missing_;
 };

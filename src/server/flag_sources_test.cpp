@@ -2,11 +2,14 @@
 #include "server/flag_sources.h"
 
 #include <gmock/gmock.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <sstream>
 
 #include "base/json.h"
 #include "store/sqlite_fixture.h"
@@ -373,6 +376,68 @@ TEST_F(FlagSourcesTest, AnOverrideOutranksUntilTheRolloutIsComplete) {
   fs::remove(folder_ / "override.json");
   sources_->reload();
   EXPECT_EQ(variant("plain"), "on");
+}
+
+// Lines of the log while it lives.
+class Log {
+ public:
+  Log() { spdlog::default_logger()->sinks().push_back(sink_); }
+  ~Log() { spdlog::default_logger()->sinks().pop_back(); }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::sinks::ostream_sink_mt> sink_ =
+      std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
+};
+
+TEST_F(FlagSourcesTest, AnOverrideCountsByValueAndWhatMeansNothingIsNamed) {
+  const auto plain = [](const std::string& key, const std::string& variants) {
+    return "\"" + key + R"(":{"state":"ENABLED","variants":{)" + variants +
+           R"(},"defaultVariant":"enabled"})";
+  };
+  const std::string pair = R"("enabled":true,"disabled":false)";
+  write("a.json", plain("a", pair) + "," + plain("b", pair) + "," + plain("c", pair) + "," +
+                      plain("turned", R"("off":true,"enabled":false)"));
+  std::ofstream(folder_ / "override.json")
+      << R"({"flags":{"a":false,"b":"off","c":"banana","turned":"off","later":"off"}})";
+  Log log;
+  follow({"a.json"});
+  EXPECT_EQ(variant("a"), "disabled");
+  EXPECT_EQ(variant("b"), "disabled");
+  EXPECT_EQ(variant("turned"), "enabled") << "its value is false";
+  EXPECT_EQ(variant("c"), "enabled");
+  EXPECT_THAT(log.text(), HasSubstr("the override of c is not heeded: banana is no variant of the flag"));
+  EXPECT_THAT(log.text(), HasSubstr("the override of later does nothing yet"));
+  EXPECT_THAT(log.text(), testing::Not(HasSubstr("override of a ")));
+  const std::string told = log.text();
+  sources_->poll();
+  EXPECT_EQ(log.text(), told) << "once";
+}
+
+TEST_F(FlagSourcesTest, AnOverrideSteersBothFlagsOfARolloutOrNone) {
+  publish("r", flag("k", "on") + R"(,"k.stage":{"state":"ENABLED","variants":{"off":"off","live":"live"},)"
+                                 R"("defaultVariant":"live"})");
+  Log log;
+  follow({});
+  const auto order = [&](const std::string& word) {
+    fs::remove(folder_ / "override.json");
+    sources_->reload();
+    std::ofstream(folder_ / "override.json") << R"({"flags":{"k":")" + word + "\"}}";
+    sources_->reload();
+  };
+  for (const char* word : {"off", "false"}) {
+    order(word);
+    EXPECT_EQ(variant("k"), "off") << word;
+    EXPECT_EQ(variant("k.stage"), "off") << word;
+  }
+  for (const char* word : {"on", "true", "live", "banana"}) {
+    order(word);
+    EXPECT_EQ(variant("k"), "on") << word;
+    EXPECT_EQ(variant("k.stage"), "live") << word;
+  }
+  EXPECT_THAT(log.text(), HasSubstr("live is no variant of its rollout's flag: write on or off"));
+  EXPECT_THAT(log.text(), HasSubstr("banana is no variant"));
 }
 
 }  // namespace
