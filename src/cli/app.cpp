@@ -285,6 +285,9 @@ void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
   kill->add_option("--flagd-file", a.kill.flagd_file, "and one that a stock flagd can serve")
       ->type_name(kFile)
       ->needs(offline);
+  add_each(*kill, "--flags", a.kill.flags, "a flag file that tells the variants, where the store does not")
+      ->type_name(kFile)
+      ->needs(offline);
 }
 
 void add_server_verbs(CLI::App& app, Context& context, Arguments& a) {

@@ -119,6 +119,7 @@ struct KillArguments {
   std::string why;
   bool offline = false;
   std::string override_file, flagd_file;
+  std::vector<std::string> flags;  // files that may define the flag
   bool wait = false;
   Millis limit{60'000};
 };

@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <boost/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "base/json.h"
 #include "cli/run_for_test.h"
@@ -136,7 +139,7 @@ TEST_F(FlagFilesTest, KillOfflineWritesBothFilesAndKeepsWhatTheyHold) {
   const auto ran = run({"kill", "--offline", "--override-file", "o.json", "--flagd-file", "f.json", "k"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.err, HasSubstr("the store could not tell"));
-  EXPECT_EQ(read("o.json"), "{\"flags\":{\"other\":\"live\",\"k\":\"off\"},\"note\":\"kept\"}\n");
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"other\":\"live\",\"k\":false},\"note\":\"kept\"}\n");
   EXPECT_THAT(run({"flag", "eval", "k", "--flags", "f.json"}).out, HasSubstr("false"));
   EXPECT_THAT(run({"flag", "eval", "k.stage", "--flags", "f.json"}).out, HasSubstr("\"off\""));
   EXPECT_EQ(run({"kill", "--offline", "k"}).code, 2) << "nowhere to write it";
@@ -147,6 +150,66 @@ TEST_F(FlagFilesTest, KillOfflineWritesBothFilesAndKeepsWhatTheyHold) {
   EXPECT_EQ(read("o.json"), "{") << "what cannot be understood is not overwritten";
 }
 
+TEST_F(FlagFilesTest, KillOfflineWritesNothingThatReadersWouldRefuse) {
+  const std::vector<std::string> kill{"kill", "--offline", "--override-file", "o.json", "k"};
+  const std::string wrong = R"({"flags":{"other":{"variant":"off"}}})";
+  write("o.json", wrong);
+  const auto refused = run(kill);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.out, "");
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("nothing is off"), HasSubstr("'other' is an object")));
+  EXPECT_EQ(read("o.json"), wrong);
+
+  std::string full = R"({"flags":{"f0":"off")";
+  for (int i = 1; i < 1'000; ++i) full += fmt::format(R"(,"f{}":"off")", i);
+  full += "}}";
+  write("o.json", full);
+  EXPECT_EQ(run(kill).code, 2) << "the 1,001st";
+  EXPECT_EQ(read("o.json"), full);
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "f7"}).code, 0) << "no new entry";
+
+  const std::string large = R"({"note":")" + std::string((64 << 10) - 14, 'x') + "\"}";
+  write("o.json", large);
+  EXPECT_EQ(run(kill).code, 2) << "more than 64 KiB";
+  EXPECT_EQ(read("o.json"), large);
+
+  write("f.json", R"({"flags":{"other":7}})");
+  EXPECT_EQ(run({"kill", "--offline", "--flagd-file", "f.json", "k"}).code, 2);
+  EXPECT_EQ(read("f.json"), R"({"flags":{"other":7}})");
+}
+
+TEST_F(FlagFilesTest, KillOfflineTakesTheVariantThatIsFalse) {
+  write("flags.json", R"({"flags": {
+    "k": {"state": "ENABLED", "variants": {"enabled": true, "disabled": false}, "defaultVariant": "enabled"},
+    "text": {"state": "ENABLED", "variants": {"a": "a", "b": "b"}, "defaultVariant": "a"}}})");
+  const auto kill = [&](const std::string& key) {
+    return run({"kill", "--offline", "--override-file", "o.json", "--flags", "flags.json", key});
+  };
+  EXPECT_EQ(kill("k").code, 0);
+  EXPECT_EQ(kill("unknown").code, 0);
+  const auto none = kill("text");
+  EXPECT_EQ(none.code, 1);
+  EXPECT_THAT(none.err, HasSubstr("there is no off"));
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"k\":\"disabled\",\"unknown\":false}}\n");
+}
+
+TEST_F(FlagFilesTest, KillsAtOneTimeLoseNothing) {
+  constexpr int kOrders = 8;
+  std::vector<std::thread> orders;
+  std::atomic<int> done{0};
+  for (int i = 0; i < kOrders; ++i)
+    orders.emplace_back([&, i] {
+      for (int j = 0; j < 5; ++j)
+        if (run({"kill", "--offline", "--override-file", "o.json", fmt::format("k{}-{}", i, j)}).code == 0)
+          ++done;
+    });
+  for (auto& one : orders) one.join();
+  EXPECT_EQ(done, kOrders * 5);
+  const auto all = json::parse(read("o.json"), "o.json");
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->at("flags").as_object().size(), static_cast<std::size_t>(kOrders) * 5);
+}
+
 TEST_F(FlagFilesTest, KillOfflineKnowsRolloutsFromTheStore) {
   std::filesystem::create_directories(folder_ / "state");
   store::SqliteOptions options;
@@ -154,11 +217,15 @@ TEST_F(FlagFilesTest, KillOfflineKnowsRolloutsFromTheStore) {
   auto store = store::open_sqlite(options);  // and a server still holds it
   ASSERT_TRUE(store);
   const std::string stage = R"(.stage":{"state":"ENABLED","variants":{},"defaultVariant":")";
-  ASSERT_TRUE((*store)->commit({{"flags/published",
-                                 R"({"epoch":1,"revision":2,"parts":{"open":{"k":{},"k)" + stage +
-                                     R"(off"}},"done":{"d":{},"d)" + stage + R"(complete"}}}})",
-                                 0}},
-                               {}));
+  ASSERT_TRUE((*store)->commit(
+      {{"flags/published",
+        R"({"epoch":1,"revision":2,"parts":{"":{"plain":{"variants":{"yes":true,"no":false}}},)"
+        R"("open":{"k":{},"k)" +
+            stage + R"(off"}},"done":{"d":{},"d)" + stage +
+            R"(complete"}}},"files":[{"flags":{"plain":{"variants":{"n":false}},)"
+            R"("filed":{"variants":{"n":false}}}}]})",
+        0}},
+      {}));
   const auto open = run({"kill", "--offline", "--override-file", "o.json", "--rollout", "open"});
   EXPECT_EQ(open.code, 0) << open.err;
   EXPECT_THAT(open.err, Not(HasSubstr("warning")));
@@ -174,6 +241,8 @@ TEST_F(FlagFilesTest, KillOfflineKnowsRolloutsFromTheStore) {
   EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "--rollout", "none"}).code, 2);
   EXPECT_THAT(run({"kill", "--offline", "--override-file", "o.json", "plain"}).err,
               Not(HasSubstr("warning")));
+  EXPECT_EQ(run({"kill", "--offline", "--override-file", "o.json", "filed"}).code, 0);
+  EXPECT_EQ(read("o.json"), "{\"flags\":{\"k\":\"off\",\"plain\":\"no\",\"filed\":\"n\"}}\n");
 }
 
 }  // namespace

@@ -1,14 +1,21 @@
 // kill: everybody back to legacy, through the server; or, where none is up, by files that applications, a
 // poundlockd or a stock flagd read.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
+#include <cerrno>
 
 #include "base/json.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
+#include "cli/flag_files.h"
 #include "cli/text.h"
+#include "client/override_file.h"
 #include "flag/rollout_flag.h"
 #include "rollout/spec.h"
 #include "store/sqlite_store.h"
@@ -18,6 +25,8 @@ namespace {
 
 namespace bj = boost::json;
 namespace fs = std::filesystem;
+constexpr int kLockTries = 200;  // of kLockPauseMs each: somebody else's kill is done by then
+constexpr int kLockPauseMs = 50;
 
 // What can be known without a server, from the store of the one that ran here and the rollout files.
 struct Known {
@@ -25,6 +34,7 @@ struct Known {
   std::string rollout;  // that steers it; "" for a plain flag, or not known
   bool from_store = false;
   bool closed = false;
+  bj::object definition;  // of a plain flag, where one is known; else empty
 };
 
 fs::path store_of(const Context& context, const std::optional<Site>& site) {
@@ -33,12 +43,30 @@ fs::path store_of(const Context& context, const std::optional<Site>& site) {
   return state / "poundlock.db";
 }
 
-std::optional<bj::object> stored_parts(const Context& context, const std::optional<Site>& site) {
+std::optional<bj::object> stored_flags(const Context& context, const std::optional<Site>& site) {
   const auto text = store::peek_sqlite(store_of(context, site).string(), "flags/published");
   if (!text || !*text) return std::nullopt;
   const auto value = json::parse(**text, "the stored flag set", json::kOwnLimits);
   if (!value || !value->is_object()) return std::nullopt;
-  return object_at(value->as_object(), "parts");
+  return value->as_object();
+}
+
+// What was set by hand comes before the files, as it does in poundlockd, and a later file
+// before an earlier one. Empty where nothing is known.
+Result<bj::object> plain_definition(const Context& context, const bj::object& stored, const std::string& key,
+                                    const std::vector<std::string>& files) {
+  const auto& by_hand = object_at(object_at(stored, "parts"), "");
+  if (by_hand.contains(key)) return object_at(by_hand, key);
+  if (!files.empty()) {
+    PL_TRY(const auto named, load_flags(context, files));
+    if (const auto* found = named->find(key)) return found->source;
+  }
+  bj::object out;
+  for (const auto& file : list_at(stored, "files")) {
+    const auto& flags = object_at(element(file), "flags");
+    if (flags.contains(key)) out = object_at(flags, key);
+  }
+  return out;
 }
 
 bool is_closed(const bj::object& flags, const std::string& key) {
@@ -73,8 +101,9 @@ Result<Known> find_out(const Context& context, const KillArguments& arguments) {
   if (auto found = find_site(context)) site = std::move(*found);  // a broken file must not hold up a kill
   Known out;
   out.key = arguments.subject;
-  const auto parts = stored_parts(context, site);
-  for (const auto& part : parts.value_or(bj::object{})) {
+  const auto stored = stored_flags(context, site);
+  const bj::object none;
+  for (const auto& part : object_at(stored ? *stored : none, "parts")) {
     const auto& flags = element(part.value());
     const bool named = !arguments.rollout.empty() && part.key() == arguments.rollout;
     const bool holds = arguments.rollout.empty() && flags.contains(arguments.subject);
@@ -90,7 +119,10 @@ Result<Known> find_out(const Context& context, const KillArguments& arguments) {
     if (holds) break;
   }
   // A key that the store knows of no rollout is a plain flag's: nothing of it can be closed.
-  out.from_store = out.from_store || (parts && arguments.rollout.empty());
+  out.from_store = out.from_store || (stored && arguments.rollout.empty());
+  if (out.rollout.empty() && arguments.rollout.empty()) {
+    PL_TRY(out.definition, plain_definition(context, stored ? *stored : none, out.key, arguments.flags));
+  }
   if (out.from_store || arguments.rollout.empty()) return out;
   out.rollout = arguments.rollout;
   out.key = key_in_files(context, site, arguments.rollout);
@@ -116,12 +148,91 @@ Result<bj::object> existing(const Context& context, const std::string& path) {
   return std::move(value->as_object());
 }
 
-Status add_to(const Context& context, const std::string& path, const bj::object& flags) {
+// Two orders at one time would each write the file with their own entry alone. The folder is locked: the file
+// itself is replaced, and a file beside it would be left lying about.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& file) {
+    const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }
+  ~FolderLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  Status take() const {
+    for (int i = 0; i < kLockTries; ++i) {
+      // A file system without such locks must not hold up a kill.
+      if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR)) return {};
+      (void)::poll(nullptr, 0, kLockPauseMs);
+    }
+    return fail(make_error(Disposition::kRetry, "kill.locked", "another order holds the file's folder")
+                    .with_hint("see what it is (fuser on the folder), and try again"));
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+// Its readers refuse a file as a whole: what they would refuse is not written.
+Status check_overrides(const std::string& text, const std::string& path) {
+  const auto read = client::parse_overrides(text, path);
+  if (read) return {};
+  return fail(user_error("kill.file", fmt::format("nothing is off, {} would be refused by its readers: {}",
+                                                  clean(path), clean(read.error().message)))
+                  .with_hint("mend or empty the file, or name another one"));
+}
+
+Status check_flags(const std::string& text, const std::string& path) {
+  const auto read = flag::Snapshot::compile(text, path);
+  if (read) return {};
+  return fail(user_error("kill.file", fmt::format("nothing is off, {} would be no flag file: {}", clean(path),
+                                                  clean(read.error().message)))
+                  .with_hint("mend or empty the file, or name another one"));
+}
+
+using Check = Status (*)(const std::string& text, const std::string& path);
+
+Status add_to(Context& context, const std::string& path, const bj::object& flags, Check check) {
+  const FolderLock lock(context.directory / path);
+  PL_CHECK(lock.take());
   PL_TRY(auto document, existing(context, path));
   if (!document.contains("flags")) document["flags"] = bj::object{};
   auto& to = document["flags"].as_object();
   for (const auto& one : flags) to[one.key()] = one.value();
-  return write_file(context, path, json::dump(document) + "\n");
+  const std::string text = json::dump(document) + "\n";
+  PL_CHECK(check(text, path));
+  PL_CHECK(write_file(context, path, text));
+  if (!context.json) say(context, fmt::format("{} is off in {}", clean(flags.begin()->key()), clean(path)));
+  return {};
+}
+
+// Readers give `false` the variant with this value, where nothing is known here of the flag.
+Result<bj::value> word_for_off(const Known& known) {
+  if (!known.rollout.empty()) return bj::value("off");
+  if (known.definition.empty()) return bj::value(false);
+  const auto variant = client::variant_of(object_at(known.definition, "variants"), "off");
+  if (!variant.empty()) return bj::value(variant);
+  const auto said = fmt::format("no variant of {} has the value false: there is no off", clean(known.key));
+  return fail(make_error(Disposition::kRefused, "kill.variants", said)
+                  .with_hint(R"(write the variant yourself: {"flags": {"KEY": "VARIANT"}})"));
+}
+
+Status write_orders(Context& context, const KillArguments& arguments, const Known& known) {
+  // `enabled: false` is everybody on the legacy side, for the key and its stage.
+  flag::RolloutFlag off;
+  off.key = known.key;
+  off.enabled = false;
+  off.others = flag::Stage::kOff;
+  PL_TRY(const auto definitions, flag::compile_rollout_flag(off));
+  if (!arguments.override_file.empty()) {
+    PL_TRY(auto word, word_for_off(known));
+    PL_CHECK(add_to(context, arguments.override_file, {{known.key, std::move(word)}}, check_overrides));
+  }
+  if (arguments.flagd_file.empty()) return {};
+  return add_to(context, arguments.flagd_file, definitions, check_flags);
 }
 
 int kill_offline(Context& context, const KillArguments& arguments) {
@@ -139,19 +250,7 @@ int kill_offline(Context& context, const KillArguments& arguments) {
                                          clean(known->rollout)))
                       .with_hint(fmt::format("the word is restore: `poundlock rollback {} --restore`",
                                              clean(known->rollout))));
-  // `enabled: false` is everybody on the legacy side, for the key and its stage.
-  flag::RolloutFlag off;
-  off.key = known->key;
-  off.enabled = false;
-  off.others = flag::Stage::kOff;
-  const auto definitions = flag::compile_rollout_flag(off);
-  if (!definitions) return report(context, definitions.error());
-  if (!arguments.override_file.empty())
-    if (auto done = add_to(context, arguments.override_file, {{known->key, "off"}}); !done)
-      return report(context, done.error());
-  if (!arguments.flagd_file.empty())
-    if (auto done = add_to(context, arguments.flagd_file, *definitions); !done)
-      return report(context, done.error());
+  if (auto done = write_orders(context, arguments, *known); !done) return report(context, done.error());
   const char* doubt =
       "the store could not tell of this flag: if its rollout is closing or closed already, take this back, "
       "the "
@@ -160,10 +259,7 @@ int kill_offline(Context& context, const KillArguments& arguments) {
   if (context.json) {
     bj::object out{{"key", known->key}, {"rollout", known->rollout}, {"known", known->from_store}};
     print_json(context, out);
-    return 0;
   }
-  for (const auto& file : {arguments.override_file, arguments.flagd_file})
-    if (!file.empty()) say(context, fmt::format("{} is off in {}", clean(known->key), clean(file)));
   return 0;
 }
 
