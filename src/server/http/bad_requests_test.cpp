@@ -77,6 +77,26 @@ TEST_F(BadRequestsTest, HalfOpenConnectionsByTheThousandKeepNobodyOut) {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+TEST_F(BadRequestsTest, HalfSentBodiesAndUnreadAnswersKeepNobodyOut) {
+  options_.connections_max = 40;
+  options_.half_open_grace = Millis{20};
+  router_.add(
+      "GET", "/big", [](const Request&) { return text_response(std::string(8 << 20, 'x')); }, Access::kRead);
+  for (const std::string& text : {kPost + std::string("Content-Length: 20\r\n\r\nx"),
+                                  kPost + std::string("Transfer-Encoding: chunked\r\n\r\n5\r\nx"),
+                                  std::string("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")}) {
+    if (!server_) start();
+    std::vector<Peer> stuck;
+    for (int i = 0; i < 60; ++i) {
+      stuck.push_back(peer(4'096));
+      stuck.back().send(text);
+    }
+    EXPECT_TRUE(wait_for([&] { return ask("POST /echo", {}, "hello").first == 200; })) << text;
+    stuck.clear();
+    ASSERT_TRUE(wait_for([&] { return server_->connections() == 0; }));
+  }
+}
+
 TEST_F(BadRequestsTest, EveryRefusalForWantOfRoomSaysWhenToComeBack) {
   options_.connections_max = 1;
   start();

@@ -251,9 +251,9 @@ std::optional<Steady::time_point> Connection::idle_since() const {
 }
 
 std::optional<Steady::time_point> Connection::half_open_since() const {
-  const bool owes =
-      state_ == State::kOpen && !idle_since() && out_.empty() && !(exchange_ && exchange_->parser.has_head());
-  return owes ? std::optional(request_began_) : std::nullopt;
+  if (state_ == State::kLingering) return linger_until_ - kLinger;
+  if (state_ != State::kOpen || idle_since()) return std::nullopt;
+  return out_.empty() ? request_began_ : write_progress_;
 }
 
 void Connection::sweep(Steady::time_point now) {

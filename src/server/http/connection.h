@@ -91,7 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   void begin_stop();                   // ends it when its present answer is out
   // Since when nothing is under way; nullopt: something is, or nothing was answered yet.
   std::optional<Steady::time_point> idle_since() const;
-  // Since when it has owed a request's header; nullopt: it owes none.
+  // Since when the peer has owed the rest of a request, or has taken nothing of its answer; nullopt: neither.
   std::optional<Steady::time_point> half_open_since() const;
   void end();  // at once
 

@@ -24,7 +24,8 @@ struct HttpOptions {
   std::uint16_t port = 0;  // 0: any free one
 
   // One more takes the place of the one that has been idle longest, or else of the one that has owed a whole
-  // header longest, and for longer than `half_open_grace`; where neither is, it is answered 503.
+  // request, or taken nothing of its answer, longest and for longer than `half_open_grace`; where neither is,
+  // it is answered 503.
   std::size_t connections_max = 12'000;
   Millis half_open_grace{1'000};
   std::size_t header_bytes_max = 16 << 10;   // 431
