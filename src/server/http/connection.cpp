@@ -101,7 +101,9 @@ void Connection::on_readable() {
     in_.append(read);
     return pump();
   }
-  if (!exchange_) request_began_ = Steady::now();  // a request's time runs from its first byte
+  // A request's time runs from its first byte, that of the first request from the connect: else whoever sends
+  // blank lines and nothing else would begin anew with each.
+  if (!exchange_ && !fresh_) request_began_ = Steady::now();
   pump(read);
 }
 

@@ -152,7 +152,8 @@ class Connection : public std::enable_shared_from_this<Connection>, public SseSi
   std::size_t charged_ = 0;  // this request's share of core_->bodies_bytes
   Steady::time_point request_began_;
   Steady::time_point idle_since_;
-  bool fresh_ = true;  // no request has been answered yet
+  int blank_lines_ = 0;  // before the next request
+  bool fresh_ = true;    // no request has been answered yet
 
   std::string out_;
   std::size_t out_sent_ = 0;

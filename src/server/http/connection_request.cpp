@@ -8,6 +8,7 @@
 namespace poundlock::server {
 namespace {
 
+constexpr int kBlankLinesMax = 8;  // before one request
 constexpr char kAdminHint[] =
     "send the admin token that poundlockd made at its first start: Authorization: Bearer TOKEN";
 constexpr char kReportHint[] =
@@ -64,7 +65,11 @@ const Request& Connection::request() const {
 bool Connection::parse_some(std::string_view& bytes) {
   if (!exchange_) {
     // An empty line before a request is to be ignored (RFC 9112, section 2.2).
-    while (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+    for (; bytes.starts_with("\r\n"); bytes.remove_prefix(2)) {
+      if (++blank_lines_ <= kBlankLinesMax) continue;
+      answer_and_close(error_response(400, "http.syntax", "blank lines and no request"));
+      return true;
+    }
     if (bytes.empty()) return true;
     if (bytes == "\r") return false;
     exchange_ = core_->borrow();
@@ -247,6 +252,7 @@ void Connection::become_stream(Response response) {
 void Connection::reset_request() {
   core_->bodies_bytes -= std::exchange(charged_, 0);
   if (exchange_) core_->give_back(std::move(exchange_));
+  blank_lines_ = 0;
   request_began_ = idle_since_ = Steady::now();
 }
 

@@ -247,6 +247,31 @@ TEST_F(HttpTest, ASlowHeaderIsCutOff) {
   EXPECT_TRUE(wait_for([&] { return server_->connections() == 0; }));
 }
 
+TEST_F(HttpTest, BlankLinesHoldNoConnection) {
+  options_.header_timeout = Millis{100};
+  options_.idle_timeout = Millis{100};
+  start();
+  Peer few = peer();
+  few.send("\r\n\r\n" + std::string(kGet));
+  EXPECT_EQ(few.answer().second, "hello");
+  few.send("\r\n" + std::string(kGet));
+  EXPECT_EQ(few.answer().second, "hello");
+  Peer flood = peer();
+  for (int i = 0; i < 20; ++i) flood.send("\r\n");
+  EXPECT_EQ(flood.answer().first, 400);
+  for (const bool answered : {false, true}) {
+    Peer drip = peer();
+    if (answered) drip.send(kGet);
+    if (answered) EXPECT_EQ(drip.answer().second, "hello");
+    int sent = 0;
+    for (; sent < 8 && !drip.ended() && !drip.reset(); ++sent) {
+      drip.send("\r\n");
+      drip.read_until("never", 40);
+    }
+    EXPECT_LT(sent, 8) << "cut off by time, " << answered;
+  }
+}
+
 TEST_F(HttpTest, ASlowBodyAndAnIdleConnectionAreCutOff) {
   options_.request_timeout = Millis{60};
   options_.idle_timeout = Millis{60};
