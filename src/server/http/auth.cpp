@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 namespace poundlock::server {
@@ -24,13 +25,14 @@ std::string hex(const unsigned char* bytes, std::size_t size) {
   return text;
 }
 
-// The scheme's name is case-insensitive (RFC 9110, section 11.1).
-std::string_view bearer_token(std::string_view authorization) {
+// The scheme's name is case-insensitive (RFC 9110, section 11.1). nullopt: another scheme, which is no token
+// of ours: proxies and browsers add `Basic` by themselves.
+std::optional<std::string_view> bearer_token(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() <= kScheme.size()) return {};
+  if (authorization.size() < kScheme.size()) return std::nullopt;
   for (std::size_t i = 0; i < kScheme.size(); ++i) {
     const char c = authorization[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return {};
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return std::nullopt;
   }
   authorization.remove_prefix(kScheme.size());
   while (!authorization.empty() && authorization.front() == ' ') authorization.remove_prefix(1);
@@ -65,11 +67,12 @@ bool AdminAuth::is_token(std::string_view token, std::string_view expected) {
 
 AuthVerdict AdminAuth::check(std::string_view authorization, std::string_view address, TimePoint now,
                              std::string_view api_key) {
-  const std::string_view token = authorization.empty() ? api_key : bearer_token(authorization);
+  const auto bearer = bearer_token(authorization);
+  const std::string_view token = bearer.value_or(api_key);
   const std::lock_guard guard(mutex_);
   if (is_token(token, token_hash_)) return AuthVerdict::kAdmin;
   if (is_token(token, application_hash_)) return AuthVerdict::kApplication;
-  if (authorization.empty() && api_key.empty()) return AuthVerdict::kMissing;
+  if (!bearer && api_key.empty()) return AuthVerdict::kMissing;
   Failures& failures = failures_of(address, now);
   if (failures.count >= limits_.failures_max) return AuthVerdict::kLimited;
   ++failures.count;

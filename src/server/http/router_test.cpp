@@ -87,6 +87,17 @@ TEST(AdminAuth, TheApplicationsTokenIsNotTheAdmins) {
   EXPECT_EQ(auth.check("Bearer secret", "a", TimePoint{1}), AuthVerdict::kAdmin);
 }
 
+TEST(AdminAuth, AnotherSchemeHidesNoKeyAndIsNoWrongToken) {
+  AdminAuth auth(hash_token("secret"), {1, Millis{1'000}, 2});
+  const TimePoint now{1};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(auth.check("Basic dTpw", "a", now, "secret"), AuthVerdict::kAdmin);
+    EXPECT_EQ(auth.check("Basic dTpw", "a", now), AuthVerdict::kMissing);
+  }
+  EXPECT_EQ(auth.check("Basic dTpw", "a", now, "no"), AuthVerdict::kWrong);
+  EXPECT_EQ(auth.check("Bearer no", "b", now, "secret"), AuthVerdict::kWrong) << "a Bearer comes first";
+}
+
 TEST(AdminAuth, ACrowdOfAddressesSharesOneCount) {
   AdminAuth auth(hash_token("secret"), {2, Millis{1'000}, 2});
   int wrong = 0;
