@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/json.hpp>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "base/json.h"
@@ -132,6 +133,68 @@ TEST_F(FlagFilesTest, LaunchDarklysExportIsTranslatedOrNamed) {
   const auto test = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run", "--partial",
                          "--environment-key", "test"});
   EXPECT_THAT(test.out, AllOf(HasSubstr(R"("in":[{"var":"targetingKey"},["u1"]])"), Not(HasSubstr("split"))));
+}
+
+// A rule of LaunchDarkly's exposes nobody who lacks the attribute or has it in another type.
+TEST_F(FlagFilesTest, AnImportedRuleExposesNobodyElse) {
+  std::string items;
+  int clauses = 0;
+  const auto add = [&](const std::string& clause) {
+    items += fmt::format(
+        R"({{"key":"c{}","variations":[{{"value":true}},{{"value":false}}],"on":true,"offVariation":1,)"
+        R"("fallthrough":{{"variation":1}},"rules":[{{"variation":0,"clauses":[{{{}}}]}}]}},)",
+        clauses++, clause);
+  };
+  add(R"("attribute":"age","op":"lessThan","values":[18])");
+  add(R"("attribute":"age","op":"greaterThanOrEqual","values":[0])");
+  add(R"("attribute":"groups","op":"in","values":["beta","x"])");
+  add(R"("attribute":"groups","op":"in","values":["beta"],"negate":true)");
+  add(R"("attribute":"mail","op":"contains","values":["@shop"])");
+  add(R"("attribute":"version","op":"semVerLessThan","values":["2.0.0"])");
+  add(R"("attribute":"age","op":"in","values":[0,7])");
+  items += R"({"key":"old","archived":true,"variations":[{"value":true}],"on":true})";
+  write("ld.json", R"({"items":[)" + items + "]}");
+  const auto done = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run", "--partial"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_THAT(done.err + done.out, HasSubstr("flag old: it is archived"));
+  write("f.json", done.out);
+  EXPECT_THAT(run({"flag", "validate", "f.json"}).out, Not(HasSubstr("warning")));
+  const std::tuple<const char*, const char*, bool> cases[] = {
+      {"c0", R"({"age":17})", true},
+      {"c0", R"({"age":18})", false},
+      {"c0", "{}", false},
+      {"c0", R"({"age":null})", false},
+      {"c0", R"({"age":"17"})", false},
+      {"c0", R"({"age":false})", false},
+      {"c0", R"({"age":[40,17]})", true},
+      {"c1", R"({"age":0})", true},
+      {"c1", "{}", false},
+      {"c1", R"({"age":""})", false},
+      {"c2", R"({"groups":"beta"})", true},
+      {"c2", R"({"groups":["a","beta"]})", true},
+      {"c2", R"({"groups":["a"]})", false},
+      {"c2", R"({"groups":0})", false},
+      {"c2", R"({"groups":[true,null]})", false},
+      {"c2", "{}", false},
+      {"c3", R"({"groups":["a","beta"]})", false},
+      {"c3", R"({"groups":["a"]})", true},
+      {"c3", "{}", false},
+      {"c4", R"({"mail":"x@shop.example"})", true},
+      {"c4", R"({"mail":["y","x@shop.example"]})", true},
+      {"c4", R"({"mail":7})", false},
+      {"c5", R"({"version":"1.9.0"})", true},
+      {"c5", R"({"version":1})", false},
+      {"c5", R"({"version":"v1.9.0"})", false},
+      {"c5", "{}", false},
+      {"c6", R"({"age":0})", true},
+      {"c6", R"({"age":"0"})", false},
+      {"c6", "{}", false},
+  };
+  for (const auto& [key, context, on] : cases) {
+    const auto ran =
+        run({"flag", "eval", key, "--flags", "f.json", "--context", context, "--output", "json"});
+    EXPECT_THAT(ran.out, HasSubstr(on ? R"("value":true)" : R"("value":false)")) << key << context;
+  }
 }
 
 TEST_F(FlagFilesTest, KillOfflineWritesBothFilesAndKeepsWhatTheyHold) {

@@ -21,6 +21,45 @@ bj::value variable(const std::string& name) {
   return call("var", bj::value(name == "key" ? "targetingKey" : name));
 }
 
+// Tests that hold of no attribute but a text, or a number: JSONLogic would take null for 0, a text for a
+// number and 0 for any text in a list. "starts_with" answers null unless both are texts; !! makes false of
+// it.
+bj::value is_text(const bj::value& item) {
+  return call("!!", bj::array{call("starts_with", bj::array{item, ""})});
+}
+void require_number(const bj::value& item, bj::array& all) {
+  for (const bj::value& other : {bj::value(nullptr), bj::value(true), bj::value(false)})
+    all.push_back(call("!==", bj::array{item, other}));
+  all.push_back(call("!", bj::array{is_text(item)}));
+}
+// LaunchDarkly's versions have no "v" in front; sem_ver takes one.
+void require_version(const bj::value& item, bj::array& all) {
+  for (const char* prefix : {"v", "V"})
+    all.push_back(call("!", bj::array{call("starts_with", bj::array{item, prefix})}));
+}
+
+bj::value in_list(const bj::value& item, const bj::array& values) {
+  bj::array texts, any;
+  for (const auto& value : values) {
+    if (value.is_string())
+      texts.push_back(value);
+    else
+      any.push_back(call("===", bj::array{item, value}));
+  }
+  if (!texts.empty())
+    any.push_back(call("and", bj::array{is_text(item), call("in", bj::array{item, std::move(texts)})}));
+  return call("or", std::move(any));
+}
+
+std::string_view order_of(std::string_view op) {
+  if (op == "lessThan") return "<";
+  if (op == "lessThanOrEqual") return "<=";
+  return op == "greaterThan" ? ">" : ">=";
+}
+std::string_view version_order_of(std::string_view op) {
+  return op == "semVerEqual" ? "=" : op == "semVerLessThan" ? "<" : ">";
+}
+
 // One flag; the first thing that cannot be said ends it.
 class Translator {
  public:
@@ -37,7 +76,7 @@ class Translator {
   Result<bj::value> outcome(const bj::object& from, bool whole) const;
   Result<bj::value> split(const bj::object& rollout) const;
   Result<bj::value> clause(const bj::object& clause) const;
-  Result<bj::value> any_of(const bj::object& clause, const std::string& op) const;
+  Result<bj::value> any_of(const bj::object& clause, const std::string& op, const bj::value& item) const;
   Status rules(bj::array& chain) const;
   Status targets(bj::array& chain) const;
 
@@ -98,30 +137,31 @@ Result<bj::value> Translator::outcome(const bj::object& from, bool whole) const 
 }
 
 // Of several values one is enough.
-Result<bj::value> Translator::any_of(const bj::object& clause, const std::string& op) const {
-  const bj::value attribute = variable(text_at(clause, "attribute"));
+Result<bj::value> Translator::any_of(const bj::object& clause, const std::string& op,
+                                     const bj::value& item) const {
   const auto& values = list_at(clause, "values");
-  if (op == "in") return call("in", bj::array{attribute, values});
-  bj::array out;
+  if (op == "in") return in_list(item, values);
+  const bool numbers = op.starts_with("less") || op.starts_with("greater");
+  bj::array all, any;
+  if (numbers)
+    require_number(item, all);
+  else
+    all.push_back(is_text(item));
+  if (op.starts_with("semVer")) require_version(item, all);
   for (const auto& value : values) {
+    if (numbers ? !value.is_number() : !value.is_string())
+      return fail(cannot(fmt::format("{} with {}", op, json::kind_of(value))));
     if (op == "contains")
-      out.push_back(call("in", bj::array{value, attribute}));
+      any.push_back(call("in", bj::array{value, item}));
     else if (op == "startsWith" || op == "endsWith")
-      out.push_back(call(op == "startsWith" ? "starts_with" : "ends_with", bj::array{attribute, value}));
-    else if (op.starts_with("semVer"))
-      out.push_back(call("sem_ver", bj::array{attribute,
-                                              bj::value(op == "semVerEqual"      ? "="
-                                                        : op == "semVerLessThan" ? "<"
-                                                                                 : ">"),
-                                              value}));
-    else
-      out.push_back(call(op == "lessThan"          ? "<"
-                         : op == "lessThanOrEqual" ? "<="
-                         : op == "greaterThan"     ? ">"
-                                                   : ">=",
-                         bj::array{attribute, value}));
+      any.push_back(call(op == "startsWith" ? "starts_with" : "ends_with", bj::array{item, value}));
+    else if (numbers)
+      any.push_back(call(order_of(op), bj::array{item, value}));
+    else  // null for what is no version
+      any.push_back(call("!!", bj::array{call("sem_ver", bj::array{item, version_order_of(op), value})}));
   }
-  return call("or", std::move(out));
+  all.push_back(call("or", std::move(any)));
+  return call("and", std::move(all));
 }
 
 Result<bj::value> Translator::clause(const bj::object& clause) const {
@@ -136,10 +176,12 @@ Result<bj::value> Translator::clause(const bj::object& clause) const {
     return fail(cannot("a clause on the context kind " + kind));
   if (attribute.empty() || attribute.starts_with("/")) return fail(cannot("the attribute " + attribute));
   if (list_at(clause, "values").empty()) return fail(cannot("a clause without values"));
-  PL_TRY(auto test, any_of(clause, op));
+  // Of an attribute that is a list one item is enough.
+  PL_TRY(auto of_item, any_of(clause, op, call("var", "")));
+  auto test = call("some", bj::array{call("merge", bj::array{variable(attribute)}), std::move(of_item)});
   // Somebody without the attribute is in no clause, and in no negated one either.
   if (bool_at(clause, "negate"))
-    test = call("and", bj::array{call("!=", bj::array{variable(attribute), nullptr}),
+    test = call("and", bj::array{call("!==", bj::array{variable(attribute), nullptr}),
                                  call("!", bj::array{std::move(test)})});
   return test;
 }
@@ -219,6 +261,11 @@ const bj::object* settings_of(const bj::object& flag, const std::string& environ
 void add(Imported& to, const std::string& key, const bj::value& flag, const std::string& environment) {
   if (!flag.is_object()) {
     to.left_out.push_back(fmt::format("flag {}: no object", key));
+    return;
+  }
+  for (const char* gone : {"archived", "deleted"}) {
+    if (!bool_at(flag.as_object(), gone)) continue;
+    to.left_out.push_back(fmt::format("flag {}: it is {}", key, gone));
     return;
   }
   const auto* settings = settings_of(flag.as_object(), environment);
