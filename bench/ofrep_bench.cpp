@@ -91,6 +91,14 @@ void await(std::uint16_t port, const bench::Child& child, const std::string& log
   }
 }
 
+// The machine's own, or the one that `./dev bench` unpacked; "" for none.
+std::string nginx_program() {
+  for (const std::string& path :
+       {std::string("/usr/sbin/nginx"), std::string(kPeers) + "/nginx/usr/sbin/nginx"})
+    if (fs::exists(path)) return path;
+  return {};
+}
+
 std::unique_ptr<bench::Child> start_nginx(const Folder& folder, std::uint16_t port, const std::string& body) {
   std::string text = fmt::format(
       "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log;\n"
@@ -100,9 +108,10 @@ std::unique_ptr<bench::Child> start_nginx(const Folder& folder, std::uint16_t po
   for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
     text += fmt::format("{0}_temp_path {1}/{0};\n", kind, folder.path);
   text += fmt::format("server {{ listen 127.0.0.1:{}; location / {{ return 200 '{}'; }} }} }}\n", port, body);
-  const std::string program = fs::exists("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
   auto child = std::make_unique<bench::Child>(
-      std::vector<std::string>{program, "-c", folder.write("nginx.conf", text)}, folder.path + "/nginx.out");
+      std::vector<std::string>{nginx_program(), "-e", folder.path + "/nginx.log", "-c",
+                               folder.write("nginx.conf", text)},
+      folder.path + "/nginx.out");
   await(port, *child, folder.path);
   return child;
 }
@@ -178,8 +187,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", rounds)->check(CLI::Range(1, 100));
   app.add_option("--seconds", seconds, "of each run of wrk")->check(CLI::Range(1.0, 600.0));
   CLI11_PARSE(app, argc, argv);
-  if (!bench::has_program("wrk") || !fs::exists("/usr/sbin/nginx"))
-    bench::give_up("wrk and nginx are needed: apt-get install wrk nginx-light");
+  if (!bench::has_program("wrk") || nginx_program().empty())
+    bench::give_up("wrk and nginx are needed: start it by `./dev bench ofrep`");
 
   const Folder folder;
   // Flags need no database: this one is named and never there.

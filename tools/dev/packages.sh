@@ -86,3 +86,19 @@ need_packages() {
   stage "install packages" install_packages ||
     die 3 "could not install: $missing (the lines above say why; a second start tries again)"
 }
+
+# unpack_package PACKAGE FOLDER: its files below FOLDER, without root and without what its scripts do on a
+# machine: nginx' start it on port 80, now and at every boot, and who measures here asked for no web server.
+unpack_package() {
+  local package=$1 folder=$2 fresh=$2.new
+  [ ! -d "$folder" ] || return 0
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+  rm -rf "$fresh"
+  mkdir -p "$fresh"
+  (
+    cd "$fresh"
+    apt-get -q -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$package" </dev/null >&2 &&
+      dpkg-deb -x "$package"_*.deb . && rm -f "$package"_*.deb
+  ) || { rm -rf "$fresh"; return 1; }
+  mv "$fresh" "$folder"
+}
