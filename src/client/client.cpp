@@ -5,8 +5,8 @@
 
 #include <random>
 
-#include "client/details_of.h"
 #include "base/names.h"
+#include "client/details_of.h"
 #include "client/session.h"
 
 namespace poundlock {

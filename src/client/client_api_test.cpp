@@ -252,7 +252,7 @@ TEST_F(ClientApi, WhatAHookCapturesIsDestroyedOutsideEveryLock) {
 
 TEST_F(ClientApi, HooksThatThrowWhenTheyAreCopiedEndNothing) {
   struct Wild {
-    explicit Wild(const bool* armed) : armed(armed) {}
+    explicit Wild(const bool* when) : armed(when) {}
     Wild(const Wild& other) : armed(other.armed) {
       if (*armed) throw std::runtime_error("copied");
     }
@@ -292,7 +292,8 @@ TEST_F(ClientApi, AListIsSeenWholeOrTheEvaluationFails) {
   }
   rule += R"({"in": ["g1", {"merge": [{"var": "context"}]}]}, "on", "off"]})";
   const Client client = Client::offline(
-      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": true, "off": false}, "targeting": )" + rule + "}}}");
+      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": true, "off": false}, "targeting": )" + rule +
+      "}}}");
   std::vector<std::string> groups;
   const auto variant = [&](std::size_t count) {
     while (groups.size() < count) groups.push_back("g" + std::to_string(groups.size()));

@@ -12,7 +12,7 @@
 #include "client/context_attributes.h"
 #include "client/disk_cache.h"
 
-extern "C" void* __dso_handle;  // this program or library, which stays loaded until its threads' lists are gone
+extern "C" void* __dso_handle;  // this program or library: it stays loaded until its threads' lists are gone
 
 namespace poundlock::client {
 

@@ -26,7 +26,7 @@ namespace poundlock::client {
 class Session {
  public:
   explicit Session(std::shared_ptr<Core> core);
-  ~Session();  // close()
+  ~Session();    // close()
   void close();  // from any number of threads, not from the session's own
 
  private:
@@ -46,7 +46,7 @@ class Session {
   HttpClient speaker_;
   const std::string instance_path_;
   const std::string service_query_;  // two services may each have an instance of one name
-  std::mutex close_mutex_;  // taken before mutex_
+  std::mutex close_mutex_;           // taken before mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
   bool closing_ = false;  // the stream thread ends

@@ -119,7 +119,8 @@ TEST(Budget, WhatDoesNotFitIsAnErrorAndNoEmptyList) {
   EXPECT_EQ(answer(call("if", {in_groups, "true", "false"}), large), "GENERAL");
   EXPECT_EQ(answer(call("if", {call("!", {in_groups}), "true", "false"}), large), "GENERAL");
   EXPECT_EQ(answer(call("if", {call("!", {var("")}), "true", "false"}), large), "GENERAL") << "the context";
-  EXPECT_EQ(answer(call("+", {1, call("max", {var("groups")})}), large), "GENERAL") << "no error that comes of it";
+  EXPECT_EQ(answer(call("+", {1, call("max", {var("groups")})}), large), "GENERAL")
+      << "no error that comes of it";
 }
 
 }  // namespace

@@ -142,7 +142,8 @@ class Explainer {
     Scratch scratch;
     Evaluation evaluation = start(scratch);
     const Value first = operand(node, 0, evaluation);
-    if (evaluation.ended_in_error()) return line(level, fmt::format("fractional: error: {}", evaluation.error_text));
+    if (evaluation.ended_in_error())
+      return line(level, fmt::format("fractional: error: {}", evaluation.error_text));
     const auto input = hash_input(version, first, evaluation);
     if (!input) {
       return line(level, "fractional: there is nothing to hash (no targetingKey that is text?): null");

@@ -26,7 +26,8 @@ class Random {
     const std::size_t kind = below(depth > 0 ? 8 : 5);
     if (kind == 0) return any_of({"null", "true", "false"});
     if (kind <= 2) return any_of({"0", "1", "-3", "0.1", "12345678901", "1e21", "2.5e-7", "7"});
-    if (kind <= 4) return any_of({R"("")", R"("x")", R"("5")", R"("+5")", R"("1e999")", R"("a b")", R"("\u00e9")"});
+    if (kind <= 4)
+      return any_of({R"("")", R"("x")", R"("5")", R"("+5")", R"("1e999")", R"("a b")", R"("\u00e9")"});
     if (kind == 5) return list(depth - 1);
     return object(depth - 1);
   }
@@ -49,13 +50,16 @@ class Random {
   }
 
   std::string var() {
-    return R"({"var": ")" + any_of({"a", "b", "l", "a.b", "a.a.l", "l.0", "b.1.a", "", "targetingKey"}) + "\"}";
+    const std::string path = any_of({"a", "b", "l", "a.b", "a.a.l", "l.0", "b.1.a", "", "targetingKey"});
+    return R"({"var": ")" + path + "\"}";
   }
   std::string rule(int depth) {
-    if (depth == 0) return below(3) == 0 ? value(1) : var();
+    // No object: a document's keys stand once.
+    if (depth == 0) return below(3) == 0 ? "[" + value(0) + ", " + value(0) + "]" : var();
     const auto next = [&] { return rule(depth - 1); };
-    const std::string name = any_of({"==", "===", "!=", "<", ">=", "+", "-", "*", "max", "cat", "in", "and", "or",
-                                     "!", "!!", "merge", "if", "substr", "starts_with", "missing"});
+    const std::string name =
+        any_of({"==", "===", "!=", "<", ">=", "+",     "-",  "*",      "max",         "cat",
+                "in", "and", "or", "!", "!!", "merge", "if", "substr", "starts_with", "missing"});
     const std::string visitor = any_of({"some", "all", "none", "filter", "map"});
     switch (below(4)) {
       case 0: return "{\"" + visitor + "\": [" + var() + ", " + next() + "]}";
@@ -78,9 +82,9 @@ std::string document(const std::string& rule) {
     variants += ", " + name + ": 0";
   }
   const std::string begin = R"({"state": "ENABLED", "variants": {)" + variants + R"(}, "targeting": )";
-  return R"({"metadata": {"poundlock.fractional": 3}, "flags": {"hash": )" + begin + R"({"fractional": [)" + rule +
-         buckets + R"(]}}, "truth": )" + begin + R"({"if": [)" + rule + R"(, "on", "off"]}}, "raw": )" + begin +
-         rule + "}}}";
+  return R"({"metadata": {"poundlock.fractional": 3}, "flags": {"hash": )" + begin + R"({"fractional": [)" +
+         rule + buckets + R"(]}}, "truth": )" + begin + R"({"if": [)" + rule +
+         R"(, "on", "off"]}}, "raw": )" + begin + rule + "}}}";
 }
 
 std::string answer(const flag::Snapshot& snapshot, const char* key, const flag::Attributes& attributes) {
@@ -140,12 +144,12 @@ TEST(EvaluationBody, ALongListAskedForOftenGivesTheAnswerOfTheTree) {
   for (int i = 0; i < 60; ++i)
     rule += R"({"in": ["no)" + std::to_string(i) + R"(", {"var": "groups"}]}, "off", )";
   rule += R"({"in": ["g29999", {"var": "groups"}]}, "on"]})";
-  auto snapshot = flag::Snapshot::compile(
-      R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": 1, "off": 2}, "targeting": )" + rule + "}}}",
-      "test");
+  const std::string begin = R"({"flags": {"f": {"state": "ENABLED", "variants": {"on": 1, "off": 2}, )";
+  auto snapshot = flag::Snapshot::compile(begin + R"("targeting": )" + rule + "}}}", "test");
   ASSERT_TRUE(snapshot);
   EvaluationBody body;
-  ASSERT_TRUE(body.read(R"({"context": )" + context + "}"));
+  const std::string request = R"({"context": )" + context + "}";
+  ASSERT_TRUE(body.read(request));
   const boost::json::value tree = boost::json::parse(context);
   EXPECT_EQ(answer(**snapshot, "f", body), "TARGETING_MATCH  on");
   EXPECT_EQ(answer(**snapshot, "f", flag::JsonAttributes(tree.get_object())), "TARGETING_MATCH  on");
