@@ -100,6 +100,8 @@ struct FlagEvalArguments {
 };
 int flag_eval_command(Context& context, const FlagEvalArguments& arguments);
 int flag_validate_command(Context& context, const std::vector<std::string>& files);
+// Until every reader is known to have the flag as it is now; 1 after `limit`.
+int flag_wait_command(Context& context, const std::string& key, Millis limit);
 int flag_status_command(Context& context, const std::string& key);
 int flag_stale_command(Context& context, int days);
 struct FlagImportArguments {

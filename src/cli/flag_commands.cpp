@@ -80,7 +80,7 @@ int flag_list_command(Context& context, const FlagListArguments& arguments) {
 int flag_get_command(Context& context, const std::string& key) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
-  const auto answer = api->get(path_of(key));
+  const auto answer = api->get(path_of(key) + "/definition");
   if (!answer) return report(context, answer.error());
   if (context.json) {
     print_json(context, *answer);
@@ -122,6 +122,10 @@ int flag_set_command(Context& context, const FlagSetArguments& arguments) {
   } else {
     say(context, fmt::format("{} is set, published as revision {:.0f}", clean(arguments.key),
                              number_at(*answer, "revision").value_or(0)));
+    if (answer->contains("rule_decides"))
+      say(context,
+          fmt::format("its rule still decides where it answers; `poundlock flag off {}` is for everybody",
+                      clean(arguments.key)));
   }
   return 0;
 }

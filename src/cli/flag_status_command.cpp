@@ -31,6 +31,29 @@ std::string reach_line(const bj::object& readers) {
 
 }  // namespace
 
+int flag_wait_command(Context& context, const std::string& key, Millis limit) {
+  constexpr Millis kPoll{100};
+  auto api = Api::open(context);
+  if (!api) return report(context, api.error());
+  const TimePoint until = context.clock.steady() + limit;
+  for (;;) {
+    const auto answer = api->get("/v1/flags/" + percent_encode(key) + "/status");
+    if (!answer) return report(context, answer.error());
+    const auto& readers = object_at(*answer, "readers");
+    const bool everybody = number_at(readers, "unknown").value_or(0) == 0;
+    const bool late = context.clock.steady() >= until;
+    if (everybody || late) {
+      if (!context.json) say(context, reach_line(readers));
+      if (everybody) return 0;
+      return report(
+          context,
+          make_error(Disposition::kRefused, "flag.not_everywhere", "not every reader is known to have it")
+              .with_hint(fmt::format("`poundlock flag status {}` names them", clean(key))));
+    }
+    context.clock.sleep(kPoll);
+  }
+}
+
 int flag_status_command(Context& context, const std::string& key) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());

@@ -103,6 +103,7 @@ void HttpClient::Impl::prepare(std::string_view method, const std::string& url, 
   curl_easy_reset(curl);  // keeps the connection
   problem[0] = '\0';
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // a flag may be called ".."
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, std::string(method).c_str());
   if (method != "GET") {
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));

@@ -266,7 +266,7 @@ int kill_offline(Context& context, const KillArguments& arguments) {
 // The rollout that steers a flag; "" for a plain one; what is no flag is a rollout's own name.
 Result<std::string> rollout_of(const Context& context, const std::string& subject) {
   PL_TRY(auto api, Api::open(context));
-  const auto flag = api.get("/v1/flags/" + percent_encode(subject));
+  const auto flag = api.get("/v1/flags/" + percent_encode(subject) + "/definition");
   if (flag) return text_at(*flag, "rollout");
   if (flag.error().code == "flag.unknown") return subject;
   return fail(flag.error());
@@ -288,7 +288,11 @@ int kill_command(Context& context, const KillArguments& arguments) {
   if (order.name.empty()) {
     auto name = rollout_of(context, arguments.subject);
     if (!name) return report(context, name.error());
-    if (name->empty()) return flag_switch_command(context, {arguments.subject, {}, {}, arguments.why}, false);
+    if (name->empty()) {
+      const int code = flag_switch_command(context, {arguments.subject, {}, {}, arguments.why}, false);
+      return code == 0 && arguments.wait ? flag_wait_command(context, arguments.subject, arguments.limit)
+                                         : code;
+    }
     order.name = std::move(*name);
   }
   return order_command(context, order);

@@ -32,5 +32,9 @@ int main(int argc, char** argv) {
   context.directory = std::filesystem::current_path(error);
   context.program = program_path(argv[0]);
   poundlock::cli::look_at_terminal(context);
-  return poundlock::cli::run(context, std::vector<std::string>(argv + 1, argv + argc));
+  const int code = poundlock::cli::run(context, std::vector<std::string>(argv + 1, argv + argc));
+  // Half a backup must not look like a whole one.
+  if (std::cout.flush() || code != 0) return code;
+  std::cerr << "error: the output could not be written\n";
+  return 3;
 }

@@ -378,9 +378,11 @@ TEST_F(ServerCommandsTest, StaleFlagsComeWithTheReason) {
 
 TEST_F(ServerCommandsTest, KillFindsTheRolloutOfAFlagAndTurnsAPlainOneOff) {
   serve([](const TestRequest& request) {
-    if (request.path == "/v1/flags/k") return TestServer::json(R"({"key":"k","rollout":"r"})");
-    if (request.path == "/v1/flags/plain" && request.method == "GET")
+    if (request.path == "/v1/flags/k/definition") return TestServer::json(R"({"key":"k","rollout":"r"})");
+    if (request.path == "/v1/flags/plain/definition")
       return TestServer::json(R"({"key":"plain","rollout":""})");
+    if (request.path == "/v1/flags/plain/status")
+      return TestServer::json(R"({"readers":{"acknowledged":2,"delivered":0,"departed":0,"unknown":1}})");
     if (request.path.starts_with("/v1/flags/") && request.method == "GET")
       return TestServer::error(404, "flag.unknown", "user");
     if (request.method == "PUT") return TestServer::json(R"({"key":"plain","epoch":1,"revision":8})");
@@ -394,6 +396,9 @@ TEST_F(ServerCommandsTest, KillFindsTheRolloutOfAFlagAndTurnsAPlainOneOff) {
   EXPECT_EQ(run({"kill", "--rollout", "plain"}).code, 0);
   EXPECT_EQ(server_->requests().back().path, "/v1/rollouts/plain/rollback");
   EXPECT_THAT(run({"kill", "plain"}).out, HasSubstr("plain is off for everybody"));
+  const auto waited = run({"kill", "plain", "--wait", "--limit", "10ms"});
+  EXPECT_EQ(waited.code, 1) << "one reader is not known to have it";
+  EXPECT_THAT(waited.out, HasSubstr("applied by 2"));
   EXPECT_EQ(run({"kill"}).code, 2);
 }
 

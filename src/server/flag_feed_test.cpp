@@ -176,7 +176,8 @@ TEST_F(FlagFeedTest, TheLeastRecentlyUsedSelectionMakesRoom) {
   boost::json::object flags;
   for (int i = 0; i < 100; ++i)
     flags["f" + std::to_string(i)] = flag_of(R"({"state":"ENABLED","variants":{"on":true},
-      "defaultVariant":"on","metadata":{"flagSetId":"s)" + std::to_string(i) + R"("}})");
+      "defaultVariant":"on","metadata":{"flagSetId":"s)" +
+                                             std::to_string(i) + R"("}})");
   ASSERT_TRUE(flags_->load_files({{"many.json", "many.json", flags}}));
   const auto of = [&](int i) { return *flags_->view(*Selector::parse("flagSetId=s" + std::to_string(i))); };
   const auto kept = of(0), left = of(1);
@@ -185,6 +186,27 @@ TEST_F(FlagFeedTest, TheLeastRecentlyUsedSelectionMakesRoom) {
     ASSERT_EQ(of(0), kept) << "in use all the time";
   }
   EXPECT_NE(of(1), left);
+}
+
+// Of two orders at once the second one knew the flag as it was before the first: an off was undone by it.
+TEST_F(FlagFeedTest, OrdersAtOnceLoseNothingOfEachOther) {
+  set("a", "off", R"({"orders":0})");
+  std::vector<std::thread> orders;
+  for (int i = 0; i < 4; ++i)
+    orders.emplace_back([&] {
+      for (int n = 0; n < 25; ++n)
+        EXPECT_TRUE(flags_->change(
+            "a",
+            [](const std::optional<FlagInfo>& known) -> Result<boost::json::object> {
+              auto definition = known->definition;
+              auto& count = definition["metadata"].as_object()["orders"];
+              count = count.to_number<int>() + 1;
+              return definition;
+            },
+            "test", ""));
+    });
+  for (auto& order : orders) order.join();
+  EXPECT_EQ(flags_->view()->snapshot->find("a")->metadata.at("orders").to_number<int>(), 100);
 }
 
 TEST(Selector, RefusesWhatIsNoPair) {

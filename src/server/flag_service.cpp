@@ -292,8 +292,15 @@ Result<flag::Revision> FlagService::publish(std::string_view rollout, std::strin
 
 Result<flag::Revision> FlagService::set(std::string_view key, const bj::object& definition,
                                         std::string_view who, std::string_view why) {
-  PL_CHECK(check_sound({{key, definition}}, std::string(key)));
+  return change(
+      key, [&](const auto&) -> Result<bj::object> { return definition; }, who, why);
+}
+
+Result<flag::Revision> FlagService::change(std::string_view key, const Edit& edit, std::string_view who,
+                                           std::string_view why) {
   std::lock_guard lock(writer_);
+  PL_TRY(const bj::object definition, edit(effective_flag(published_->parts, published_->overrides, key)));
+  PL_CHECK(check_sound({{key, definition}}, std::string(key)));
   PL_CHECK(check_plain(published_->parts, key));
   auto parts = published_->parts;
   parts.by_hand[key] = definition;

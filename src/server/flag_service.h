@@ -55,6 +55,11 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // key: its exposure is decided by gates, not by hand.
   Result<flag::Revision> set(std::string_view key, const boost::json::object& definition,
                              std::string_view who, std::string_view why);
+  // The same of what stands there: `edit` gets the flag (none where it is not there yet) and answers its new
+  // definition. No other order and no file comes in between: of two orders at once neither is lost.
+  using Edit = std::function<Result<boost::json::object>(const std::optional<FlagInfo>& known)>;
+  Result<flag::Revision> change(std::string_view key, const Edit& edit, std::string_view who,
+                                std::string_view why);
   // Takes away what was set by hand. kUser "flag.unknown" where nothing was; kConflict "flag.owned" for a
   // rollout's key, "flag.in_file" for one that a file defines: it would be back with the next look.
   Result<flag::Revision> erase(std::string_view key, std::string_view who, std::string_view why);

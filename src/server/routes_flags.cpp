@@ -52,47 +52,61 @@ std::string variant_with(const bj::object& definition, bool value) {
   return {};
 }
 
+bool has_rule(const bj::object& definition) {
+  const auto* rule = definition.if_contains("targeting");
+  return rule && rule->is_object() && !rule->as_object().empty();
+}
+
+Error refused(int status, std::string code, std::string message, std::string hint) {
+  const auto disposition = status == 409 ? Disposition::kConflict : Disposition::kUser;
+  return make_error(disposition, std::move(code), std::move(message)).with_hint(std::move(hint));
+}
+
 // {"definition": {...}} replaces the flag; {"variant": "on"} makes that variant the default of a flag
-// that exists; {"value": false} gives everybody that value of a boolean flag, and takes its rule out.
+// that exists; {"value": false} gives everybody that value of a boolean flag, and takes its rule out, which
+// is told in `out`.
+Result<bj::object> edited(const std::string& key, const bj::object& body,
+                          const std::optional<FlagInfo>& known, bj::object& out) {
+  if (const auto* given = body.if_contains("definition"); given && given->is_object())
+    return given->as_object();
+  const std::string variant = text_of(body, "variant");
+  const auto* value = body.if_contains("value");
+  if (variant.empty() && !(value && value->is_bool()))
+    return fail(refused(400, "flag.set", "neither definition nor variant nor value is given", {}));
+  if (!known)
+    return fail(
+        refused(404, "flag.unknown", "there is no flag " + key, "give a whole definition to make one"));
+  if (!known->overridden.empty())
+    return fail(refused(409, "flag.overridden",
+                        "the override file gives everybody the variant " + known->overridden,
+                        "take the flag out of that file first"));
+  bj::object definition = known->definition;
+  if (!variant.empty()) {
+    definition["defaultVariant"] = variant;
+    if (has_rule(definition)) out["rule_decides"] = true;
+    return definition;
+  }
+  const std::string named = variant_with(definition, value->get_bool());
+  if (named.empty())
+    return fail(refused(400, "flag.type", "the flag " + key + " is no boolean flag",
+                        "`poundlock flag set` chooses one of its variants"));
+  definition["state"] = "ENABLED";
+  definition["defaultVariant"] = named;
+  if (has_rule(definition)) out["targeting"] = definition["targeting"];
+  definition.erase("targeting");
+  return definition;
+}
+
 Response set(Service& service, const Request& request) {
   const std::string key(request.param("key"));
   auto body = body_object(request);
   if (!body) return error_response(body.error());
-  const auto known = service.flags().find(key);
-  const bool whole = body->contains("definition");
-  if (!whole && known && !known->overridden.empty())
-    return error_response(409, "flag.overridden",
-                          "the override file gives everybody the variant " + known->overridden,
-                          "take the flag out of that file first");
-  bj::object definition, out{{"key", key}};
-  if (const auto* given = body->if_contains("definition"); given && given->is_object()) {
-    definition = given->as_object();
-  } else if (const std::string variant = text_of(*body, "variant"); !variant.empty()) {
-    if (known) definition = known->definition;
-    if (definition.empty())
-      return error_response(404, "flag.unknown", "there is no flag " + key,
-                            "give a whole definition to make one");
-    definition["defaultVariant"] = variant;
-  } else if (const auto* value = body->if_contains("value"); value && value->is_bool()) {
-    if (known) definition = known->definition;
-    if (definition.empty())
-      return error_response(404, "flag.unknown", "there is no flag " + key,
-                            "`poundlock flag list` shows them");
-    const std::string named = variant_with(definition, value->get_bool());
-    if (named.empty())
-      return error_response(400, "flag.type", "the flag " + key + " is no boolean flag",
-                            "`poundlock flag set` chooses one of its variants");
-    definition["state"] = "ENABLED";
-    definition["defaultVariant"] = named;
-    if (const auto* rule = definition.if_contains("targeting");
-        rule && rule->is_object() && !rule->as_object().empty())
-      out["targeting"] = *rule;
-    definition.erase("targeting");
-  } else {
-    return error_response(400, "flag.set", "neither definition nor variant nor value is given");
-  }
+  bj::object out{{"key", key}};
   const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
-  auto revision = service.flags().set(key, definition, who, text_of(*body, "why"));
+  const auto edit = [&](const std::optional<FlagInfo>& known) { return edited(key, *body, known, out); };
+  auto revision = service.flags().change(key, edit, who, text_of(*body, "why"));
+  if (!revision && revision.error().code == "flag.unknown")
+    return error_response(404, "flag.unknown", revision.error().message, revision.error().hint);
   if (!revision) return error_response(revision.error());
   out["epoch"] = revision->epoch;
   out["revision"] = revision->number;
@@ -119,6 +133,10 @@ void add_flag_routes(Router& router, Service& service) {
       Access::kReport);  // whoever opens it counts as an instance that has to follow
   router.add(
       "GET", "/v1/flags", [&](const Request&) { return list(service); }, Access::kRead, Run::kPrompt);
+  // The same; a flag called "stream" has no other address.
+  router.add(
+      "GET", "/v1/flags/{key}/definition", [&](const Request& r) { return get(service, r); }, Access::kRead,
+      Run::kPrompt);
   router.add(
       "GET", "/v1/flags/{key}", [&](const Request& r) { return get(service, r); }, Access::kRead,
       Run::kPrompt);

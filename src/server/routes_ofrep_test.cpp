@@ -286,7 +286,7 @@ TEST(EvaluationBody, ReadsTextsNumbersAndTheLastOfEqualKeys) {
   EXPECT_EQ(body.find("i", scratch).as_number(), 1e20);
   EXPECT_TRUE(body.find("l", scratch).items()[1].member("x").as_bool());
   EXPECT_TRUE(body.find("none", scratch).is_null());
-  EXPECT_EQ(body.all(scratch).members().size(), 6U);
+  EXPECT_EQ(body.all(scratch).members().size(), 5U) << "each key once";
   EXPECT_FALSE(body.read("{"));
   EXPECT_TRUE(body.find("a", scratch).is_null()) << "what was read before is gone";
 }
