@@ -261,8 +261,10 @@ TEST_F(HttpTest, BlankLinesHoldNoConnection) {
   EXPECT_EQ(flood.answer().first, 400);
   for (const bool answered : {false, true}) {
     Peer drip = peer();
-    if (answered) drip.send(kGet);
-    if (answered) EXPECT_EQ(drip.answer().second, "hello");
+    if (answered) {
+      drip.send(kGet);
+      EXPECT_EQ(drip.answer().second, "hello");
+    }
     int sent = 0;
     for (; sent < 8 && !drip.ended() && !drip.reset(); ++sent) {
       drip.send("\r\n");
