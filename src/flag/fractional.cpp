@@ -19,17 +19,27 @@ Value run_v3(const Node& call, Evaluation& evaluation) {
   const auto input = hash_input(3, first, evaluation);
   if (!input) return {};
   const std::size_t skipped = first.is_array() ? 0 : 1;
-  const std::size_t count = call.args.size() - skipped;
-  std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
-  if (buckets.size() != count) return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = i + skipped;
-    if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
-  }
-  return pick(murmur3_x86_32(*input), buckets, sum_of(buckets));
+  const auto buckets = read_buckets(call, first, skipped, evaluation);
+  if (!buckets) return {};
+  return pick(murmur3_x86_32(*input), *buckets, sum_of(*buckets));
 }
 
 }  // namespace
+
+std::optional<std::span<const Bucket>> read_buckets(const Node& call, const Value& first, std::size_t skipped,
+                                                    Evaluation& evaluation) {
+  const std::size_t count = call.args.size() - skipped;
+  std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
+  if (buckets.size() != count) {
+    evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
+    return std::nullopt;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = i + skipped;
+    if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return std::nullopt;
+  }
+  return buckets;
+}
 
 Result<int> fractional_version(const boost::json::object& metadata) {
   const json::Value* version = metadata.if_contains(kFractionalSwitch);

@@ -25,6 +25,10 @@ struct Bucket {
 // False where the argument is no bucket: flagd answers null for the whole split then.
 bool read_bucket(const Value& argument, Bucket& bucket);
 std::uint64_t sum_of(std::span<const Bucket> buckets);
+// The shares of a call whose first operand is `first`, from operand `skipped` on, in the evaluation's
+// scratch. nullopt where one is none, or with an error where they do not fit.
+std::optional<std::span<const Bucket>> read_buckets(const Node& call, const Value& first, std::size_t skipped,
+                                                    Evaluation& evaluation);
 // The bucket number that a hash falls into, 0 to sum - 1.
 inline std::uint64_t slot_of(std::uint32_t hash, std::uint64_t sum) {
   return (static_cast<std::uint64_t>(hash) * sum) >> 32;

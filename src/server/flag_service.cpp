@@ -390,6 +390,10 @@ Result<flag::Revision> FlagService::set_overrides(Overrides overrides) {
   return replace(published_->parts, std::move(overrides), std::move(audit));
 }
 
+bool FlagService::holds_files() const {
+  return !published()->parts.files.empty();
+}
+
 std::vector<FlagInfo> FlagService::list() const {
   const auto now = published();
   return effective_flags(now->parts, now->overrides);

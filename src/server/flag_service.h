@@ -75,6 +75,7 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   Result<flag::Revision> set_overrides(Overrides overrides);
 
   // All of them, as copies: of thousands of flags that takes a good part of a second. find() copies one.
+  bool holds_files() const;  // flags of some file were taken once, by this server or one before it
   std::vector<FlagInfo> list() const;
   std::optional<FlagInfo> find(std::string_view key) const;
   std::vector<Shadowed> shadowed() const;

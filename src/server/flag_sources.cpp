@@ -146,6 +146,7 @@ void FlagSources::take(std::vector<Reading> now) {
       spdlog::info("flags loaded, {} in all", flags_.view()->snapshot->flags().size());
   } else if (trouble != trouble_) {
     spdlog::error("flags not reloaded: {}", trouble);
+    if (!flags_.holds_files()) miss_all();
   }
   trouble_ = trouble;
 }
@@ -178,6 +179,14 @@ const std::optional<boost::json::object>& FlagSources::parse(const Reading& read
   else
     spdlog::error("the last good flags of {} stay", reading.path);
   return known.flags;
+}
+
+// Together they were refused, and there are no last good flags: a server that answers every flag with its
+// absence must not be called ready.
+void FlagSources::miss_all() {
+  std::lock_guard lock(mutex_);
+  missing_.clear();
+  for (const auto& source : sources_) missing_.push_back(source.path);
 }
 
 std::vector<std::string> FlagSources::missing() const {

@@ -74,6 +74,7 @@ class FlagSources {
   void take(std::vector<Reading> now);
   const std::optional<boost::json::object>& parse(const Reading& reading);
   void tell(const FlagFilesLoaded& loaded);
+  void miss_all();
   void read_overrides();
   void poll_files();
   void tell_unheeded();

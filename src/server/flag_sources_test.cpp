@@ -179,6 +179,21 @@ TEST_F(FlagSourcesTest, ABadFileKeepsItsOwnLastGoodFlagsAlsoOverARestart) {
   EXPECT_EQ(variant("a"), "off");
 }
 
+TEST_F(FlagSourcesTest, SourcesThatAreRefusedTogetherAtAFirstStartAreMissing) {
+  std::string many;
+  for (int i = 0; i < 6'000; ++i) many += (i > 0 ? "," : "") + flag("a" + std::to_string(i), "on");
+  write("a.json", many);
+  std::string others;
+  for (int i = 0; i < 6'000; ++i) others += (i > 0 ? "," : "") + flag("b" + std::to_string(i), "on");
+  write("b.json", others);
+  follow({"a.json", "b.json"});
+  EXPECT_EQ(sources_->missing().size(), 2U) << "12,000 flags are more than are served";
+  write("b.json", flag("k", "on"));
+  sources_->reload();
+  EXPECT_THAT(sources_->missing(), IsEmpty());
+  EXPECT_EQ(variant("k"), "on");
+}
+
 TEST_F(FlagSourcesTest, ASourceThatNeverWasGoodIsMissing) {
   follow({"flags", "none.json"});
   EXPECT_THAT(sources_->missing(), ElementsAre((folder_ / "none.json").string()));

@@ -67,14 +67,9 @@ Value split(const Value& first, std::span<const Bucket> buckets, std::uint64_t s
 Value run_computed(const Node& call, const Value& first, Evaluation& evaluation) {
   // A first operand that is null is an input that the context lacks: the targeting key stands in.
   const std::size_t skipped = first.is_string() || first.is_null() ? 1 : 0;
-  const std::size_t count = call.args.size() - skipped;
-  std::span<Bucket> buckets = evaluation.scratch->make<Bucket>(count);
-  if (buckets.size() != count) return evaluation.fail(ErrorCode::kGeneral, "the rule needs too much memory");
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = i + skipped;
-    if (!read_bucket(at == 0 ? first : evaluate(call.args[at], evaluation), buckets[i])) return {};
-  }
-  return split(first, buckets, sum_of(buckets), evaluation);
+  const auto buckets = read_buckets(call, first, skipped, evaluation);
+  if (!buckets) return {};
+  return split(first, *buckets, sum_of(*buckets), evaluation);
 }
 
 Value run(const Node& call, Evaluation& evaluation) {
