@@ -26,7 +26,9 @@ double Histogram::upper_edge(std::uint16_t index) {
   return std::ldexp(static_cast<double>(mantissa + 1), exponent) - 1;
 }
 
-void Histogram::add(std::uint64_t us, std::uint64_t count) { add_bucket(index_of(us), count); }
+void Histogram::add(std::uint64_t us, std::uint64_t count) {
+  add_bucket(index_of(us), count);
+}
 
 void Histogram::add_bucket(std::uint16_t index, std::uint64_t count) {
   if (count == 0) return;

@@ -20,21 +20,11 @@ void write_text(std::string_view text, std::string& out) {
     for (const char character : text.substr(0, bad)) {
       const auto byte = static_cast<unsigned char>(character);
       switch (character) {
-        case '"':
-          out += "\\\"";
-          break;
-        case '\\':
-          out += "\\\\";
-          break;
-        case '\n':
-          out += "\\n";
-          break;
-        case '\r':
-          out += "\\r";
-          break;
-        case '\t':
-          out += "\\t";
-          break;
+        case '"': out += "\\\""; break;
+        case '\\': out += "\\\\"; break;
+        case '\n': out += "\\n"; break;
+        case '\r': out += "\\r"; break;
+        case '\t': out += "\\t"; break;
         default:
           if (byte < 0x20) {
             out += fmt::format("\\u{:04x}", byte);
@@ -78,29 +68,14 @@ void write(const Object& object, std::string& out) {
 
 void write(const Value& value, std::string& out) {
   switch (value.kind()) {
-    case boost::json::kind::null:
-      out += "null";
-      return;
-    case boost::json::kind::bool_:
-      out += value.get_bool() ? "true" : "false";
-      return;
-    case boost::json::kind::int64:
-      out += fmt::format("{}", value.get_int64());
-      return;
-    case boost::json::kind::uint64:
-      out += fmt::format("{}", value.get_uint64());
-      return;
-    case boost::json::kind::double_:
-      write_double(value.get_double(), out);
-      return;
-    case boost::json::kind::string:
-      write_text(view(value.get_string()), out);
-      return;
-    case boost::json::kind::object:
-      write(value.get_object(), out);
-      return;
-    case boost::json::kind::array:
-      break;
+    case boost::json::kind::null: out += "null"; return;
+    case boost::json::kind::bool_: out += value.get_bool() ? "true" : "false"; return;
+    case boost::json::kind::int64: out += fmt::format("{}", value.get_int64()); return;
+    case boost::json::kind::uint64: out += fmt::format("{}", value.get_uint64()); return;
+    case boost::json::kind::double_: write_double(value.get_double(), out); return;
+    case boost::json::kind::string: write_text(view(value.get_string()), out); return;
+    case boost::json::kind::object: write(value.get_object(), out); return;
+    case boost::json::kind::array: break;
   }
   out += '[';
   bool first = true;
@@ -158,21 +133,14 @@ std::string dump(const Object& object) {
 
 const char* kind_of(const Value& value) {
   switch (value.kind()) {
-    case boost::json::kind::null:
-      return "null";
-    case boost::json::kind::bool_:
-      return "true or false";
+    case boost::json::kind::null: return "null";
+    case boost::json::kind::bool_: return "true or false";
     case boost::json::kind::int64:
-    case boost::json::kind::uint64:
-      return "a whole number";
-    case boost::json::kind::double_:
-      return "a number";
-    case boost::json::kind::string:
-      return "text";
-    case boost::json::kind::array:
-      return "a list";
-    case boost::json::kind::object:
-      return "an object";
+    case boost::json::kind::uint64: return "a whole number";
+    case boost::json::kind::double_: return "a number";
+    case boost::json::kind::string: return "text";
+    case boost::json::kind::array: return "a list";
+    case boost::json::kind::object: return "an object";
   }
   return "null";
 }

@@ -18,8 +18,12 @@ struct TimePoint {
   std::int64_t ms = 0;
   auto operator<=>(const TimePoint&) const = default;
 };
-inline Millis operator-(TimePoint later, TimePoint earlier) { return Millis{later.ms - earlier.ms}; }
-inline TimePoint operator+(TimePoint at, Millis by) { return TimePoint{at.ms + by.count()}; }
+inline Millis operator-(TimePoint later, TimePoint earlier) {
+  return Millis{later.ms - earlier.ms};
+}
+inline TimePoint operator+(TimePoint at, Millis by) {
+  return TimePoint{at.ms + by.count()};
+}
 
 // Implementations are thread-safe.
 class Clock {
@@ -33,7 +37,7 @@ class Clock {
 
 // "90s", "15m", "72h", "14d", "250ms", and sums of them such as "1h30m". At most 3650 days.
 Result<Millis> parse_duration(std::string_view text);
-std::string format_duration(Millis duration);      // "14d", "1h30m", "850ms": what parse_duration reads
-std::string format_timestamp(TimePoint at);        // RFC 3339 in UTC with milliseconds
+std::string format_duration(Millis duration);  // "14d", "1h30m", "850ms": what parse_duration reads
+std::string format_timestamp(TimePoint at);    // RFC 3339 in UTC with milliseconds
 
 }  // namespace poundlock

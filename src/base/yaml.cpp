@@ -76,10 +76,8 @@ class Builder {
       PL_CHECK(next());
       switch (event_->type) {
         case FYET_STREAM_START:
-        case FYET_DOCUMENT_END:
-          break;
-        case FYET_STREAM_END:
-          return root;
+        case FYET_DOCUMENT_END: break;
+        case FYET_STREAM_END: return root;
         case FYET_DOCUMENT_START:
           if (seen) return fail(error_here("yaml.syntax", "a second document begins; one is allowed"));
           seen = true;
@@ -148,16 +146,13 @@ class Builder {
       return fail(error_here("yaml.size", fmt::format("more than {} values", limits_.nodes_max)));
     }
     switch (event_->type) {
-      case FYET_SCALAR:
-        return scalar();
+      case FYET_SCALAR: return scalar();
       case FYET_SEQUENCE_START:
-      case FYET_MAPPING_START:
-        return collection(depth + 1);
+      case FYET_MAPPING_START: return collection(depth + 1);
       case FYET_ALIAS:
         return fail(error_here("yaml.alias", "aliases (*name) are not supported")
                         .with_hint("write the value out at each place"));
-      default:
-        return fail(error_here("yaml.syntax", "a value is missing here"));
+      default: return fail(error_here("yaml.syntax", "a value is missing here"));
     }
   }
 

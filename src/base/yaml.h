@@ -22,10 +22,10 @@ struct Node {
   std::string scalar;   // text of a scalar, unquoted and unescaped
   bool quoted = false;  // "true" and true differ: only the second is a boolean
   SourcePosition where;
-  std::vector<Node> items;                        // of a sequence
-  std::vector<Entry> entries;                     // of a mapping, in file order
+  std::vector<Node> items;     // of a sequence
+  std::vector<Entry> entries;  // of a mapping, in file order
 
-  const Node* find(std::string_view key) const;   // nullptr where the mapping lacks it
+  const Node* find(std::string_view key) const;  // nullptr where the mapping lacks it
 
   // Each names what was expected and what stands there. `what` is the key's name, for the message.
   Result<std::string> as_string(std::string_view what) const;

@@ -44,9 +44,9 @@ struct OperationPlan {
   std::vector<Step> close_sync;  // at a rollback of dual_write, before the undo: -> kOff
   // After the drop: bring the legacy side back and refill it through `down`.
   std::vector<Step> restore;
-  std::vector<ColumnRef> legacy;  // what must not be referred to before the drop
-  std::vector<ColumnRef> fresh;   // what must not be referred to before the new side is dropped
-  std::vector<std::string> notes; // what a person should know, for `plan`
+  std::vector<ColumnRef> legacy;   // what must not be referred to before the drop
+  std::vector<ColumnRef> fresh;    // what must not be referred to before the new side is dropped
+  std::vector<std::string> notes;  // what a person should know, for `plan`
 };
 
 class Operation {

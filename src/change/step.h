@@ -31,13 +31,13 @@ Result<StepKind> step_kind_from(std::string_view text);
 
 // The one generated predicate that trigger, backfill, verify and sampling share.
 struct InStep {
-  std::string table;                  // quoted and qualified: "public"."Order Items"
-  std::vector<std::string> key;       // quoted key columns; empty where the table has no primary key
-  std::string assignment;             // `"new_status" = (...)::character varying(32)`
-  std::string out_of_step;            // boolean SQL over one row of the table; never NULL
+  std::string table;             // quoted and qualified: "public"."Order Items"
+  std::vector<std::string> key;  // quoted key columns; empty where the table has no primary key
+  std::string assignment;        // `"new_status" = (...)::character varying(32)`
+  std::string out_of_step;       // boolean SQL over one row of the table; never NULL
   // The same once the new side may be written: neither `up` nor `down` maps one side to the other.
   std::string out_of_step_open;
-  std::string conflicts;              // quoted sequence that counts conflicts; may be empty
+  std::string conflicts;  // quoted sequence that counts conflicts; may be empty
   // One SELECT of one boolean each: are trigger and function there and not turned off, and does the function
   // let either side be written, as it has to from exposure on? Empty where no trigger keeps the rows.
   std::string installed_probe;
@@ -46,11 +46,11 @@ struct InStep {
 };
 
 struct Step {
-  std::string id;      // unique in the plan and stable: "dual_write.add_column"
+  std::string id;  // unique in the plan and stable: "dual_write.add_column"
   Phase phase = Phase::kPrepare;
   StepKind kind = StepKind::kCheck;
-  std::string title;   // plain words, imperative: "add column new_status to public.orders"
-  std::string check;   // kCheck only: "parity", "lint", "paths", "dry_run", "rehearsal"
+  std::string title;  // plain words, imperative: "add column new_status to public.orders"
+  std::string check;  // kCheck only: "parity", "lint", "paths", "dry_run", "rehearsal"
   std::vector<std::string> sql;
   // One SELECT that returns one boolean: true when the step's whole effect is there. It must not depend
   // on search_path. Empty for checks, kBackfill and kVerify, and for VACUUM, which leaves no trace that
@@ -67,12 +67,12 @@ struct Step {
   std::vector<std::string> repair;
   // One SELECT that returns one boolean: whether there is such a leftover. Empty: repair always.
   std::string repair_when;
-  std::string relation;     // the table locked, quoted and qualified; may be empty
-  std::string lock_mode;    // strongest lock expected on it, as in pg_locks: "AccessExclusiveLock"
-  Millis lock_timeout{50};      // how long one try may wait for a lock; 0: does not wait for table locks
-  Millis statement_timeout{0};  // 0: none
-  bool blocks_writers = false;  // counted by the dry run's limit of 120 s
-  bool destructive = false;     // data cannot be had back from the database alone
+  std::string relation;           // the table locked, quoted and qualified; may be empty
+  std::string lock_mode;          // strongest lock expected on it, as in pg_locks: "AccessExclusiveLock"
+  Millis lock_timeout{50};        // how long one try may wait for a lock; 0: does not wait for table locks
+  Millis statement_timeout{0};    // 0: none
+  bool blocks_writers = false;    // counted by the dry run's limit of 120 s
+  bool destructive = false;       // data cannot be had back from the database alone
   std::optional<InStep> in_step;  // kBackfill and kVerify
   bool open = false;              // kVerify: both sides are written, so that out_of_step_open counts
   bool operator==(const Step&) const = default;

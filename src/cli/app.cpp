@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 
@@ -10,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/text.h"
+#include "cli/verb.h"
 
 namespace poundlock::cli {
 namespace {
@@ -19,8 +19,6 @@ constexpr const char* kFooter =
     "Exit codes: 0 done, 1 a gate or check said no, 2 usage, 3 cannot reach something, 4 conflict, 70 a "
     "fault of "
     "ours.";
-
-constexpr const char* kFile = "FILE";  // type of what is completed to files
 
 struct Global {
   const char* name;
@@ -70,24 +68,10 @@ void add_globals(CLI::App& app, Context& context, bool& no_colour) {
   app.add_flag("--no-color", no_colour, "no colour; NO_COLOR does the same");
 }
 
-CLI::Option* add_duration(CLI::App& app, const std::string& name, Millis& to, const std::string& help) {
-  return app.add_option_function<std::string>(
-      name,
-      [&to, name](const std::string& text) {
-        const auto parsed = parse_duration(text);
-        if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
-        to = *parsed;
-      },
-      help);
-}
-
 // What the options of all verbs are parsed into; lives until the verb has run.
 struct Arguments {
   bool force = false;
-  LintArguments lint;
-  PlanArguments plan;
   DoctorArguments doctor;
-  VerifyArguments verify;
   StartArguments start;
   OrderArguments order;
   bool to_prepare = false;
@@ -108,13 +92,6 @@ struct Arguments {
   std::vector<std::string> help;
 };
 
-CLI::App* add_verb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
-                   std::function<int()> verb) {
-  auto* sub = app.add_subcommand(name, help);
-  sub->callback([&context, verb = std::move(verb)] { context.verb = verb; });
-  return sub;
-}
-
 void add_local_verbs(CLI::App& app, Context& context, Arguments& a) {
   auto* init = add_verb(app, context, "init", "write poundlock.yaml and rollouts/example.yaml",
                         [&] { return init_command(context, a.force); });
@@ -128,26 +105,6 @@ void add_local_verbs(CLI::App& app, Context& context, Arguments& a) {
   doctor->add_option("--database", a.doctor.database, "database of poundlock.yaml (default: the only one)");
   doctor->add_option("--database-url", a.doctor.database_url, "a database that is in no file");
   doctor->add_flag("--grants", a.doctor.grants, "print only the SQL that an administrator has to run");
-
-  auto* lint = add_verb(app, context, "lint", "what in SQL files would hurt a live database",
-                        [&] { return lint_command(context, a.lint); });
-  lint->add_option("file", a.lint.files, "SQL files, folders, rollout files, - for standard input")
-      ->required();
-  lint->add_option("--disable", a.lint.disabled, "rules to leave out");
-  lint->add_flag("--in-transaction", a.lint.in_transaction, "the runner puts each file into one transaction");
-
-  auto* plan = add_verb(app, context, "plan", "the ordered steps of a rollout, with locks and time-outs",
-                        [&] { return plan_command(context, a.plan); });
-  plan->add_option("file", a.plan.file, "rollout file")->required();
-  plan->add_option("--database-url", a.plan.database_url,
-                   "plan against this database instead of poundlock.yaml's");
-  plan->add_option("--speed", a.plan.speed, "divide windows and dwell by this")->check(CLI::Range(1.0, 1e9));
-  plan->add_flag("--sql", a.plan.sql, "print the exact SQL of each step");
-
-  auto* verify = add_verb(app, context, "verify", "count the rows whose two sides are out of step",
-                          [&] { return verify_command(context, a.verify); });
-  verify->add_option("name", a.verify.name, "rollout")->required();
-  verify->add_option("--database-url", a.verify.database_url, "this database instead of poundlock.yaml's");
 }
 
 CLI::App* add_order(CLI::App& app, Context& context, Arguments& a, const std::string& name,
@@ -194,12 +151,6 @@ void add_rollout_verbs(CLI::App& app, Context& context, Arguments& a) {
       ->each([&a](const std::string& phase) { a.order.subject = phase; });
   auto* until = back->add_flag("--wait", a.order.wait, "until every reader has applied it");
   add_duration(*back, "--limit", a.order.limit, "longest wait (default: 60s)")->needs(until);
-}
-
-// One value each time it is given, so that it takes no word that stands behind it.
-CLI::Option* add_each(CLI::App& app, const std::string& name, std::vector<std::string>& to,
-                      const std::string& help) {
-  return app.add_option(name, to, help)->allow_extra_args(false);
 }
 
 void add_flag_orders(CLI::App& flag, Context& context, Arguments& a) {
@@ -480,6 +431,9 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   Arguments a;
   add_globals(app, context, no_colour);
   add_local_verbs(app, context, a);
+  add_lint(app, context);
+  add_plan(app, context);
+  add_verify(app, context);
   add_rollout_verbs(app, context, a);
   add_flag_verbs(app, context, a);
   add_server_verbs(app, context, a);
@@ -494,8 +448,9 @@ int run(Context& context, const std::vector<std::string>& arguments) {
     context.err << app.help() << std::flush;
     return 2;
   }
-  if (context.output != "text" && context.output != "json" && !app.got_subcommand("lint"))
-    return report(context, user_error("usage", fmt::format("only lint writes {}", context.output))
+  if (context.output != "text" && context.output != "json" &&
+      std::ranges::find(context.formats, context.output) == context.formats.end())
+    return report(context, user_error("usage", fmt::format("this verb does not write {}", context.output))
                                .with_hint("--output text or --output json"));
   return context.verb();
 }

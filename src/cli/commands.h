@@ -19,20 +19,10 @@ namespace poundlock::cli {
 
 int init_command(Context& context, bool force);
 
-struct LintArguments {
-  std::vector<std::string> files;     // SQL, rollout files (.yaml), folders of them, "-"
-  std::vector<std::string> disabled;  // rule ids
-  bool in_transaction = false;
-};
-int lint_command(Context& context, const LintArguments& arguments);
-
-struct PlanArguments {
-  std::string file;
-  std::string database_url;
-  double speed = 1;
-  bool sql = false;
-};
-int plan_command(Context& context, const PlanArguments& arguments);
+// Verbs that register themselves, each in a file of its own.
+void add_lint(CLI::App& app, Context& context);
+void add_plan(CLI::App& app, Context& context);
+void add_verify(CLI::App& app, Context& context);
 
 struct DoctorArguments {
   std::string rollout;   // file whose tables are looked at; "" for all
@@ -41,12 +31,6 @@ struct DoctorArguments {
   bool grants = false;  // print the GRANT script and nothing else
 };
 int doctor_command(Context& context, const DoctorArguments& arguments);
-
-struct VerifyArguments {
-  std::string name;
-  std::string database_url;
-};
-int verify_command(Context& context, const VerifyArguments& arguments);
 
 // --- rollouts --------------------------------------------------------------------------------------
 

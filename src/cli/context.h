@@ -9,6 +9,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -36,12 +37,13 @@ struct Context {
   std::string server;           // --server
   std::string token_file;       // --token-file
   std::string who;              // --who; "" for $USER
-  std::string output = "text";  // --output; sarif, junit and github are lint's alone
+  std::string output = "text";  // --output; beside text and json what `formats` says
   bool json = false;            // --output json
   bool colour = false;
 
   // What the command line chose: set while it is parsed, run afterwards; answers the exit code.
   std::function<int()> verb;
+  std::vector<std::string> formats;  // of --output that this verb writes beside text and json
 
   Paint paint() const { return Paint(colour && !json); }
 };

@@ -6,12 +6,19 @@
 #include "base/yaml.h"
 #include "cli/commands.h"
 #include "cli/text.h"
+#include "cli/verb.h"
 #include "lint/render.h"
 #include "rollout/gate.h"
 #include "rollout/spec.h"
 
 namespace poundlock::cli {
 namespace {
+
+struct LintArguments {
+  std::vector<std::string> files;     // SQL, rollout files (.yaml), folders of them, "-"
+  std::vector<std::string> disabled;  // rule ids
+  bool in_transaction = false;
+};
 
 namespace fs = std::filesystem;
 constexpr std::size_t kFilesMax = 10'000;
@@ -145,8 +152,6 @@ std::string render(const Context& context, const std::vector<lint::Report>& repo
   return render_text(context, reports);
 }
 
-}  // namespace
-
 int lint_command(Context& context, const LintArguments& arguments) {
   if (auto status = check_rules(arguments.disabled); !status) return report(context, status.error());
   const auto files = expand(context, arguments.files);
@@ -163,6 +168,17 @@ int lint_command(Context& context, const LintArguments& arguments) {
   if (!text.empty() && text.back() != '\n') text += '\n';
   context.out << text << std::flush;
   return errors == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+void add_lint(CLI::App& app, Context& context) {
+  auto a = std::make_shared<LintArguments>();
+  auto* lint = add_verb(app, context, "lint", "what in SQL files would hurt a live database",
+                        [&context, a] { return lint_command(context, *a); }, {"sarif", "junit", "github"});
+  lint->add_option("file", a->files, "SQL files, folders, rollout files, - for standard input")->required();
+  lint->add_option("--disable", a->disabled, "rules to leave out");
+  lint->add_flag("--in-transaction", a->in_transaction, "the runner puts each file into one transaction");
 }
 
 }  // namespace poundlock::cli

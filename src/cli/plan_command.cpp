@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "cli/verb.h"
 #include "postgres/catalog_loader.h"
 #include "rollout/gate.h"
 #include "rollout/plan.h"
@@ -14,6 +15,13 @@
 
 namespace poundlock::cli {
 namespace {
+
+struct PlanArguments {
+  std::string file;
+  std::string database_url;
+  double speed = 1;
+  bool sql = false;
+};
 
 namespace bj = boost::json;
 using rollout::Item;
@@ -168,8 +176,6 @@ void print_text(Context& context, const rollout::Plan& plan, bool sql) {
   context.out << std::flush;
 }
 
-}  // namespace
-
 int plan_command(Context& context, const PlanArguments& arguments) {
   const auto plan = make(context, arguments);
   if (!plan) return report(context, plan.error());
@@ -179,6 +185,19 @@ int plan_command(Context& context, const PlanArguments& arguments) {
     print_text(context, *plan, arguments.sql);
   }
   return 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Context& context) {
+  auto a = std::make_shared<PlanArguments>();
+  auto* plan = add_verb(app, context, "plan", "the ordered steps of a rollout, with locks and time-outs",
+                        [&context, a] { return plan_command(context, *a); });
+  plan->add_option("file", a->file, "rollout file")->required();
+  plan->add_option("--database-url", a->database_url,
+                   "plan against this database instead of poundlock.yaml's");
+  plan->add_option("--speed", a->speed, "divide windows and dwell by this")->check(CLI::Range(1.0, 1e9));
+  plan->add_flag("--sql", a->sql, "print the exact SQL of each step");
 }
 
 }  // namespace poundlock::cli

@@ -11,12 +11,18 @@
 #include "cli/live.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "cli/verb.h"
 #include "cli/watching.h"
 #include "engine/verify.h"
 #include "rollout/plan.h"
 
 namespace poundlock::cli {
 namespace {
+
+struct VerifyArguments {
+  std::string name;
+  std::string database_url;
+};
 
 namespace bj = boost::json;
 
@@ -135,11 +141,19 @@ Result<int> verify_all(Context& context, const VerifyArguments& arguments) {
   return mismatches == 0 ? 0 : 1;
 }
 
-}  // namespace
-
 int verify_command(Context& context, const VerifyArguments& arguments) {
   const auto code = verify_all(context, arguments);
   return code ? *code : report(context, code.error());
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Context& context) {
+  auto a = std::make_shared<VerifyArguments>();
+  auto* verify = add_verb(app, context, "verify", "count the rows whose two sides are out of step",
+                          [&context, a] { return verify_command(context, *a); });
+  verify->add_option("name", a->name, "rollout")->required();
+  verify->add_option("--database-url", a->database_url, "this database instead of poundlock.yaml's");
 }
 
 }  // namespace poundlock::cli

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "client/details_of.h"
 #include "base/names.h"
+#include "client/details_of.h"
 #include "client/router_core.h"
 
 namespace poundlock {

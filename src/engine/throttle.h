@@ -53,7 +53,7 @@ class Throttle {
   std::optional<double> last_replayed_;
   TimePoint last_at_;
   std::optional<TimePoint> unread_since_;
-  bool read_once_ = false;        // the lag has been known
+  bool read_once_ = false;  // the lag has been known
   std::optional<TimePoint> health_at_;
   std::optional<TimePoint> replication_at_;
   std::optional<TimePoint> connected_at_;  // when pg_stat_replication was read

@@ -28,22 +28,22 @@ struct Counts {
   std::uint64_t timeouts = 0;  // statement or connection time-outs
   std::uint64_t deadlocks = 0;
   std::uint64_t connection = 0;
-  std::uint64_t other = 0;     // every other failed attempt
+  std::uint64_t other = 0;  // every other failed attempt
   std::uint64_t errors() const { return timeouts + deadlocks + connection + other; }
 };
 
 // One path (a name from the rollout's `paths`, or any name the application chose) on one side in one
 // context class, since the previous report.
 struct PathReport {
-  std::string flag;     // the flag key that steered it
+  std::string flag;  // the flag key that steered it
   std::string path;
   Side side = Side::kLegacy;
   bool write = false;
   std::string context;  // the evaluation context's `context` attribute; "" where it has none
   Counts counts;
-  std::uint64_t fallbacks = 0;        // reads that failed on new and were answered by legacy
-  Histogram latency;                  // of every attempt, without the wait for a pooled connection
-  std::uint64_t user_errors = 0;      // errors that reached the application's caller
+  std::uint64_t fallbacks = 0;    // reads that failed on new and were answered by legacy
+  Histogram latency;              // of every attempt, without the wait for a pooled connection
+  std::uint64_t user_errors = 0;  // errors that reached the application's caller
 };
 
 struct EvaluationReport {
@@ -80,7 +80,7 @@ struct Report {
   bool legacy_path = true;  // does this build still hold code that reads legacy?
   std::uint64_t sequence = 0;
   Revision applied;
-  bool frozen = false;      // the stream is silent: variants are kept, exposure never widens
+  bool frozen = false;  // the stream is silent: variants are kept, exposure never widens
   std::vector<PathReport> paths;
   std::vector<EvaluationReport> evaluations;
   std::vector<ShadowReport> shadow;

@@ -97,8 +97,8 @@ Resolution Snapshot::evaluate(const CompiledFlag& flag, const Attributes& attrib
   if (steps_left != nullptr) evaluation.steps = std::min(*steps_left, kStepsMax);
   const std::int64_t steps = evaluation.steps;
   std::int16_t branch = -1;
-  const Value result = flag.branches > 0 ? evaluate_if(flag.rule, evaluation, branch)
-                                         : flag::evaluate(flag.rule, evaluation);
+  const Value result =
+      flag.branches > 0 ? evaluate_if(flag.rule, evaluation, branch) : flag::evaluate(flag.rule, evaluation);
   if (steps_left != nullptr)
     *steps_left = std::max<std::int64_t>(*steps_left - (steps - evaluation.steps), 0);
   if (evaluation.ended_in_error()) return error(evaluation.error, evaluation.error_text, &flag);

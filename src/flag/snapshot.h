@@ -50,7 +50,7 @@ struct CompiledFlag {
   bool has_backslash = false;         // in a variant's name
   const Variant* fallback = nullptr;  // defaultVariant; null where it is absent, null or ""
   bool has_rule = false;
-  bool needs_time = false;  // the rule may read $flagd.timestamp
+  bool needs_time = false;    // the rule may read $flagd.timestamp
   std::int16_t branches = 0;  // of the rule's outermost `if`, its else included; 0 where it is none
   Node rule;
   std::string rule_error;        // not empty: the rule does not compile; every evaluation is PARSE_ERROR

@@ -56,12 +56,12 @@ struct ServerConfig {
   std::uint16_t port = 8016;  // 0: any free one
   std::string state = "./state";
   std::optional<ListenAddress> grpc_eval, grpc_sync, management;  // nullopt: not opened
-  std::vector<std::string> flags;         // files and folders of plain flags
-  std::string override_file;              // "" for none
-  std::vector<std::string> cors_origins;  // sites whose pages may read flags
-  std::vector<std::string> hosts;         // names that this server is called by
-  bool require_token = false;             // reading flags needs a token, too
-  std::string tls_cert, tls_key;          // of gRPC; both or none
+  std::vector<std::string> flags;                                 // files and folders of plain flags
+  std::string override_file;                                      // "" for none
+  std::vector<std::string> cors_origins;                          // sites whose pages may read flags
+  std::vector<std::string> hosts;                                 // names that this server is called by
+  bool require_token = false;                                     // reading flags needs a token, too
+  std::string tls_cert, tls_key;                                  // of gRPC; both or none
 };
 
 struct Config {

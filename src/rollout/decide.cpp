@@ -402,9 +402,8 @@ bool Decider::readers_applied() const {
   if (s_.flag_revision == flag::Revision{}) return false;
   // No application has ever registered, or, where one was seen before, we do not know what it does now.
   if (!seen_.app) return !had_application();
-  return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(), [&](const InstanceInfo& one) {
-    return one.departed || one.reached(s_.flag_revision);
-  });
+  return std::all_of(seen_.app->instances.begin(), seen_.app->instances.end(),
+                     [&](const InstanceInfo& one) { return one.departed || one.reached(s_.flag_revision); });
 }
 
 bool Decider::had_application() const {

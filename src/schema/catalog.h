@@ -17,7 +17,7 @@ namespace poundlock::schema {
 struct Column {
   int attnum = 0;
   std::string name;
-  std::string type;                         // format_type(): "character varying(32)"
+  std::string type;  // format_type(): "character varying(32)"
   bool not_null = false;
   std::optional<std::string> default_expr;  // pg_get_expr(); nullopt: no default
   std::string generated;                    // attgenerated: "" or "s" (stored, default_expr is the formula)
@@ -68,25 +68,25 @@ struct Table {
   std::uint32_t oid = 0;
   std::string schema;
   std::string name;
-  char kind = 'r';          // relkind: r table, p partitioned, v view, m materialised view, f foreign
-  char persistence = 'p';   // relpersistence: p permanent, u unlogged, t temporary
+  char kind = 'r';         // relkind: r table, p partitioned, v view, m materialised view, f foreign
+  char persistence = 'p';  // relpersistence: p permanent, u unlogged, t temporary
   std::string owner;
   bool is_partition = false;
-  bool inherits = false;            // parent or child by INHERITS; partitions do not count
-  std::string partition_key;        // pg_get_partkeydef() of a partitioned table, else ""
+  bool inherits = false;      // parent or child by INHERITS; partitions do not count
+  std::string partition_key;  // pg_get_partkeydef() of a partitioned table, else ""
   bool row_security = false;
-  bool policies_apply = false;      // row security hides rows from the very role that read the catalog
-  char replica_identity = 'd';      // pg_class.relreplident: d default, n nothing, f full, i index
-  std::vector<std::string> options; // reloptions: "fillfactor=90"
-  std::vector<Column> columns;      // living ones, by attnum
+  bool policies_apply = false;       // row security hides rows from the very role that read the catalog
+  char replica_identity = 'd';       // pg_class.relreplident: d default, n nothing, f full, i index
+  std::vector<std::string> options;  // reloptions: "fillfactor=90"
+  std::vector<Column> columns;       // living ones, by attnum
   std::vector<Index> indexes;
   std::vector<Constraint> constraints;
   std::vector<ColumnGrant> column_grants;
-  std::vector<Trigger> triggers;    // not the internal ones of foreign keys
+  std::vector<Trigger> triggers;         // not the internal ones of foreign keys
   std::vector<std::string> primary_key;  // column names in key order; empty: the table has none
-  std::string view_definition;      // pg_get_viewdef() of v and m
-  double estimated_rows = -1;       // reltuples; -1: never analysed
-  std::int64_t bytes = 0;           // pg_table_size()
+  std::string view_definition;           // pg_get_viewdef() of v and m
+  double estimated_rows = -1;            // reltuples; -1: never analysed
+  std::int64_t bytes = 0;                // pg_table_size()
 
   QualifiedName qualified() const { return {schema, name}; }
   const Column* column(std::string_view column_name) const;
@@ -98,10 +98,10 @@ struct Table {
 struct Sequence {
   std::string schema;
   std::string name;
-  std::string type;        // "bigint"
+  std::string type;  // "bigint"
   std::int64_t increment = 1;
   bool cycle = false;
-  std::string owned_by;    // quoted qualified table and column, or ""
+  std::string owned_by;  // quoted qualified table and column, or ""
 };
 
 struct Function {
@@ -129,7 +129,7 @@ struct Extension {
 struct Catalog {
   int server_version_num = 0;  // 150006
   std::string database;
-  std::vector<Table> tables;   // also views; system schemas left out
+  std::vector<Table> tables;  // also views; system schemas left out
   std::vector<Sequence> sequences;
   std::vector<Function> functions;
   std::vector<Type> types;
@@ -149,7 +149,7 @@ struct Fingerprint {
 };
 
 struct FingerprintOptions {
-  bool column_order = false;  // count attnum order as part of the schema (it is for SELECT *)
+  bool column_order = false;                // count attnum order as part of the schema (it is for SELECT *)
   std::vector<std::string> ignore_schemas;  // "poundlock": our own ledger is in prod and not in staging
 };
 

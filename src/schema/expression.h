@@ -20,15 +20,15 @@ inline constexpr std::size_t kExpressionBytesMax = 16 * 1024;
 struct ExpressionColumn {
   std::string qualifier;  // "orders" of orders.status; "" when bare
   std::string name;
-  ByteRange range;        // the whole reference, in Expression::text
+  ByteRange range;  // the whole reference, in Expression::text
 };
 
 struct Expression {
-  std::string text;                        // without space around it
-  std::vector<ExpressionColumn> columns;   // each occurrence, in order
-  std::vector<std::string> column_names;   // each name once, in order
-  std::vector<QualifiedName> functions;    // called by name: the caller looks up whether they are immutable
-  std::vector<std::string> types;          // cast to, rendered; for USAGE checks
+  std::string text;                       // without space around it
+  std::vector<ExpressionColumn> columns;  // each occurrence, in order
+  std::vector<std::string> column_names;  // each name once, in order
+  std::vector<QualifiedName> functions;   // called by name: the caller looks up whether they are immutable
+  std::vector<std::string> types;         // cast to, rendered; for USAGE checks
 };
 
 // Codes: "schema.syntax"; "schema.not_one_expression" (two expressions, a FROM, an alias, a comment, open

@@ -33,7 +33,7 @@ struct QualifiedName {
   std::string schema;
   std::string name;
 
-  std::string to_sql() const;    // quoted where needed: app."Order Items"
+  std::string to_sql() const;  // quoted where needed: app."Order Items"
   auto operator<=>(const QualifiedName&) const = default;
 };
 

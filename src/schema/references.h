@@ -23,9 +23,9 @@ struct RelationUse {
 struct ColumnReference {
   std::string qualifier;  // as written: "o" of o.status; "" when bare
   std::string column;
-  bool written = false;                 // an INSERT's or COPY's column list, SET column =
-  std::vector<QualifiedName> relations; // those it can belong to; one: certain; none: none of the tables
-  ByteRange range;                      // in the statement's text; empty where the grammar keeps no place
+  bool written = false;                  // an INSERT's or COPY's column list, SET column =
+  std::vector<QualifiedName> relations;  // those it can belong to; one: certain; none: none of the tables
+  ByteRange range;                       // in the statement's text; empty where the grammar keeps no place
 };
 
 struct References {

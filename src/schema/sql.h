@@ -20,7 +20,7 @@ struct PgQuery__ParseResult;
 
 namespace poundlock::schema {
 
-inline constexpr std::size_t kStatementBytesMax = 100 * 1024;    // deeper nesting would overflow the stack
+inline constexpr std::size_t kStatementBytesMax = 100 * 1024;  // deeper nesting would overflow the stack
 inline constexpr std::size_t kScriptBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kStatementsMax = 10'000;
 inline constexpr int kTreeDepthMax = 2'000;  // levels of the tree; walks then fit a usual stack
@@ -30,10 +30,10 @@ class Statement {
   const std::string& text() const { return text_; }  // without comments around it and without the semicolon
   std::size_t offset() const { return offset_; }     // where text() begins in the script
   StatementKind kind() const { return kind_; }
-  const PgQuery__Node* node() const { return node_; }              // never null; schema/tree.h reads it
-  const std::vector<Token>& tokens() const { return tokens_; }     // without comments; ranges in text()
-  LineColumn position(std::size_t offset_in_text = 0) const;       // in the script
-  std::string_view slice(ByteRange range) const;                   // clamped to text()
+  const PgQuery__Node* node() const { return node_; }           // never null; schema/tree.h reads it
+  const std::vector<Token>& tokens() const { return tokens_; }  // without comments; ranges in text()
+  LineColumn position(std::size_t offset_in_text = 0) const;    // in the script
+  std::string_view slice(ByteRange range) const;                // clamped to text()
 
   // The words' place in text(), at or after byte `from`: {"SET", "NOT", "NULL"}; else the whole statement.
   ByteRange words(std::initializer_list<std::string_view> wanted, std::size_t from = 0) const;
@@ -62,8 +62,8 @@ struct Script {
   std::string text;
   std::vector<Statement> statements;  // those that parse, in order
   std::vector<Comment> comments;
-  std::vector<Error> errors;          // one for each statement that does not parse: code "schema.syntax",
-                                      // `where` without a file, the hint tells what the parser stood at
+  std::vector<Error> errors;  // one for each statement that does not parse: code "schema.syntax",
+                              // `where` without a file, the hint tells what the parser stood at
 };
 
 // Statements that parse are kept where others do not. Fails as a whole with "schema.too_large" or

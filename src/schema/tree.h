@@ -19,9 +19,9 @@ using Message = ProtobufCMessage;
 template <typename T>
 struct NodeType;  // the protobuf descriptor that tells a T from every other message
 
-#define PL_NODE_TYPE(TYPE, FIELD)                                                             \
-  template <>                                                                                 \
-  struct NodeType<PgQuery__##TYPE> {                                                          \
+#define PL_NODE_TYPE(TYPE, FIELD)                                                                      \
+  template <>                                                                                          \
+  struct NodeType<PgQuery__##TYPE> {                                                                   \
     static const ProtobufCMessageDescriptor* descriptor() { return &pg_query__##FIELD##__descriptor; } \
   };
 PL_NODE_TYPE(AConst, a__const)
@@ -120,7 +120,9 @@ void walk(const Message* message, const std::function<bool(const Message*)>& vis
 int depth(const Message* message);
 
 // protobuf-c gives absent strings as "" or nullptr.
-inline std::string_view text_of(const char* text) { return text == nullptr ? "" : text; }
+inline std::string_view text_of(const char* text) {
+  return text == nullptr ? "" : text;
+}
 
 QualifiedName name_of(const PgQuery__RangeVar& relation);
 // A list of String nodes as text: {"pg_catalog", "varchar"}; other nodes give "".

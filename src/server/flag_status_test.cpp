@@ -151,8 +151,8 @@ TEST_F(FlagStatusTest, ABeatAnswersWhatIsPublishedAndRefusesNonsense) {
 
 TEST_F(FlagStatusTest, ANewProcessUnderAnOldNameIsNotTakenForTheOldOne) {
   const auto now = service_->flags().view()->revision;
-  const std::string has = R"(,"epoch":)" + std::to_string(now.epoch) + R"(,"revision":)" +
-                          std::to_string(now.number) + "}";
+  const std::string has =
+      R"(,"epoch":)" + std::to_string(now.epoch) + R"(,"revision":)" + std::to_string(now.number) + "}";
   const auto beat_as = [&](const std::string& start, const std::string& rest) {
     ask("POST /v1/instances/i/heartbeat", R"({"service":"s","start_id":)" + start + rest);
   };

@@ -49,9 +49,9 @@ void warn_of_plain_tokens(const ServiceOptions& options, std::vector<std::string
   if (!options.require_token || !options.tls_cert.empty()) return;
   const auto warn = [&](const char* name, const std::optional<ListenWish>& wish) {
     if (!wish || is_loopback(wish->address.host)) return;
-    warnings.push_back(fmt::format(
-        "{} {}: tokens cross the network in plain text; --tls-cert and --tls-key protect them", name,
-        to_string(wish->address)));
+    warnings.push_back(
+        fmt::format("{} {}: tokens cross the network in plain text; --tls-cert and --tls-key protect them",
+                    name, to_string(wish->address)));
   };
   warn("grpc-eval", options.grpc_eval);
   warn("grpc-sync", options.grpc_sync);

@@ -31,8 +31,7 @@ Error sqlite_error(int extended, std::string_view reason, std::string_view durin
     case SQLITE_AUTH:
       return user_error("store.path", message)
           .with_hint("check that the folder exists and that this user may write to the store and its folder");
-    default:
-      return internal_error(fmt::format("{} (SQLite code {})", message, extended));
+    default: return internal_error(fmt::format("{} (SQLite code {})", message, extended));
   }
 }
 

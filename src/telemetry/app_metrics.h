@@ -141,7 +141,7 @@ class AppMetrics : public ports::MetricsSource {
     Millis silence{0};  // 0: the limit's
     bool anonymous = false;
     std::optional<std::string> start;  // of its process, as its beats tell it; nullopt: it never beat
-    TimePoint born;                                            // steady
+    TimePoint born;                    // steady
     std::deque<std::pair<flag::Revision, TimePoint>> applied;  // the newest, with their (steady) times
     std::uint64_t number = 0;  // order of arrival: tells who was known before a mark began
     int streams = 0;

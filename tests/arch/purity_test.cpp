@@ -12,7 +12,7 @@ namespace arch {
 namespace {
 
 // The layers that the rule holds for; those above may do as they need.
-constexpr std::array<std::string_view, 8> kPure{"base",   "flag",    "schema", "lint",
+constexpr std::array<std::string_view, 9> kPure{"base",   "flag",    "schema", "lint",  "migration",
                                                 "change", "rollout", "ports",  "engine"};
 
 // libpg_query recurses deeply, so the parser runs on a thread whose stack is large enough.

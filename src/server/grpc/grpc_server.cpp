@@ -122,8 +122,8 @@ struct Listener {
     limit(builder, options.limits);
     builder.RegisterCallbackGenericService(&endpoint);
     using Builder = grpc::ServerBuilder::experimental_type;
-    external = builder.experimental().AddExternalConnectionAcceptor(
-        Builder::ExternalConnectionType::FROM_FD, secured);
+    external = builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
+                                                                    secured);
     server = builder.BuildAndStart();
     if (server) return {};
     return fail(user_error("grpc.listen", fmt::format("cannot serve gRPC on {}", address)));

@@ -61,15 +61,15 @@ struct GrpcLimits {
   // Strikes without data between them: then GOAWAY. flagd's Python provider pings as fast as it may when its
   // caller is idle, and would lose the next evaluation with its connection.
   int ping_strikes_max = 1'000;
-  Millis server_ping{30'000};                // so that a connection that died without a word ends, in ...
+  Millis server_ping{30'000};  // so that a connection that died without a word ends, in ...
   Millis server_ping_timeout{10'000};
   Millis handshake_max{10'000};
   Millis tick{250};  // how often the limits above are looked at; real time
 };
 
 struct GrpcOptions {
-  std::string sync_address;          // "127.0.0.1:8015"; port 0 takes any free one, "" is off
-  std::string evaluation_address;    // usually port 8013
+  std::string sync_address;        // "127.0.0.1:8015"; port 0 takes any free one, "" is off
+  std::string evaluation_address;  // usually port 8013
   // False: done without where the address is taken; doing_without() tells.
   bool sync_required = true, evaluation_required = true;
   std::string tls_certificate_file;  // PEM, with tls_key_file: TLS; neither: plain text

@@ -121,7 +121,7 @@ class StreamHub {
   mutable std::mutex mutex_;  // never taken by the publishing thread: it holds the feed's own lock
   Streams streams_;
   std::map<std::string, Topic> topics_;
-  ViewPtr nothing_;        // an empty view, and its message: of all topics that choose nothing
+  ViewPtr nothing_;  // an empty view, and its message: of all topics that choose nothing
   Payload nothing_state_;
   bool stopping_ = false;
 
