@@ -1,6 +1,6 @@
-// Applications that know nothing of Poundlock but one boolean flag (docs/PARTICIPATE.md, level 1), in Node
-// and Python, through a live rollout: exposure, a kill, exposure again, the drop. The Python one also sends
-// its figures by OpenTelemetry, in a second rollout that waives none of the gates which read them.
+// Applications that know nothing of Poundlock but one boolean flag (docs/PARTICIPATE.md, level 1), in Node,
+// Python, Java and Go, through a live rollout: exposure, a kill, exposure again, the drop. The Python one
+// also sends its figures by OpenTelemetry, in a second rollout that waives none of the gates which read them.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -121,17 +121,54 @@ const std::vector<std::string> kApplicationGates{"error_rate",      "index_usage
                                                  "query_timeouts",  "connection_timeouts", "breakers",
                                                  "readers_applied", "instances_attested"};
 
-TEST_F(ParticipateTest, NodeAndPythonFollowOneFlagForthBackAndToTheEnd) {
-  const auto node = node_packages("node_orders", POUNDLOCK_SOURCE_DIR "/examples/node_orders");
-  const auto python = python_packages("python_orders", POUNDLOCK_SOURCE_DIR "/examples/python_orders");
-  if (!node && !python) GTEST_SKIP() << node.error() << "; " << python.error();
+struct Sample {
+  std::string language;
+  std::vector<std::string> command;
+};
+
+// The services whose toolchain is there; `missing` says what keeps the others out.
+std::vector<Sample> samples(std::string& missing) {
+  const std::string examples = POUNDLOCK_SOURCE_DIR "/examples/";
+  std::vector<Sample> out;
+  const auto add = [&](const std::string& language, const Packages& packages, const auto& command) {
+    if (packages)
+      out.push_back({language, command(*packages)});
+    else
+      missing += packages.error() + "; ";
+  };
+  using Words = std::vector<std::string>;
+  add("node", node_packages("node_orders", examples + "node_orders"), [](const std::string& folder) {
+    return Words{"/usr/bin/env", "node", folder + "/service.mjs"};
+  });
+  add("python", python_packages("python_orders", examples + "python_orders"), [&](const std::string& folder) {
+    return Words{folder + "/bin/python", examples + "python_orders/service.py"};
+  });
+  add("java", java_packages("java_orders", examples + "java_orders"), [&](const std::string& folder) {
+    return Words{"/usr/bin/env",
+                 "java",
+                 "-Dslf4j.internal.verbosity=ERROR",
+                 "-cp",
+                 folder + "/lib/*",
+                 examples + "java_orders/Service.java"};
+  });
+  add("go", go_program("go_orders", examples + "go_orders"),
+      [](const std::string& program) { return Words{program}; });
+  return out;
+}
+
+TEST_F(ParticipateTest, EachLanguageFollowsOneFlagForthBackAndToTheEnd) {
+  std::string missing;
+  const auto services = samples(missing);
+  if (services.empty()) GTEST_SKIP() << missing;
+  if (!missing.empty()) std::cout << "without some of the services: " << missing << "\n";
   start(kApplicationGates);
   ASSERT_FALSE(HasFatalFailure());
-  if (node) start_service("node", {"/usr/bin/env", "node", *node + "/service.mjs"}, 1);
-  if (python)
-    start_service("python",
-                  {*python + "/bin/python", POUNDLOCK_SOURCE_DIR "/examples/python_orders/service.py"}, 501);
-  ASSERT_FALSE(HasFatalFailure());
+  int first_id = 1;
+  for (const auto& [language, command] : services) {
+    start_service(language, command, first_id);
+    ASSERT_FALSE(HasFatalFailure());
+    first_id += 500;
+  }
 
   ASSERT_TRUE(go_on("everybody is exposed", at_full));
   expect_only(true, "at 100 %");

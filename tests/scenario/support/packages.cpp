@@ -71,4 +71,32 @@ Packages python_packages(const std::string& name, const std::string& source) {
   });
 }
 
+Packages java_packages(const std::string& name, const std::string& source) {
+  if (!runs("command -v mvn") ||
+      !runs("javac -version 2>&1 | sed -E \"s/^javac ([0-9]+).*/\\1/\" | grep -qE \"^(1[7-9]|[2-9][0-9])$\""))
+    return tl::unexpected(std::string("SKIPPED: a JDK of 17 or newer with mvn is not installed"));
+  return installed(name, source + "/pom.xml", [&](const std::string& to) {
+    return fmt::format(
+        "cp {0}/pom.xml {1} && mvn --batch-mode --quiet --file {1}/pom.xml -Dmaven.repo.local={1}/repository "
+        "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies",
+        source, to);
+  });
+}
+
+Packages go_program(const std::string& name, const std::string& source) {
+  // Without a download in the middle: an older Go would fetch the toolchain that go.mod names.
+  if (!runs(fmt::format("cd {} && GOTOOLCHAIN=local go list -m", source)))
+    return tl::unexpected(std::string("SKIPPED: Go 1.24 or newer is not installed"));
+  auto folder = installed(name, source + "/go.sum", [&](const std::string&) {
+    return fmt::format("cd {} && go mod download", source);
+  });
+  if (!folder) return folder;
+  const std::string program = *folder + "/service";
+  std::error_code ignored;
+  fs::remove(program, ignored);
+  // A program that does not compile is missing then, and the test that starts it fails: no reason to skip.
+  static_cast<void>(runs(fmt::format("cd {} && go build -o {} .", source, program)));
+  return program;
+}
+
 }  // namespace poundlock::scenario

@@ -13,5 +13,9 @@ using Packages = tl::expected<std::string, std::string>;
 Packages node_packages(const std::string& name, const std::string& source);
 // A virtual environment with `source`/requirements.txt: bin/python in it.
 Packages python_packages(const std::string& name, const std::string& source);
+// A folder with the jars of `source`/pom.xml: lib/* in it. Needs a JDK of 17 and Maven.
+Packages java_packages(const std::string& name, const std::string& source);
+// The program that `source` is compiled to, with the modules of its go.sum. Needs Go 1.24.
+Packages go_program(const std::string& name, const std::string& source);
 
 }  // namespace poundlock::scenario
