@@ -53,11 +53,11 @@ class RawConnection {
       size = size << 8 | static_cast<unsigned char>(head[static_cast<std::size_t>(i)]);
     return {head[3], read(size)};
   }
-  // Reads on until a frame of that type, or the end.
-  Frame read_until(int type) {
+  // Reads on until a frame of that type (or of the other), or the end.
+  Frame read_until(int type, int other = -1) {
     for (;;) {
       const Frame frame = read_frame();
-      if (frame.type == type || frame.type < 0) return frame;
+      if (frame.type == type || frame.type == other || frame.type < 0) return frame;
     }
   }
 
@@ -108,8 +108,16 @@ TEST_F(ConnectionTest, AClientThatPingsAllTheTimeIsSentAway) {
   start();
   RawConnection client(server_->sync_port());
   client.greet();
-  for (int i = 0; i < 1'010; ++i) client.ping();
-  const auto last = client.read_until(kGoAway);
+  // A frame that the server sends by itself, such as its first WINDOW_UPDATE, forgives the pings before it:
+  // on a busy machine it comes in the middle of them. So each ping is answered before the next, and there are
+  // enough of them for one pardon.
+  RawConnection::Frame last;
+  for (int i = 0; i < 2'010 && last.type != kGoAway; ++i) {
+    client.ping();
+    last = client.read_until(kPing, kGoAway);
+    ASSERT_GE(last.type, 0) << "no answer to ping " << i;
+  }
+  ASSERT_EQ(last.type, kGoAway);
   ASSERT_GE(last.payload.size(), 8U);
   EXPECT_EQ(last.payload[7], 0xb) << "ENHANCE_YOUR_CALM";
 }
