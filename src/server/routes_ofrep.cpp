@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "flag/scratch.h"
+#include "server/bulk_steps.h"
 #include "server/evaluation_body.h"
 #include "server/http/sse.h"
 
@@ -190,9 +191,10 @@ Response Ofrep::bulk(const Request& request) {
   const std::int64_t now = now_s();
   flag::Scratch scratch;
   const auto context = context_class(scratch);
+  std::int64_t steps_left = kBulkStepsMax;
   std::string body = "{\"flags\":[";
   for (const flag::CompiledFlag* flag : view_->snapshot->flags()) {
-    const auto found = view_->snapshot->evaluate(*flag, body_, now);
+    const auto found = view_->snapshot->evaluate(*flag, body_, now, &steps_left);
     count(found, context);
     if (body.back() != '[') body += ',';
     write(body, flag->key, found);

@@ -319,5 +319,28 @@ TEST(EvaluationBody, IsBounded) {
   EXPECT_TRUE(body.read("{}"));
 }
 
+// All run on the thread that answers everybody.
+TEST_F(OfrepTest, ABulkEvaluationHasOneBudgetForAllItsFlags) {
+  constexpr char kSlow[] = R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off",
+      "targeting":{"if":[{"some":[{"var":"l"},{"==":[{"var":""},"no"]}]},"on","off"]}})";
+  for (int i = 0; i < 100; ++i) set("slow" + std::to_string(i), kSlow);
+  set("zz_plain", kByPlan);
+  serve();
+  const auto [status, body] =
+      bulk(json::dump(json::Object{{"context", {{"plan", "pro"}, {"l", json::Array(50'000, "x")}}}}));
+  ASSERT_EQ(status, 200) << body;
+  int answered = 0, failed = 0;
+  const auto answers = object(body);
+  for (const auto& value : answers.at("flags").as_array()) {
+    const auto& one = value.as_object();
+    if (one.at("key") == "zz_plain")
+      EXPECT_EQ(one.at("variant"), "on") << "plain rules answer as ever";
+    else
+      ++(one.contains("errorCode") ? failed : answered);
+  }
+  EXPECT_GT(answered, 5);
+  EXPECT_GT(failed, 50);
+}
+
 }  // namespace
 }  // namespace poundlock::server

@@ -3,11 +3,13 @@
 #include <flagd/evaluation/v1/evaluation.pb.h>
 #include <flagd/evaluation/v2/evaluation.pb.h>
 #include <fmt/format.h>
+#include <google/protobuf/struct.pb.h>
 
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "server/bulk_steps.h"
 #include "server/grpc/struct_json.h"
 
 namespace poundlock::server {
@@ -33,6 +35,32 @@ std::string_view context_class(const bj::object& context) {
   return value && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
 }
 
+// As deep as a context may be over OFREP. What lies deeper would read as null, and a rule that asks for it
+// would answer as for somebody who lacks it.
+constexpr int kContextLevelsMax = 32;
+constexpr const char* kTooDeep = "the context is nested deeper than 32 levels (INVALID_CONTEXT)";
+
+template <typename Items>
+bool is_deeper(const Items& items, int levels);
+
+bool is_deeper(const google::protobuf::Value& value, int levels) {
+  if (value.has_struct_value()) return is_deeper(value.struct_value().fields(), levels - 1);
+  return value.has_list_value() && is_deeper(value.list_value().values(), levels - 1);
+}
+
+template <typename Items>
+bool is_deeper(const Items& items, int levels) {
+  if (levels < 1) return true;
+  for (const auto& item : items) {
+    if constexpr (requires { item.second; }) {
+      if (is_deeper(item.second, levels)) return true;
+    } else if (is_deeper(item, levels)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bj::object merged_context(const google::protobuf::Struct& given, const bj::object& overlay) {
   bj::object out = to_json(given);
   for (const auto& [key, value] : overlay) out[key] = value;
@@ -40,8 +68,8 @@ bj::object merged_context(const google::protobuf::Struct& given, const bj::objec
 }
 
 flag::Resolution evaluate_counted(const EvaluationCall& call, const flag::CompiledFlag& flag,
-                                  const bj::object& context) {
-  const auto out = call.snapshot.evaluate(flag, flag::JsonAttributes(context), call.now_s);
+                                  const bj::object& context, std::int64_t* steps_left = nullptr) {
+  const auto out = call.snapshot.evaluate(flag, flag::JsonAttributes(context), call.now_s, steps_left);
   if (call.evaluations)
     call.evaluations->count(flag.key, out.variant ? out.variant->name : "", flag::to_string(out.reason),
                             context_class(context), out.branch);
@@ -85,6 +113,8 @@ GrpcReply resolve(const EvaluationCall& call, VariantType wanted) {
     return grpc_failure(GrpcCode::kInvalidArgument, "the request is no well-formed message");
   const flag::CompiledFlag* flag = call.snapshot.find(request.flag_key());
   if (!flag) return grpc_failure(GrpcCode::kNotFound, fmt::format("flag not found: {}", request.flag_key()));
+  if (is_deeper(request.context().fields(), kContextLevelsMax))
+    return grpc_failure(GrpcCode::kInvalidArgument, kTooDeep);
   const bj::object context = merged_context(request.context(), call.overlay);
   auto answer = evaluate_counted(call, *flag, context);
   if (answer.variant) answer = flag::expect_type(answer, wanted);  // a disabled flag is of every type
@@ -120,10 +150,13 @@ GrpcReply resolve_all(const EvaluationCall& call) {
   v1::ResolveAllRequest request;
   if (!request.ParseFromArray(call.request.data(), static_cast<int>(call.request.size())))
     return grpc_failure(GrpcCode::kInvalidArgument, "the request is no well-formed message");
+  if (is_deeper(request.context().fields(), kContextLevelsMax))
+    return grpc_failure(GrpcCode::kInvalidArgument, kTooDeep);
   const bj::object context = merged_context(request.context(), call.overlay);
+  std::int64_t steps_left = kBulkStepsMax;
   v1::ResolveAllResponse out;
   for (const flag::CompiledFlag* flag : call.snapshot.flags()) {
-    const auto answer = evaluate_counted(call, *flag, context);
+    const auto answer = evaluate_counted(call, *flag, context, &steps_left);
     if (!answer.variant || is_list(answer)) continue;
     v1::AnyFlag& any = (*out.mutable_flags())[flag->key];
     any.set_reason(flag::to_string(answer.reason));

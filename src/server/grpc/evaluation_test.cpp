@@ -176,5 +176,42 @@ TEST_F(EvaluationTest, RefusesWhatIsNoMessage) {
   EXPECT_EQ(call("ResolveBoolean", "").code, GrpcCode::kNotFound);
 }
 
+// A rule would see null in its place, and answer as for somebody who lacks it.
+TEST_F(EvaluationTest, RefusesAContextThatIsTooDeep) {
+  const auto context = [](int levels) {  // the context itself is the first
+    bj::value value = "deep";
+    for (int level = 1; level < levels; ++level) value = bj::array{value};
+    return bj::object{{"a", value}};
+  };
+  const auto ask = [&](int levels) {
+    v2::ResolveBooleanRequest one;
+    one.set_flag_key("yes");
+    to_struct(context(levels), *one.mutable_context());
+    return call("ResolveBoolean", one.SerializeAsString());
+  };
+  EXPECT_EQ(ask(32).code, GrpcCode::kOk);
+  EXPECT_EQ(ask(33).code, GrpcCode::kInvalidArgument);
+  EXPECT_THAT(ask(40).text, ::testing::HasSubstr("INVALID_CONTEXT"));
+  v1::ResolveAllRequest all;
+  to_struct(context(33), *all.mutable_context());
+  EXPECT_EQ(call("ResolveAll", all.SerializeAsString(), 1).code, GrpcCode::kInvalidArgument);
+}
+
+TEST_F(EvaluationTest, AllAtOnceShareOneBudget) {
+  bj::object flags;
+  const auto slow = bj::parse(R"({"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off",
+      "targeting":{"if":[{"some":[{"var":"l"},{"==":[{"var":""},"no"]}]},"on","off"]}})");
+  for (int i = 0; i < 100; ++i) flags["slow" + std::to_string(i)] = slow;
+  flags["zz_plain"] = bj::parse(R"({"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"})");
+  snapshot_ = *flag::Snapshot::compile(bj::serialize(bj::object{{"flags", flags}}), "flags");
+  v1::ResolveAllRequest all;
+  to_struct({{"l", bj::array(50'000, "x")}}, *all.mutable_context());
+  v1::ResolveAllResponse out;
+  ASSERT_TRUE(out.ParseFromString(call("ResolveAll", all.SerializeAsString(), 1).bytes));
+  EXPECT_GT(out.flags().size(), 5u);
+  EXPECT_LT(out.flags().size(), 50u) << "the others failed: they would take seconds together";
+  EXPECT_TRUE(out.flags().contains("zz_plain"));
+}
+
 }  // namespace
 }  // namespace poundlock::server
