@@ -180,6 +180,10 @@ void add_flag_orders(CLI::App& flag, Context& context, Arguments& a) {
                         [&] { return flag_delete_command(context, a.set); });
   gone->add_option("key", a.set.key, "flag")->required();
   gone->add_option("--why", a.set.why, "the reason, for the audit trail");
+  auto* reset = add_verb(flag, context, "reset", "let a file's flag count again that was set by hand",
+                         [&] { return flag_reset_command(context, a.set); });
+  reset->add_option("key", a.set.key, "flag")->required();
+  reset->add_option("--why", a.set.why, "the reason, for the audit trail");
 }
 
 void add_flag_files(CLI::App& flag, Context& context, Arguments& a) {
@@ -210,7 +214,7 @@ void add_flag_files(CLI::App& flag, Context& context, Arguments& a) {
 
 void add_flag_verbs(CLI::App& app, Context& context, Arguments& a) {
   auto* flag = app.add_subcommand(
-      "flag", "list, get, set, on, off, delete, eval, validate, status, stale, import, export");
+      "flag", "list, get, set, on, off, delete, reset, eval, validate, status, stale, import, export");
   flag->require_subcommand(1);
   add_flag_orders(*flag, context, a);
   add_flag_files(*flag, context, a);
@@ -327,6 +331,11 @@ void add_completion(CLI::App& app, Context& context, Arguments& a) {
   sub->add_option("shell", a.shell, "bash, zsh or fish")->required()->type_name("{bash,zsh,fish}");
 }
 
+// "poundlock flag eval": all words of a verb.
+std::string words_of(const CLI::App& verb) {
+  return verb.get_parent() == nullptr ? "poundlock" : words_of(*verb.get_parent()) + " " + verb.get_name();
+}
+
 // A word that the verb `at` does not know, and what it could have been.
 Error no_such(const CLI::App& at, const std::string& word) {
   std::vector<std::string> known;
@@ -342,8 +351,7 @@ Error no_such(const CLI::App& at, const std::string& word) {
   const std::string typed = word.substr(0, option ? word.find('=') : std::string::npos);
   const auto near = nearest(typed, std::span<const std::string>(known));
   const char* what = option ? "option" : known.empty() ? "argument" : "verb";
-  const std::string help =
-      at.get_parent() == nullptr ? "`poundlock --help`" : fmt::format("`poundlock {} --help`", at.get_name());
+  const std::string help = fmt::format("`{} --help`", words_of(at));
   return user_error("usage", fmt::format("unknown {} {}", what, clean(typed)))
       .with_hint(near.empty() ? help + " lists what there is" : fmt::format("did you mean {}?", near));
 }
@@ -384,12 +392,9 @@ void add_help(CLI::App& app, Context& context, Arguments& a) {
 
 // What the parser says of a verb's arguments, with the verb's help as what to try.
 Error usage_error(const CLI::App& app, const std::string& message) {
-  std::string verb;
-  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
-    at = at->get_subcommands().front();
-    verb += " " + at->get_name();
-  }
-  return user_error("usage", clean(message)).with_hint(fmt::format("`poundlock{} --help`", verb));
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return user_error("usage", clean(message)).with_hint(fmt::format("`{} --help`", words_of(*at)));
 }
 
 int parse(CLI::App& app, Context& context, std::vector<std::string> arguments) {

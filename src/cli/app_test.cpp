@@ -39,6 +39,8 @@ TEST_F(AppTest, MissingAndSuperfluousArgumentsAreUsage) {
   EXPECT_EQ(run({"start"}).code, 2);
   EXPECT_THAT(run({"start"}).err, HasSubstr("try: `poundlock start --help`"));
   EXPECT_EQ(run({"status", "a", "b"}).code, 2);
+  EXPECT_THAT(run({"flag", "eval"}).err, HasSubstr("try: `poundlock flag eval --help`"));
+  EXPECT_THAT(run({"flag", "get", "k", "more"}).err, HasSubstr("`poundlock flag get --help`"));
   EXPECT_EQ(run({"start", "a.yaml", "--speed", "0"}).code, 2);
   EXPECT_EQ(run({"start", "a.yaml", "--wait", "--limit", "soon"}).code, 2);
   EXPECT_EQ(run({"status", "--output", "sarif"}).code, 2);
@@ -174,7 +176,7 @@ TEST_F(AppTest, CompletionKnowsVerbsOptionsAndShells) {
   const auto bash = run({"completion", "bash"});
   EXPECT_EQ(bash.code, 0);
   for (const char* word :
-       {"rollback", "--restore", "list get set on off delete eval validate import export status stale",
+       {"rollback", "--restore", "list get set on off delete reset eval validate import export status stale",
         "--environment", "complete "})
     EXPECT_THAT(bash.out, HasSubstr(word));
   EXPECT_THAT(bash.out, HasSubstr("--config) COMPREPLY=($(compgen -f"));

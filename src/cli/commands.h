@@ -75,6 +75,8 @@ int flag_set_command(Context& context, const FlagSetArguments& arguments);
 int flag_switch_command(Context& context, const FlagSetArguments& arguments, bool on);
 // A flag that was set by hand; those of files and of rollouts are refused.
 int flag_delete_command(Context& context, const FlagSetArguments& arguments);
+// Takes back what was set by hand over a file's flag.
+int flag_reset_command(Context& context, const FlagSetArguments& arguments);
 struct FlagEvalArguments {
   std::string key;
   std::string targeting_key;

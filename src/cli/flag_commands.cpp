@@ -1,4 +1,4 @@
-// flag list, get, set, on, off, delete, export: plain flags and those of rollouts, on the server.
+// flag list, get, set, on, off, delete, reset, export: plain flags and those of rollouts, on the server.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -7,6 +7,7 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
+#include "cli/near_name.h"
 #include "cli/table.h"
 #include "cli/text.h"
 
@@ -81,7 +82,7 @@ int flag_get_command(Context& context, const std::string& key) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
   const auto answer = api->get(path_of(key) + "/definition");
-  if (!answer) return report(context, answer.error());
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), key));
   if (context.json) {
     print_json(context, *answer);
     return 0;
@@ -116,7 +117,7 @@ int flag_set_command(Context& context, const FlagSetArguments& arguments) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
   const auto answer = api->put(path_of(arguments.key), body);
-  if (!answer) return report(context, answer.error());
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), arguments.key));
   if (context.json) {
     print_json(context, *answer);
   } else {
@@ -135,7 +136,7 @@ int flag_switch_command(Context& context, const FlagSetArguments& arguments, boo
   if (!api) return report(context, api.error());
   const auto answer =
       api->put(path_of(arguments.key), {{"value", on}, {"who", who_of(context)}, {"why", arguments.why}});
-  if (!answer) return report(context, answer.error());
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), arguments.key));
   if (context.json) {
     print_json(context, *answer);
     return 0;
@@ -151,13 +152,28 @@ int flag_delete_command(Context& context, const FlagSetArguments& arguments) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
   const auto answer = api->erase(path_of(arguments.key), {{"who", who_of(context)}, {"why", arguments.why}});
-  if (!answer) return report(context, answer.error());
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), arguments.key));
   if (context.json) {
     print_json(context, *answer);
     return 0;
   }
   say(context, fmt::format("{} is deleted, published as revision {:.0f}", clean(arguments.key),
                            number_at(*answer, "revision").value_or(0)));
+  return 0;
+}
+
+int flag_reset_command(Context& context, const FlagSetArguments& arguments) {
+  auto api = Api::open(context);
+  if (!api) return report(context, api.error());
+  const auto answer =
+      api->post(path_of(arguments.key) + "/reset", {{"who", who_of(context)}, {"why", arguments.why}});
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), arguments.key));
+  if (context.json) {
+    print_json(context, *answer);
+    return 0;
+  }
+  say(context, fmt::format("{} is as {} says again, published as revision {:.0f}", clean(arguments.key),
+                           clean(text_at(*answer, "source")), number_at(*answer, "revision").value_or(0)));
   return 0;
 }
 

@@ -4,10 +4,12 @@
 #include <boost/json.hpp>
 
 #include "base/json.h"
+#include "base/suggest.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/flag_files.h"
+#include "cli/near_name.h"
 #include "cli/text.h"
 #include "flag/explain.h"
 
@@ -33,6 +35,8 @@ Result<bj::object> attributes_of(const FlagEvalArguments& arguments) {
                       .with_hint(R"(--context context=internal, or a JSON object: --context '{"n": 1}')"));
     const std::string text = one.substr(equals + 1);
     const auto value = json::parse(text, one.substr(0, equals));
+    // Not the text of it: a rule would answer as for another context than the one that was meant.
+    if (!value && value.error().code == "json.depth") return fail(value.error());
     out[one.substr(0, equals)] = value ? *value : bj::value(text);
   }
   if (!arguments.targeting_key.empty()) out["targetingKey"] = arguments.targeting_key;
@@ -129,6 +133,23 @@ void print(Context& context, const FlagEvalArguments& arguments, const Answer& a
   for (const auto& line : answer.why) say(context, "  " + clean(line));
 }
 
+// With what was perhaps meant.
+Error not_found(const Context& context, const FlagEvalArguments& arguments, Error error) {
+  if (arguments.files.empty()) {
+    error.hint = "`poundlock flag list` shows the flags";
+    auto api = Api::open(context);
+    return api ? with_near_flag(*api, std::move(error), arguments.key) : error;
+  }
+  error.hint = "is it in these files?";
+  const auto snapshot = load_flags(context, arguments.files);
+  if (!snapshot) return error;
+  std::vector<std::string> known;
+  for (const flag::CompiledFlag* one : (*snapshot)->flags()) known.emplace_back(one->key);
+  const auto near = nearest(arguments.key, std::span<const std::string>(known));
+  if (!near.empty()) error.hint = fmt::format("did you mean {}?", clean(near));
+  return error;
+}
+
 }  // namespace
 
 int flag_eval_command(Context& context, const FlagEvalArguments& arguments) {
@@ -144,10 +165,8 @@ int flag_eval_command(Context& context, const FlagEvalArguments& arguments) {
   if (code.empty()) return 0;
   std::string text = text_at(answer->body, "errorDetails");
   if (text.empty()) text = fmt::format("{} for flag {}", code, arguments.key);
-  const Error error = user_error("flag." + code, std::move(text))
-                          .with_hint(code != "FLAG_NOT_FOUND"  ? ""
-                                     : arguments.files.empty() ? "`poundlock flag list` shows the flags"
-                                                               : "is it in these files?");
+  Error error = user_error("flag." + code, std::move(text));
+  if (code == "FLAG_NOT_FOUND") error = not_found(context, arguments, std::move(error));
   // The answer is on standard output already; with JSON nothing may stand beside it there.
   const bool json = std::exchange(context.json, false);
   const int exit = report(context, error);

@@ -67,6 +67,23 @@ TEST_F(FlagFilesTest, EvalReadsFoldersAndBothFormsOfAContext) {
   EXPECT_EQ(run({"flag", "eval", "k", "--flags", "none"}).code, 2);
 }
 
+TEST_F(FlagFilesTest, EvalRefusesAContextThatIsTooDeep) {
+  write("f.json", R"({"flags":{"k":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}})");
+  const std::string deep = std::string(40, '[') + std::string(40, ']');
+  for (const std::string& context : {"a=" + deep, R"({"a":)" + deep + "}"}) {
+    const auto ran = run({"flag", "eval", "k", "--flags", "f.json", "--context", context});
+    EXPECT_EQ(ran.code, 2) << context;
+    EXPECT_THAT(ran.err, HasSubstr("deep")) << context;
+  }
+}
+
+TEST_F(FlagFilesTest, EvalNamesTheNearestKey) {
+  write("f.json", R"({"flags":{"banner":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}})");
+  const auto ran = run({"flag", "eval", "baner", "--flags", "f.json"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("did you mean banner?"));
+}
+
 TEST_F(FlagFilesTest, EvalExplainsEachStep) {
   write("f.json", kFlags);
   const auto ran = run({"flag", "eval", "k", "--flags", "f.json", "--context", "tier=gold", "--explain"});

@@ -6,6 +6,7 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
+#include "cli/near_name.h"
 #include "cli/table.h"
 #include "cli/text.h"
 
@@ -58,7 +59,7 @@ int flag_status_command(Context& context, const std::string& key) {
   auto api = Api::open(context);
   if (!api) return report(context, api.error());
   const auto answer = api->get("/v1/flags/" + percent_encode(key) + "/status");
-  if (!answer) return report(context, answer.error());
+  if (!answer) return report(context, with_near_flag(*api, answer.error(), key));
   if (context.json) {
     print_json(context, *answer);
     return 0;

@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/flag_files.h"
+#include "cli/near_name.h"
 #include "cli/text.h"
 #include "client/override_file.h"
 #include "flag/rollout_flag.h"
@@ -268,8 +269,10 @@ Result<std::string> rollout_of(const Context& context, const std::string& subjec
   PL_TRY(auto api, Api::open(context));
   const auto flag = api.get("/v1/flags/" + percent_encode(subject) + "/definition");
   if (flag) return text_at(*flag, "rollout");
-  if (flag.error().code == "flag.unknown") return subject;
-  return fail(flag.error());
+  if (flag.error().code != "flag.unknown") return fail(flag.error());
+  const auto rollout = api.get("/v1/rollouts/" + percent_encode(subject));
+  if (!rollout && rollout.error().code == "rollout.unknown") return fail(no_flag_or_rollout(api, subject));
+  return subject;  // where the server could not say the order itself has to tell
 }
 
 }  // namespace

@@ -346,6 +346,45 @@ TEST_F(ServerCommandsTest, DeleteSaysWhoAndWhy) {
   EXPECT_EQ(boost::json::parse(asked.body), boost::json::parse(R"({"who":"alice","why":"over"})"));
 }
 
+TEST_F(ServerCommandsTest, ResetSaysWhichFileCountsAgain) {
+  serve([](const TestRequest&) {
+    return TestServer::json(R"({"key":"k","source":"flags.json","epoch":1,"revision":9})");
+  });
+  EXPECT_THAT(run({"flag", "reset", "k", "--why", "over"}).out,
+              HasSubstr("k is as flags.json says again, published as revision 9"));
+  const auto asked = server_->requests().back();
+  EXPECT_EQ(asked.method + " " + asked.path, "POST /v1/flags/k/reset");
+  EXPECT_EQ(boost::json::parse(asked.body), boost::json::parse(R"({"who":"alice","why":"over"})"));
+}
+
+TEST_F(ServerCommandsTest, AMistypedNameIsToldWithTheNearestOne) {
+  serve([](const TestRequest& request) {
+    if (request.path == "/v1/flags")
+      return TestServer::json(R"({"flags":[{"key":"banner"},{"key":"footer"}]})");
+    if (request.path == "/v1/rollouts") return TestServer::json(R"({"rollouts":[{"name":"orders_status"}]})");
+    if (request.path.starts_with("/ofrep/"))
+      return TestServer::json(R"({"key":"baner","errorCode":"FLAG_NOT_FOUND","errorDetails":"none"})", 404);
+    if (request.path.starts_with("/v1/rollouts/")) return TestServer::error(404, "rollout.unknown", "user");
+    return TestServer::error(404, "flag.unknown", "user");
+  });
+  const std::vector<std::vector<std::string>> verbs{
+      {"flag", "get", "baner"},    {"flag", "eval", "baner"},
+      {"flag", "off", "baner"},    {"flag", "status", "baner"},
+      {"flag", "delete", "baner"}, {"flag", "reset", "baner"},
+      {"kill", "baner"},           {"flag", "set", "baner", "--variant", "on"}};
+  for (const auto& words : verbs) {
+    const auto ran = run(words);
+    EXPECT_EQ(ran.code, 2) << words[1];
+    EXPECT_THAT(ran.err, HasSubstr("did you mean banner?")) << words[1];
+  }
+  const auto killed = run({"kill", "order_status"});
+  EXPECT_EQ(killed.code, 2);
+  EXPECT_THAT(killed.err, AllOf(HasSubstr("there is no flag and no rollout order_status"),
+                                HasSubstr("did you mean orders_status?")));
+  EXPECT_THAT(run({"kill", "something else"}).err, Not(HasSubstr("did you mean")));
+  for (const auto& request : server_->requests()) EXPECT_THAT(request.path, Not(HasSubstr("rollback")));
+}
+
 TEST_F(ServerCommandsTest, FlagStatusCountsReadersAndTellsTheSlowest) {
   serve([](const TestRequest& request) {
     EXPECT_EQ(request.path, "/v1/flags/k/status");

@@ -320,7 +320,9 @@ Result<flag::Revision> FlagService::erase(std::string_view key, std::string_view
     if (file.flags.contains(key))
       return fail(make_error(Disposition::kConflict, "flag.in_file",
                              fmt::format("flag {} is defined by {}", key, file.path))
-                      .with_hint("take it out of that file first"));
+                      .with_hint(parts.by_hand.contains(key)
+                                     ? fmt::format("`poundlock flag reset {}` lets the file count again", key)
+                                     : "take it out of that file first"));
   }
   if (parts.by_hand.erase(key) == 0)
     return fail(user_error("flag.unknown", fmt::format("there is no flag {}", key))
@@ -329,6 +331,32 @@ Result<flag::Revision> FlagService::erase(std::string_view key, std::string_view
   ports::AuditEntry audit;
   audit.who = std::string(who);
   audit.what = "flag_deleted";
+  audit.subject = std::string(key);
+  audit.why = std::string(why);
+  return replace(std::move(parts), published_->overrides, std::move(audit));
+}
+
+Result<flag::Revision> FlagService::reset(std::string_view key, std::string_view who, std::string_view why) {
+  std::lock_guard lock(writer_);
+  auto parts = published_->parts;
+  PL_CHECK(check_plain(parts, key));
+  const bool in_file = std::any_of(parts.files.begin(), parts.files.end(),
+                                   [&](const auto& file) { return file.flags.contains(key); });
+  const bool by_hand = parts.by_hand.erase(key) > 0;
+  if (!in_file && !by_hand)
+    return fail(user_error("flag.unknown", fmt::format("there is no flag {}", key))
+                    .with_hint("`poundlock flag list` shows them"));
+  if (!by_hand)
+    return fail(make_error(Disposition::kConflict, "flag.not_by_hand",
+                           fmt::format("flag {} is as its file says already", key)));
+  if (!in_file)
+    return fail(make_error(Disposition::kConflict, "flag.not_in_file",
+                           fmt::format("no file defines flag {}: nothing would be left of it", key))
+                    .with_hint(fmt::format("`poundlock flag delete {}` takes it away", key)));
+  parts.vanished.erase(key);
+  ports::AuditEntry audit;
+  audit.who = std::string(who);
+  audit.what = "flag_reset";
   audit.subject = std::string(key);
   audit.why = std::string(why);
   return replace(std::move(parts), published_->overrides, std::move(audit));

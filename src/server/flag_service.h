@@ -63,6 +63,10 @@ class FlagService : public ports::FlagPublisher, public FlagFeed {
   // Takes away what was set by hand. kUser "flag.unknown" where nothing was; kConflict "flag.owned" for a
   // rollout's key, "flag.in_file" for one that a file defines: it would be back with the next look.
   Result<flag::Revision> erase(std::string_view key, std::string_view who, std::string_view why);
+  // Takes back what was set by hand over a file's flag: the file's definition counts again. kUser
+  // "flag.unknown" where there is no such flag; kConflict "flag.owned" for a rollout's key,
+  // "flag.not_by_hand" where nothing was set, "flag.not_in_file" where nothing would be left.
+  Result<flag::Revision> reset(std::string_view key, std::string_view who, std::string_view why);
   // A key steers one rollout, for ever: kUser "flag.taken" where KEY or KEY.stage belongs to another one,
   // closed or not, or is a plain flag.
   Status check_free(std::string_view key, std::string_view rollout) const;

@@ -196,5 +196,30 @@ TEST_F(FlagStatusTest, StaleFlagsOutliveARestartAndSilenceIsNoEvidence) {
   ask("GET /v1/stale-flags?days=x", "", 400);
 }
 
+TEST_F(FlagStatusTest, AFileCountsAgainOnceTheOrderIsTakenBack) {
+  const std::string on = R"("state":"ENABLED","variants":{"on":true},"defaultVariant":"on")";
+  ask("PUT /v1/flags/by_hand", R"({"definition":{)" + on + "}}");
+  ask("PUT /v1/flags/k", R"({"value":false})");
+  EXPECT_FALSE(json::find(ask("GET /v1/flags/k").at("definition").as_object(), "targeting"));
+  const auto code = [&](const std::string& key, int status) {
+    const auto answer = ask("POST /v1/flags/" + key + "/reset", R"({"who":"alice","why":"over"})", status);
+    return json::get_string(answer.at("error").as_object(), "code").value_or("");
+  };
+  const auto done = ask("POST /v1/flags/k/reset", R"({"who":"alice","why":"over"})");
+  EXPECT_EQ(done.at("source").as_string(), (folder_ / "f.json").string());
+  EXPECT_TRUE(json::find(ask("GET /v1/flags/k").at("definition").as_object(), "targeting"));
+  EXPECT_EQ(code("k", 409), "flag.not_by_hand");
+  EXPECT_EQ(code("by_hand", 409), "flag.not_in_file");
+  EXPECT_EQ(code("none", 404), "flag.unknown");
+  ASSERT_TRUE(service_->flags().publish("owner", R"({"owned":{)" + on + "}}"));
+  EXPECT_EQ(code("owned", 409), "flag.owned");
+  const auto audit = service_->store().audit("k", 1);
+  ASSERT_TRUE(audit && audit->size() == 1);
+  EXPECT_EQ((*audit)[0].what + " by " + (*audit)[0].who + ": " + (*audit)[0].why,
+            "flag_reset by alice: over");
+  token_ = "wrong";
+  ask("POST /v1/flags/by_hand/reset", "", 401);
+}
+
 }  // namespace
 }  // namespace poundlock::server

@@ -1,25 +1,13 @@
 // Flags over HTTP: the snapshot stream of the client library, and list, get and set for the command line.
 #include <boost/json.hpp>
 
-#include "base/json.h"
+#include "server/body.h"
 #include "server/service.h"
 
 namespace poundlock::server {
 namespace {
 
 namespace bj = boost::json;
-
-Result<bj::object> body_object(const Request& request) {
-  if (request.body.empty()) return bj::object{};
-  PL_TRY(auto value, json::parse(request.body, "the request's body"));
-  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
-  return std::move(value.as_object());
-}
-
-std::string text_of(const bj::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value && value->is_string() ? std::string(value->as_string()) : std::string();
-}
 
 bj::object info_json(const FlagInfo& info) {
   bj::object out{{"key", info.key}, {"rollout", info.owner}, {"definition", info.definition}};
@@ -102,9 +90,8 @@ Response set(Service& service, const Request& request) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
   bj::object out{{"key", key}};
-  const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
   const auto edit = [&](const std::optional<FlagInfo>& known) { return edited(key, *body, known, out); };
-  auto revision = service.flags().change(key, edit, who, text_of(*body, "why"));
+  auto revision = service.flags().change(key, edit, who_of(*body), text_of(*body, "why"));
   if (!revision && revision.error().code == "flag.unknown")
     return error_response(404, "flag.unknown", revision.error().message, revision.error().hint);
   if (!revision) return error_response(revision.error());
@@ -117,12 +104,25 @@ Response erase(Service& service, const Request& request) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
   const auto key = request.param("key");
-  const std::string who = text_of(*body, "who").empty() ? "operator" : text_of(*body, "who");
-  auto revision = service.flags().erase(key, who, text_of(*body, "why"));
+  auto revision = service.flags().erase(key, who_of(*body), text_of(*body, "why"));
   if (!revision && revision.error().code == "flag.unknown")
     return error_response(404, revision.error().code, revision.error().message, revision.error().hint);
   if (!revision) return error_response(revision.error());
   return json_response(bj::object{{"key", key}, {"epoch", revision->epoch}, {"revision", revision->number}});
+}
+
+// Takes back what was set by hand over a file's flag.
+Response reset(Service& service, const Request& request) {
+  auto body = body_object(request);
+  if (!body) return error_response(body.error());
+  const auto key = request.param("key");
+  auto revision = service.flags().reset(key, who_of(*body), text_of(*body, "why"));
+  if (!revision && revision.error().code == "flag.unknown")
+    return error_response(404, revision.error().code, revision.error().message, revision.error().hint);
+  if (!revision) return error_response(revision.error());
+  bj::object out{{"key", key}, {"epoch", revision->epoch}, {"revision", revision->number}};
+  if (const auto info = service.flags().find(key)) out["source"] = info->source;
+  return json_response(out);
 }
 
 }  // namespace
@@ -145,6 +145,9 @@ void add_flag_routes(Router& router, Service& service) {
       Run::kPrompt);
   router.add(
       "DELETE", "/v1/flags/{key}", [&](const Request& r) { return erase(service, r); }, Access::kWrite,
+      Run::kPrompt);
+  router.add(
+      "POST", "/v1/flags/{key}/reset", [&](const Request& r) { return reset(service, r); }, Access::kWrite,
       Run::kPrompt);
 }
 

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.h"
+#include "server/body.h"
 #include "server/service.h"
 
 namespace poundlock::server {
@@ -11,18 +12,6 @@ namespace {
 
 namespace bj = boost::json;
 constexpr std::size_t kNameMax = 128;
-
-std::string text_of(const bj::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  if (!value || !value->is_string() || value->as_string().size() > kNameMax) return {};
-  return std::string(value->as_string());
-}
-
-Result<bj::object> body_object(const Request& request) {
-  PL_TRY(auto value, json::parse(request.body, "the request's body"));
-  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
-  return std::move(value.as_object());
-}
 
 // Clients from before `?service=` name the instance only.
 std::string service_of(Service& service, const Request& request) {
@@ -34,9 +23,9 @@ Response register_instance(Service& service, const Request& request) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
   flag::Report hello;
-  hello.service = text_of(*body, "service");
-  hello.instance = text_of(*body, "instance");
-  hello.build = text_of(*body, "build");
+  hello.service = text_of(*body, "service", kNameMax);
+  hello.instance = text_of(*body, "instance", kNameMax);
+  hello.build = text_of(*body, "build", kNameMax);
   if (const auto* legacy = body->if_contains("legacy_path"); legacy && legacy->is_bool())
     hello.legacy_path = legacy->as_bool();
   if (hello.service.empty() || hello.instance.empty())
@@ -66,7 +55,7 @@ std::optional<std::string> start_of(const bj::object& body) {
   const auto* value = body.if_contains("start_id");
   if (!value) return std::string();
   if (value->is_int64() || value->is_uint64()) return json::dump(*value);
-  std::string text = text_of(body, "start_id");
+  std::string text = text_of(body, "start_id", kNameMax);
   if (text.empty()) return std::nullopt;
   return text;
 }
@@ -78,9 +67,9 @@ Response heartbeat(Service& service, const Request& request) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
   flag::Report hello;
-  hello.service = text_of(*body, "service");
+  hello.service = text_of(*body, "service", kNameMax);
   hello.instance = std::string(request.param("instance"));
-  hello.build = text_of(*body, "build");
+  hello.build = text_of(*body, "build", kNameMax);
   if (const auto* legacy = body->if_contains("legacy_path"); legacy && legacy->is_bool())
     hello.legacy_path = legacy->as_bool();
   if (const auto* frozen = body->if_contains("frozen"); frozen && frozen->is_bool())

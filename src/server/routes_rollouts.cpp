@@ -1,7 +1,7 @@
 // Status of rollouts, and orders to them. Orders need the admin token.
 #include <boost/json.hpp>
 
-#include "base/json.h"
+#include "server/body.h"
 #include "server/service.h"
 #include "server/view_json.h"
 
@@ -9,18 +9,6 @@ namespace poundlock::server {
 namespace {
 
 namespace bj = boost::json;
-
-Result<bj::object> body_object(const Request& request) {
-  if (request.body.empty()) return bj::object{};
-  PL_TRY(auto value, json::parse(request.body, "the request's body"));
-  if (!value.is_object()) return fail(user_error("http.body", "the body is not a JSON object"));
-  return std::move(value.as_object());
-}
-
-std::string text_of(const bj::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value && value->is_string() ? std::string(value->as_string()) : std::string();
-}
 
 Response no_view(const Error& error) {
   if (error.code != "rollout.unknown") return error_response(error);
@@ -56,8 +44,7 @@ Response start(Service& service, const Request& request) {
 Response order(Service& service, const Request& request, rollout::RequestKind kind) {
   auto body = body_object(request);
   if (!body) return error_response(body.error());
-  rollout::Request order{kind, text_of(*body, "who"), text_of(*body, "why"), text_of(*body, "subject")};
-  if (order.who.empty()) order.who = "operator";
+  rollout::Request order{kind, who_of(*body), text_of(*body, "why"), text_of(*body, "subject")};
   const auto name = request.param("name");
   if (auto known = service.view(name); !known) return no_view(known.error());
   if (auto status = service.request(name, std::move(order)); !status) return error_response(status.error());

@@ -17,6 +17,7 @@
 #include "postgres/catalog_loader.h"
 #include "rollout/spec.h"
 #include "schema/identifier.h"
+#include "server/body.h"
 #include "server/routes_ofrep.h"
 #include "store/sqlite_store.h"
 
@@ -39,11 +40,6 @@ Status write_private(const std::string& path, const std::string& text) {
   if (file >= 0) ::close(file);
   if (!written) return fail(user_error("server.state_dir", fmt::format("cannot write {}", path)));
   return {};
-}
-
-std::string text_of(const bj::object& body, std::string_view key) {
-  const auto* value = body.if_contains(key);
-  return value && value->is_string() ? std::string(value->as_string()) : std::string();
 }
 
 std::string address_of(const HttpServer& server) {
@@ -302,7 +298,7 @@ Result<bj::object> Service::start_rollout(const bj::object& body) {
     if (auto free = flags_->check_free(plan.flag->key, plan.rollout); !free)
       return fail(std::move(free).error().at(plan.flag->where));
   PL_CHECK(check_rights(*session, plan));
-  const std::string who = text_of(body, "who").empty() ? "operator" : text_of(body, "who");
+  const std::string who = who_of(body);
   PL_TRY(auto controller,
          engine::Controller::start(*store_, *flags_, std::move(plan), source, who, clock_.now()));
   const std::string name = controller.plan().rollout;

@@ -257,6 +257,11 @@ TEST_F(ServiceTest, TakesFiguresByOpenTelemetry) {
 
 class FlagFileTest : public ServiceTest {
  protected:
+  std::string token() const {
+    std::string out;
+    std::ifstream(folder_ / "state" / "admin-token") >> out;
+    return out;
+  }
   static std::string flag(const std::string& key, const std::string& variant) {
     return "\"" + key + R"(":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":")" +
            variant + "\"}";
@@ -336,11 +341,9 @@ TEST_F(FlagFileTest, WhatWasSetByHandIsDeletedByHand) {
   set("by_hand", "on");
   set("a", "off");
   ASSERT_TRUE(service_->flags().publish("owner", "{" + flag("owned", "on") + "}"));
-  std::string token;
-  std::ifstream(folder_ / "state" / "admin-token") >> token;
   const auto erase = [&](const std::string& key) {
     return ask(*service_, "DELETE /v1/flags/" + key, R"({"who":"alice","why":"done"})",
-               "Authorization: Bearer " + token + "\r\n");
+               "Authorization: Bearer " + token() + "\r\n");
   };
   EXPECT_EQ(ask(*service_, "DELETE /v1/flags/by_hand").first, 401);
   EXPECT_EQ(erase("by_hand").first, 200);
