@@ -2,6 +2,7 @@
 // bears the mark `ALTER DATABASE ... SET poundlock.shadow = on`; nothing runs on a shadow without it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,10 +13,19 @@
 
 namespace poundlock::ports {
 
+// One table here and where the change will run. -1: not known (never analysed, no source).
+struct TableSize {
+  schema::QualifiedName table;
+  double source_rows = -1, shadow_rows = -1;
+  std::int64_t source_bytes = -1, shadow_bytes = -1;  // with its indexes and its TOAST
+  bool operator==(const TableSize&) const = default;
+};
+
 struct ShadowInfo {
   std::string description;  // "database app_poundlock_shadow at 127.0.0.1:5432, 5,000 of 200,000 rows"
   double scale = 1;         // production rows / shadow rows of the largest table concerned
   bool kept = false;        // somebody's clone: whoever changes it takes the change back
+  std::vector<TableSize> tables = {};  // of `tables`; from the catalog's own estimates
 };
 
 // Used by one thread at a time.

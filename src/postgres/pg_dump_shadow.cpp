@@ -68,7 +68,8 @@ Status set_mark(ports::Session& session, const std::string& database) {
 
 class PgDumpShadow final : public ports::Shadow {
  public:
-  PgDumpShadow(const PgDatabase& source, Clock& clock, ShadowOptions options)
+  // `source` may be null where a database is given.
+  PgDumpShadow(const PgDatabase* source, Clock& clock, ShadowOptions options)
       : source_(source), clock_(clock), options_(std::move(options)) {
     if (options_.given) target_ = std::make_unique<PgDatabase>(*options_.given);
   }
@@ -88,7 +89,8 @@ class PgDumpShadow final : public ports::Shadow {
   Result<ports::ShadowInfo> prepare_and_fill(const std::vector<schema::QualifiedName>& tables);
   Status prepare_beside();
   Status prepare_given();
-  Status remove_database(ports::Session& admin);
+  Status copy_given();
+  Result<std::vector<ports::TableSize>> sizes(const std::vector<schema::QualifiedName>& tables);
   Status refuse_environments(ports::Session& session);
   Status copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables);
   Status empty_given();
@@ -101,27 +103,21 @@ class PgDumpShadow final : public ports::Shadow {
     return {std::move(command), libpq_environment(database)};
   }
 
-  const PgDatabase& source_;
+  const PgDatabase* source_;
   Clock& clock_;
   ShadowOptions options_;
   std::unique_ptr<PgDatabase> target_;
   std::unique_ptr<ports::Session> lock_;  // holds the shadow against others until drop()
   bool made_ = false;                     // the database is ours to drop
+  bool copied_ = false;                   // it is a whole copy of the given one
   bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
 };
 
-Error unmarked(const std::string& database) {
-  return make_error(Disposition::kRefused, "shadow.unmarked",
-                    fmt::format("database {} does not bear the mark of a shadow", database))
-      .with_hint(fmt::format("if nobody needs what is in it: COMMENT ON DATABASE {} IS '{}'",
-                             schema::quote_identifier(database), kMark));
-}
-
 Status PgDumpShadow::refuse_environments(ports::Session& session) {
   PL_TRY(const std::string here, identity(session));
   std::vector<const PgDatabase*> all = options_.environments;
-  all.push_back(&source_);
+  if (source_) all.push_back(source_);
   for (const PgDatabase* environment : all) {
     auto other = const_cast<PgDatabase*>(environment)->connect();
     if (!other) continue;  // what cannot be reached now is not what we are connected to
@@ -135,33 +131,58 @@ Status PgDumpShadow::refuse_environments(ports::Session& session) {
   return {};
 }
 
-Status PgDumpShadow::remove_database(ports::Session& admin) {
+Status drop_database(ports::Session& admin, const std::string& name) {
   PL_TRY(const auto version,
          admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
   const bool force = ports::to_bool(version.rows.at(0)[0]);  // sessions of a killed run may still be in it
-  PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(target_->name()),
+  PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(name),
                                  force ? " WITH (FORCE)" : "")));
   return {};
+}
+
+// What a killed run left under this name. `intent`, where it bears the mark, says that the name is ours.
+Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent) {
+  const std::string name = left.name();
+  PL_TRY(
+      const auto there,
+      admin.run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
+                "datname = $1",
+                {name}));
+  if (there.rows.empty()) return {};
+  PL_TRY(bool ours, is_marked(admin, name));
+  const bool owned = ports::to_bool(there.rows[0][0]);
+  if (!ours && owned && intent) {
+    PL_TRY(ours, is_marked(admin, intent->name()));
+  }
+  if (!ours && owned) {
+    // Killed between CREATE DATABASE and the mark: empty, and owned by us.
+    PL_TRY(auto inside, const_cast<PgDatabase&>(left).connect());
+    PL_TRY(const auto tables, inside->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
+    ours = ports::to_int(tables.rows.at(0)[0], 1) == 0;
+  }
+  return ours ? drop_database(admin, name) : fail(unmarked_shadow(name));
 }
 
 // Which shadow is ours until drop(): a rollout that began meanwhile must not drop it under us. The lock is a
 // session's, so that a killed run leaves none. Beside the source the next name serves as well; a given
 // database is waited for.
 Status PgDumpShadow::claim() {
-  PL_TRY(lock_, options_.given ? target_->connect() : const_cast<PgDatabase&>(source_).connect());
+  if (options_.given)
+    target_ = std::make_unique<PgDatabase>(*options_.given);  // a copy took its place before
+  PL_TRY(lock_, options_.given ? target_->connect() : const_cast<PgDatabase*>(source_)->connect());
   PL_CHECK(
       lock_->run("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = "
                  "'idle_session_timeout'"));
   const TimePoint begin = clock_.steady();
   for (int number = 1;; ++number) {
-    const std::string base = schema::derive_name({source_.name(), "poundlock_shadow"});
-    const std::string name = options_.given ? target_->name()
-                             : number == 1  ? base
-                                            : schema::derive_name({base, std::to_string(number)});
+    const std::string base =
+        options_.given ? target_->name() : schema::derive_name({source_->name(), "poundlock_shadow"});
+    const std::string name =
+        options_.given || number == 1 ? base : schema::derive_name({base, std::to_string(number)});
     PL_TRY(const auto got,
            lock_->run("SELECT pg_catalog.pg_try_advisory_lock(727277, pg_catalog.hashtext($1))", {name}));
     if (ports::to_bool(got.rows.at(0)[0])) {
-      if (!options_.given) target_ = source_.sibling(name);
+      if (!options_.given) target_ = source_->sibling(name);
       return {};
     }
     const bool waited = options_.given && clock_.steady() - begin > options_.program_limit;
@@ -180,22 +201,7 @@ Status PgDumpShadow::claim() {
 Status PgDumpShadow::prepare_beside() {
   ports::Session* admin = lock_.get();
   const std::string name = target_->name();
-  PL_TRY(
-      const auto there,
-      admin->run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
-                 "datname = $1",
-                 {name}));
-  if (!there.rows.empty()) {
-    PL_TRY(bool ours, is_marked(*admin, name));
-    if (!ours && ports::to_bool(there.rows[0][0])) {
-      // Killed between CREATE DATABASE and the mark: empty, and owned by us.
-      PL_TRY(auto inside, target_->connect());
-      PL_TRY(const auto tables, inside->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
-      ours = ports::to_int(tables.rows.at(0)[0], 1) == 0;
-    }
-    if (!ours) return fail(unmarked(name));
-    PL_CHECK(remove_database(*admin));
-  }
+  PL_CHECK(remove_left(*admin, *target_, nullptr));
   PL_TRY(const auto locale,
          admin->run("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype FROM "
                     "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
@@ -215,20 +221,59 @@ Status PgDumpShadow::prepare_beside() {
 }
 
 Status PgDumpShadow::prepare_given() {
-  PL_TRY(auto session, target_->connect());
+  ports::Session* session = lock_.get();  // the only one: a copy needs that nobody else is in it
   PL_TRY(const bool marked, bears_shadow_mark(*session));
-  if (!marked) return fail(unmarked(target_->name()));
+  if (!marked) return fail(unmarked_shadow(target_->name()));
   PL_CHECK(refuse_environments(*session));
   PL_TRY(const auto filled,
          session->run("SELECT pg_catalog.to_regnamespace($1) IS NOT NULL", {std::string(kFilledSchema)}));
   const bool left = ports::to_bool(filled.rows.at(0)[0]);
   PL_TRY(const auto tables, session->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
   const bool empty = ports::to_int(tables.rows.at(0)[0]) == 0;
-  if (!left && !empty) return {};  // somebody's clone: used as it is
+  if (!left && !empty) return copy_given();
+  if (!source_)
+    return fail(user_error("shadow.empty", fmt::format("the shadow {} holds no table", target_->describe()))
+                    .with_hint("name the database that it stands for with --database-url: its schema and a "
+                               "sample of its rows are then copied"));
   if (left) PL_CHECK(empty_given());
   PL_CHECK(session->run(fmt::format("CREATE SCHEMA {}", kFilledSchema)));
   filled_ = true;
   return {};
+}
+
+// The given database is left as it is, and what is done is done to a copy of it. What does not allow that is
+// no error: the database is then worked on itself.
+Status PgDumpShadow::copy_given() {
+  ports::Session& session = *lock_;
+  PL_TRY(
+      const auto facts,
+      session.run("SELECT pg_catalog.pg_database_size(d.oid), (SELECT rolcreatedb OR rolsuper FROM "
+                  "pg_catalog.pg_roles WHERE rolname = current_user) AND (pg_catalog.pg_has_role(d.datdba, "
+                  "'USAGE') OR d.datistemplate), (SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE "
+                  "a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) FROM pg_catalog.pg_database d "
+                  "WHERE d.datname = pg_catalog.current_database()"));
+  const auto& r = facts.rows.at(0);
+  if (ports::to_int(r[0]) > options_.copy_bytes_max || !ports::to_bool(r[1])) return {};
+  if (ports::to_int(r[2]) > 0) return {};  // CREATE DATABASE would wait for 5 s, and then fail
+  auto beside = options_.given->sibling(schema::derive_name({options_.given->name(), "poundlock_copy"}));
+  const std::string name = force_quote_identifier(beside->name());
+  // Between CREATE DATABASE and the mark the copy bears none. An empty database of this name, which does
+  // bear it, tells the next run whose it is.
+  auto intent = options_.given->sibling(schema::derive_name({beside->name(), "intent"}));
+  PL_CHECK(remove_left(session, *beside, intent.get()));
+  PL_CHECK(remove_left(session, *intent, nullptr));
+  PL_CHECK(session.run(
+      fmt::format("CREATE DATABASE {} TEMPLATE template0", force_quote_identifier(intent->name()))));
+  PL_CHECK(set_mark(session, intent->name()));
+  auto made = session.run(
+      fmt::format("CREATE DATABASE {} TEMPLATE {}", name, force_quote_identifier(target_->name())));
+  if (made) {
+    target_ = std::move(beside);
+    made_ = true;
+    copied_ = true;
+    PL_CHECK(set_mark(session, target_->name()));
+  }
+  return drop_database(session, intent->name());
 }
 
 // `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what
@@ -282,9 +327,9 @@ Status PgDumpShadow::copy_schema(const schema::Catalog& source,
   // Errors of single statements (an extension that only a superuser may create) do not matter unless the
   // tables concerned differ afterwards.
   PL_TRY(const auto copied,
-         run_pipe(program(source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
-                                    "--no-tablespaces", "--no-publications", "--no-subscriptions",
-                                    "--no-security-labels", "--lock-wait-timeout=5000"}),
+         run_pipe(program(*source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
+                                     "--no-tablespaces", "--no-publications", "--no-subscriptions",
+                                     "--no-security-labels", "--lock-wait-timeout=5000"}),
                   program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
                   clock_, options_.program_limit, options_.stopped));
   PL_TRY(auto session, connect());
@@ -337,10 +382,10 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
   }
   for (const auto& sql : before) PL_CHECK(session.run(sql));
   // Without row security, as all our sessions: a sample that a policy has thinned out would look complete.
-  PL_CHECK(run_pipe(program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                      "SET row_security = off", "--command",
-                                      fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns,
-                                                  name, sample, options_.rows_max)}),
+  PL_CHECK(run_pipe(program(*source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                                       "SET row_security = off", "--command",
+                                       fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns,
+                                                   name, sample, options_.rows_max)}),
                     program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
                                        fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
                     clock_, options_.program_limit, options_.stopped));
@@ -368,8 +413,41 @@ Status PgDumpShadow::advance_sequences(ports::Session& session, const schema::Ca
   return {};
 }
 
+// The catalog's estimates; of a partitioned table all of its leaves. A relation that is not there leaves
+// both as they are.
+Status read_size(ports::Session& session, const schema::QualifiedName& table, double& rows,
+                 std::int64_t& bytes) {
+  PL_TRY(const auto found,
+         session.run("SELECT CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples) ELSE -1 END, "
+                     "sum(pg_catalog.pg_total_relation_size(c.oid)) FROM pg_catalog.pg_class c WHERE c.oid = "
+                     "pg_catalog.to_regclass($1) AND c.relkind IN ('r','m') OR c.oid IN (SELECT relid FROM "
+                     "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) WHERE isleaf)",
+                     {quoted(table)}));
+  if (found.rows.empty() || !found.rows[0][0]) return {};  // no such table
+  rows = ports::to_double(found.rows[0][0], -1);
+  bytes = ports::to_int(found.rows[0][1], -1);
+  return {};
+}
+
+Result<std::vector<ports::TableSize>> PgDumpShadow::sizes(const std::vector<schema::QualifiedName>& tables) {
+  PL_TRY(auto here, connect());
+  std::unique_ptr<ports::Session> there;
+  if (source_) {
+    if (auto opened = const_cast<PgDatabase*>(source_)->connect()) there = std::move(*opened);
+  }
+  std::vector<ports::TableSize> out;
+  for (const auto& table : tables) {
+    ports::TableSize size;
+    size.table = table;
+    PL_CHECK(read_size(*here, table, size.shadow_rows, size.shadow_bytes));
+    if (there) PL_CHECK(read_size(*there, table, size.source_rows, size.source_bytes));
+    out.push_back(std::move(size));
+  }
+  return out;
+}
+
 Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::QualifiedName>& tables) {
-  PL_TRY(auto reading, const_cast<PgDatabase&>(source_).connect());
+  PL_TRY(auto reading, const_cast<PgDatabase*>(source_)->connect());
   PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
   reading.reset();
   PL_CHECK(copy_schema(catalog, tables));
@@ -382,6 +460,7 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
     if (sample.real >= largest.real) largest = sample;
   }
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
+  PL_TRY(info.tables, sizes(tables));
   info.description =
       fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
   return info;
@@ -398,16 +477,22 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   PL_CHECK(claim());
   PL_CHECK(options_.given ? prepare_given() : prepare_beside());
   ready_ = true;
-  if (!made_ && !filled_)
-    return ports::ShadowInfo{fmt::format("database {}, as it is", target_->describe()), 1.0, true};
-  return fill(tables);
+  if (made_ && !copied_) return fill(tables);
+  if (filled_) return fill(tables);
+  ports::ShadowInfo info;
+  info.kept = !copied_ && !options_.disposable;
+  info.description =
+      copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), options_.given->name())
+              : fmt::format("database {}, as it is", target_->describe());
+  PL_TRY(info.tables, sizes(tables));
+  return info;
 }
 
 Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
   if (!ready_) return fail(internal_error("the shadow was not created"));
   PL_TRY(auto session, target_->connect());
   PL_TRY(const bool marked, bears_shadow_mark(*session));
-  if (!marked) return fail(unmarked(target_->name()));
+  if (!marked) return fail(unmarked_shadow(target_->name()));
   return session;
 }
 
@@ -415,8 +500,8 @@ Status PgDumpShadow::drop() {
   ready_ = false;
   // Without the lock it may be somebody else's by now; the next one that takes the name empties it.
   const bool ours = lock_ != nullptr && lock_->run("SELECT 1");
-  if (made_ && ours) PL_CHECK(remove_database(*lock_));
-  made_ = false;
+  if (made_ && ours) PL_CHECK(drop_database(*lock_, target_->name()));
+  made_ = copied_ = false;
   if (filled_ && ours) PL_CHECK(empty_given());
   filled_ = false;
   lock_.reset();
@@ -425,6 +510,13 @@ Status PgDumpShadow::drop() {
 
 }  // namespace
 
+Error unmarked_shadow(const std::string& database) {
+  return make_error(Disposition::kRefused, "shadow.unmarked",
+                    fmt::format("database {} does not bear the mark of a shadow", database))
+      .with_hint(fmt::format("if nobody needs what is in it: COMMENT ON DATABASE {} IS '{}'",
+                             schema::quote_identifier(database), kMark));
+}
+
 Result<bool> bears_shadow_mark(ports::Session& session) {
   PL_TRY(const auto name, session.run("SELECT pg_catalog.current_database()"));
   return is_marked(session, ports::to_text(name.rows.at(0)[0]));
@@ -432,7 +524,11 @@ Result<bool> bears_shadow_mark(ports::Session& session) {
 
 std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
                                                    ShadowOptions options) {
-  return std::make_unique<PgDumpShadow>(source, clock, std::move(options));
+  return std::make_unique<PgDumpShadow>(&source, clock, std::move(options));
+}
+
+std::unique_ptr<ports::Shadow> make_given_shadow(Clock& clock, ShadowOptions options) {
+  return std::make_unique<PgDumpShadow>(nullptr, clock, std::move(options));
 }
 
 }  // namespace poundlock::postgres

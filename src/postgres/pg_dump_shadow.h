@@ -1,6 +1,7 @@
 // A shadow made by pg_dump: the whole schema and a sample of the rows of the tables concerned, in a
 // database beside the source, or in a given one that is empty. A given database that already holds tables
-// (a clone, a promoted replica) is used as it is.
+// (a clone, a promoted replica) is used as it is, or copied beside itself first, so that nothing of a dry run
+// stays in it.
 //
 // Invariants: (1) nothing runs on a database without the mark, and the mark is looked for at every
 // connect(); (2) never on a database that is one of `environments`; (3) drop() takes away exactly what
@@ -24,8 +25,13 @@ struct ShadowOptions {
   std::uint64_t rows_max = 20'000;              // sampled from each table
   std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow[_2 ...] beside it
   std::vector<const PgDatabase*> environments;  // borrowed; beside the source, which is always among them
-  Millis program_limit{5 * 60 * 1000};          // of pg_dump | psql
-  std::function<bool()> stopped;                // polled meanwhile: true ends them; may be empty
+  // A given database with tables of at most so many bytes is copied by CREATE DATABASE ... TEMPLATE, and the
+  // copy is worked on. 0: never. Where the role may not, or somebody is in it, it is used as it is.
+  std::int64_t copy_bytes_max = 0;
+  // Somebody ends it after use (a hook): whatever is done to it, nothing has to be taken back.
+  bool disposable = false;
+  Millis program_limit{5 * 60 * 1000};  // of pg_dump | psql
+  std::function<bool()> stopped;        // polled meanwhile: true ends them; may be empty
 };
 
 // `source` and `clock` outlive it. Statistics of the catalog cannot be written by an ordinary owner, so the
@@ -33,8 +39,12 @@ struct ShadowOptions {
 std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
                                                    ShadowOptions options);
 
+// The same without a source: the given database, which must not be empty, is all there is.
+std::unique_ptr<ports::Shadow> make_given_shadow(Clock& clock, ShadowOptions options);
+
 // Whether the database bears `ALTER DATABASE ... SET poundlock.shadow = on`, or, since only a superuser may
 // set that, the same words as its comment: COMMENT ON DATABASE ... IS 'poundlock.shadow = on'.
 Result<bool> bears_shadow_mark(ports::Session& session);
+Error unmarked_shadow(const std::string& database);  // kRefused "shadow.unmarked"
 
 }  // namespace poundlock::postgres

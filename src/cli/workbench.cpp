@@ -1,0 +1,140 @@
+#include "cli/workbench.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <random>
+#include <utility>
+
+#include "cli/text.h"
+#include "cli/verb.h"
+#include "postgres/catalog_loader.h"
+#include "postgres/pg_dump_shadow.h"
+#include "postgres/traffic.h"
+
+namespace poundlock::cli {
+namespace {
+
+using postgres::PgDatabase;
+
+// A copy takes its size in disk and a second for each few hundred MB: small enough that nobody minds.
+constexpr std::int64_t kCopyBytesMax = 4LL << 30;
+
+volatile sig_atomic_t g_interrupted = 0;
+
+// The first Ctrl-C ends the work between two statements, so that the shadow is taken away; the second one
+// ends the program, and the next run takes it away.
+void catch_interruption() {
+  g_interrupted = 0;
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (const int one : {SIGINT, SIGTERM, SIGHUP}) sigaction(one, &action, nullptr);
+}
+
+Result<std::unique_ptr<PgDatabase>> open_pg(const Site& site, const rollout::Connection& connection) {
+  PL_TRY(auto opened, open_connection(site, connection));
+  return std::make_unique<PgDatabase>(static_cast<const PgDatabase&>(*opened));
+}
+
+}  // namespace
+
+void add_workbench(CLI::App& verb, WorkbenchArguments& arguments) {
+  verb.add_option("--shadow", arguments.shadow,
+                  "the database to try it on; it bears the mark poundlock.shadow");
+  verb.add_option("--database-url", arguments.database_url,
+                  "the database that it stands for, instead of poundlock.yaml's; only read");
+  verb.add_option("--database", arguments.database, "a database of poundlock.yaml");
+  verb.add_flag("--in-place", arguments.in_place, "work on the given shadow itself, not on a copy of it");
+  verb.add_option("--rows", arguments.rows, "rows sampled from each table where a shadow is made")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+}
+
+// All databases of poundlock.yaml are refused as shadows, whichever environment is meant. One that cannot be
+// opened is no hindrance where a shadow is given.
+Status Workbench::open_site(Context& context, const WorkbenchArguments& arguments,
+                            const std::string& database) {
+  PL_TRY(const auto site, find_site(context));
+  if (!site) return {};
+  for (const auto& [name, environment] : site->config.environments) {
+    for (const auto& [key, one] : environment.databases) {
+      if (auto opened = open_pg(*site, one.primary)) environments_.push_back(std::move(*opened));
+      for (const auto& replica : one.replicas)
+        if (auto opened = open_pg(*site, replica)) environments_.push_back(std::move(*opened));
+    }
+  }
+  if (!arguments.database_url.empty()) return {};
+  const auto open_source = [&]() -> Status {
+    PL_TRY(const auto* found, rollout::find_database(site->config, context.environment, database));
+    PL_TRY(source_, open_pg(*site, found->primary));
+    if (arguments.shadow.empty() && found->shadow && found->shadow->given) {
+      PL_TRY(given_, open_pg(*site, *found->shadow->given));
+    }
+    return {};
+  };
+  const Status opened = open_source();
+  if (!opened && arguments.shadow.empty()) return opened;
+  if (!opened) notes_.push_back("without a source: " + opened.error().to_string());
+  return {};
+}
+
+Status Workbench::open_shadow(Context& context, const WorkbenchArguments& arguments) {
+  if (!arguments.shadow.empty()) {
+    PL_TRY(given_, PgDatabase::create(arguments.shadow));
+  }
+  if (!source_ && !given_) {
+    return fail(user_error("workbench.nothing", "there is neither a shadow nor a database to make one of")
+                    .with_hint("--shadow URL names a database that bears the mark poundlock.shadow, "
+                               "--database-url URL one whose schema and a sample are copied beside it"));
+  }
+  postgres::ShadowOptions options;
+  options.rows_max = arguments.rows;
+  options.copy_bytes_max = arguments.in_place ? 0 : kCopyBytesMax;
+  options.stopped = ports_.stopped;
+  for (const auto& one : environments_) options.environments.push_back(one.get());
+  if (given_) options.given = std::make_unique<PgDatabase>(*given_);
+  shadow_ = source_ ? postgres::make_pg_dump_shadow(*source_, context.clock, std::move(options))
+                    : postgres::make_given_shadow(context.clock, std::move(options));
+  return {};
+}
+
+Result<std::unique_ptr<Workbench>> Workbench::open(Context& context, const WorkbenchArguments& arguments,
+                                                   const std::string& database) {
+  auto out = std::unique_ptr<Workbench>(new Workbench());
+  catch_interruption();
+  out->ports_.stopped = [] { return g_interrupted != 0; };
+  PL_CHECK(out->open_site(context, arguments, arguments.database.empty() ? database : arguments.database));
+  if (!arguments.database_url.empty()) {
+    PL_TRY(out->source_, PgDatabase::create(arguments.database_url));
+  }
+  PL_CHECK(out->open_shadow(context, arguments));
+  out->traffic_ = postgres::make_traffic(context.clock);
+  out->ports_.databases.primary = out->source_.get();
+  out->ports_.shadow = out->shadow_.get();
+  out->ports_.traffic = out->traffic_.get();
+  out->ports_.clock = &context.clock;
+  out->ports_.seed = std::random_device{}();
+  out->ports_.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  return out;
+}
+
+Workbench::~Workbench() = default;
+
+Result<schema::Catalog> Workbench::catalog() {
+  PgDatabase& from = source_ ? *source_ : *given_;
+  PL_TRY(auto session, from.connect());
+  if (!source_) {
+    PL_TRY(const bool marked, postgres::bears_shadow_mark(*session));
+    if (!marked) return fail(postgres::unmarked_shadow(from.name()));
+  }
+  PL_CHECK(session->run("BEGIN READ ONLY"));
+  return postgres::load_catalog(*session);
+}
+
+Result<rollout::Plan> Workbench::plan(const rollout::RolloutSpec& spec) {
+  PL_TRY(const auto production, catalog());
+  return rollout::make_plan(spec, production);
+}
+
+}  // namespace poundlock::cli
