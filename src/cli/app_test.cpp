@@ -101,8 +101,10 @@ TEST_F(AppTest, LintFindsAndAnswersInEveryFormat) {
             "2.1.0");
   EXPECT_THAT(run({"lint", "bad.sql", "--output", "junit"}).out, HasSubstr("<testsuite"));
   EXPECT_THAT(run({"lint", "bad.sql", "--output", "github"}).out, HasSubstr("::error file=bad.sql,line=1,"));
-  EXPECT_TRUE(
-      boost::json::parse(run({"lint", "bad.sql", "--output", "json"}).out).as_object().contains("files"));
+  const auto found = boost::json::parse(run({"lint", "bad.sql", "--output", "json"}).out).as_array();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].at("rule").as_string(), "index_not_concurrent");
+  EXPECT_EQ(run({"lint", "good", "--output", "json"}).out, "[]\n");
 }
 
 TEST_F(AppTest, LintSaysWhatIsWrongWithItsArguments) {

@@ -61,14 +61,18 @@ std::vector<IgnoreComment> ignore_comments(const schema::Script& script) {
     while (true) {
       const auto end = text.find_first_of(" \t\r\n,");
       const std::string rule(text.substr(0, end));
-      if (find_rule(rule) == nullptr) ignore.problem = fmt::format("there is no rule '{}'", rule);
+      if (find_rule(rule) == nullptr && rule != "syntax" && rule != "too_large")
+        ignore.problem = fmt::format("there is no rule '{}'", rule);
       ignore.rules.push_back(rule);
       text = end == std::string_view::npos ? std::string_view{} : trim(text.substr(end));
       if (!take_word(text, ",")) break;
     }
     ignore.why = text;
     if (ignore.problem.empty() && ignore.why.empty()) ignore.problem = "the reason is missing";
-    if (ignore.problem.empty() && ignore.statement >= script.statements.size())
+    // A statement that does not parse follows nowhere, and may still be meant.
+    const bool parsed =
+        std::ranges::any_of(ignore.rules, [](const std::string& rule) { return find_rule(rule) != nullptr; });
+    if (ignore.problem.empty() && parsed && ignore.statement >= script.statements.size())
       ignore.problem = "no statement follows it";
     found.push_back(std::move(ignore));
   }

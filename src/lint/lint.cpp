@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <set>
 
+#include "lint/estimate.h"
+#include "lint/framework.h"
 #include "lint/ignore.h"
+#include "lint/statement_ranges.h"
 #include "lint/transaction.h"
 #include "schema/text.h"
 
@@ -65,25 +68,41 @@ bool is_monitoring_view(std::string_view word) {
   return word.starts_with("pg_stat_") || word.starts_with("pg_statio_") || word == "pg_locks";
 }
 
-Finding syntax_finding(const Error& error, std::string_view text, const Places& places) {
-  Finding finding;
-  finding.rule = "syntax";
-  finding.title = "PostgreSQL cannot read this";
-  finding.detail = error.message;
-  finding.reason =
-      "The statement is refused, and a script that goes on after it leaves half of its work done.";
-  finding.fix =
-      "Correct the statement. Syntax newer than PostgreSQL 15's is not known here, and psql's "
-      "backslash commands are no SQL.";
+// The byte at a place, without walking the script from its beginning for each of ten thousand errors.
+class Offsets {
+ public:
+  explicit Offsets(std::string_view text) : text_(text), lines_{0} {
+    for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+      lines_.push_back(at + 1);
+  }
+  std::size_t at(schema::LineColumn place) const {
+    const auto line = static_cast<std::size_t>(std::max(1, place.line)) - 1;
+    if (line >= lines_.size()) return text_.size();
+    const std::size_t end = line + 1 < lines_.size() ? lines_[line + 1] : text_.size();
+    return lines_[line] + schema::byte_of_character(text_.substr(lines_[line], end - lines_[line]),
+                                                    static_cast<std::size_t>(std::max(1, place.column)) - 1);
+  }
+
+ private:
+  std::string_view text_;
+  std::vector<std::size_t> lines_;
+};
+
+Finding syntax_finding(const Error& error, std::string_view text, const Places& places,
+                       const Offsets& offsets) {
+  const bool too_large = error.code == "schema.too_large" || error.code == "schema.too_deep";
+  Finding finding = framework_finding(too_large                         ? "too_large"
+                                      : error.code == "schema.bad_text" ? "encoding"
+                                                                        : "syntax",
+                                      error.message);
+  if (too_large && !error.hint.empty()) finding.fix += " (" + error.hint + ")";
   if (!error.where) return finding;
   const schema::LineColumn at{error.where->line, error.where->column};
-  std::size_t begin = 0;
-  for (int line = 1; line < at.line; ++line) begin = text.find('\n', begin) + 1;
-  begin += schema::byte_of_character(text.substr(begin), static_cast<std::size_t>(at.column - 1));
+  const std::size_t begin = offsets.at(at);
   const std::size_t end = std::min(text.find_first_of(" \t\r\n;(),", begin), text.size());
-  const std::string_view word = text.substr(begin, end - begin);
+  const std::string_view word = text.substr(begin, std::min(end - begin, kTextBytesMax));
   const int characters = schema::line_column(word, word.size()).column - 1;
-  places.locate(finding, at, {at.line, at.column + characters}, begin, end);
+  places.locate(finding, at, {at.line, at.column + characters}, begin, begin + word.size());
   if (is_monitoring_view(word)) {
     finding.title = "a statistics view is no command";
     finding.fix = fmt::format("{} is a view: query it, together with pg_locks and pg_blocking_pids().", word);
@@ -104,7 +123,7 @@ class Linter {
   }
 
   Report run() && {
-    for (const Error& error : script_.errors) add(syntax_finding(error, script_.text, places_));
+    add_errors();
     for (const IgnoreComment& ignore : ignores_)
       if (!ignore.problem.empty() && !report_.truncated) add(ignore_finding(ignore));
     ScriptState state(options_);
@@ -119,15 +138,62 @@ class Linter {
     std::ranges::stable_sort(report_.findings, [](const Finding& a, const Finding& b) {
       return std::pair(a.line, a.column) < std::pair(b.line, b.column);
     });
+    if (report_.truncated) {
+      // Behind the others, and an error: what is not shown may be one.
+      Finding more = framework_finding("too_many", fmt::format("the first {} are shown", kFindingsMax));
+      more.line = more.end_line = report_.findings.back().line;
+      report_.findings.push_back(located(std::move(more)));
+    }
     return std::move(report_);
   }
 
  private:
+  void add_errors() {
+    if (script_.errors.empty()) return;
+    const Offsets offsets(script_.text);
+    const auto ranges = statement_ranges(script_.text);
+    for (const Error& error : script_.errors) {
+      if (report_.truncated) return;
+      Finding finding = syntax_finding(error, script_.text, places_, offsets);
+      if (!error.where || finding.rule == "encoding") {
+        add(std::move(finding));
+        continue;
+      }
+      const std::size_t at = offsets.at({error.where->line, error.where->column});
+      const auto index = static_cast<std::size_t>(
+          std::ranges::partition_point(ranges, [&](const auto& range) { return range.end < at; }) -
+          ranges.begin());
+      if (index < ranges.size())
+        finding.statement = script_.text.substr(ranges[index].begin, ranges[index].size());
+      const IgnoreComment* ignore =
+          index < ranges.size() ? ignored_error(finding.rule, ranges, index) : nullptr;
+      if (ignore == nullptr)
+        add(std::move(finding));
+      else if (report_.ignored.size() < kFindingsMax)
+        report_.ignored.push_back({located(std::move(finding)), ignore->why});
+    }
+  }
+
+  // The comment stands between the end of the statement before and the end of this one.
+  const IgnoreComment* ignored_error(std::string_view rule, const std::vector<schema::ByteRange>& ranges,
+                                     std::size_t index) const {
+    const std::size_t from = index == 0 ? 0 : ranges[index - 1].end;
+    for (const IgnoreComment& ignore : ignores_)
+      if (ignore.problem.empty() && ignore.range.begin >= from && ignore.range.end <= ranges[index].end &&
+          std::ranges::find(ignore.rules, rule) != ignore.rules.end())
+        return &ignore;
+    return nullptr;
+  }
+
   void apply(const Rule& rule, const Context& context, std::size_t index) {
     if (std::ranges::find(options_.disabled, rule.id) != options_.disabled.end()) return;
     if (rule.once && reported_.contains(rule.id)) return;
     for (Match& match : rule.check(context)) {
       Finding finding = finding_of(rule, context.statement, std::move(match), places_);
+      if (const auto estimated = estimate(context)) {
+        finding.seconds = estimated->seconds;
+        finding.basis = estimated->basis;
+      }
       if (const IgnoreComment* ignore = ignored_by(rule.id, index)) {
         if (report_.ignored.size() < kFindingsMax)
           report_.ignored.push_back({located(std::move(finding)), ignore->why});
@@ -140,21 +206,16 @@ class Linter {
   }
 
   const IgnoreComment* ignored_by(std::string_view rule, std::size_t statement) const {
-    for (const IgnoreComment& ignore : ignores_)
-      if (ignore.problem.empty() && ignore.statement == statement &&
-          std::ranges::find(ignore.rules, rule) != ignore.rules.end())
+    // The comments come in the order of their statements.
+    for (const IgnoreComment& ignore :
+         std::ranges::equal_range(ignores_, statement, {}, &IgnoreComment::statement))
+      if (ignore.problem.empty() && std::ranges::find(ignore.rules, rule) != ignore.rules.end())
         return &ignore;
     return nullptr;
   }
 
   Finding ignore_finding(const IgnoreComment& ignore) const {
-    Finding finding;
-    finding.rule = "ignore_comment";
-    finding.title = "this comment takes nothing back";
-    finding.detail = ignore.problem;
-    finding.reason = "Whoever reads it believes that somebody has looked at the risk.";
-    finding.fix =
-        "Write -- poundlock: ignore RULE reason, in front of the statement or behind it on its line.";
+    Finding finding = framework_finding("ignore_comment", ignore.problem);
     places_.locate(finding, schema::line_column(script_.text, ignore.range.begin),
                    schema::line_column(script_.text, ignore.range.end), ignore.range.begin, ignore.range.end);
     return finding;
@@ -202,7 +263,7 @@ Report lint(std::string_view sql, std::string file, const Options& options) {
   if (script) return Linter(*script, std::move(file), options).run();
   Report report;
   report.file = std::move(file);
-  Finding finding = syntax_finding(script.error(), sql, Places(sql));
+  Finding finding = syntax_finding(script.error(), sql, Places(sql), Offsets(sql));
   finding.file = report.file;
   report.findings.push_back(std::move(finding));
   return report;

@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include "lint/estimate.h"
+#include "lint/framework.h"
 #include "lint/render.h"
 #include "lint/types.h"
 
@@ -113,6 +115,72 @@ TEST(Lint, IgnoresWithAReason) {
   }
 }
 
+TEST(Lint, IgnoresAStatementThatTheGrammarDoesNotKnow) {
+  for (const char* sql :
+       {"SELECT 1;\n-- poundlock: ignore syntax PostgreSQL 18 alone\nALTER TABEL t;\nSELECT 2;",
+        "-- poundlock: ignore syntax PostgreSQL 18 alone\nALTER TABEL t"}) {
+    const Report report = lint(sql, "t.sql");
+    EXPECT_THAT(report.findings, IsEmpty()) << sql;
+    ASSERT_EQ(report.ignored.size(), 1U) << sql;
+    EXPECT_EQ(report.ignored[0].why, "PostgreSQL 18 alone");
+  }
+  const std::string_view other = "-- poundlock: ignore syntax it is new\nSELECT 1; ALTER TABEL t;";
+  EXPECT_THAT(rules_of(other), ElementsAre("syntax"));
+}
+
+// Ten thousand mistakes took a walk through the whole file each.
+TEST(Lint, ManyMistakesInALargeScriptAreNoQuadraticWork) {
+  std::string sql;
+  for (int i = 0; i < 9'000; ++i) sql += "ALTER TABEL t" + std::string(400, ' ') + ";\n";
+  const Report report = lint(sql, "t.sql");
+  EXPECT_EQ(report.findings.size(), kFindingsMax + 1);
+  EXPECT_EQ(report.findings[999].line, 1'000);
+}
+
+schema::Catalog sized_catalog() {
+  schema::Catalog catalog;
+  schema::Table table;
+  table.schema = "public";
+  table.name = "orders";
+  table.columns = {{.attnum = 1, .name = "status", .type = "character varying(32)"},
+                   {.attnum = 2, .name = "total", .type = "integer"}};
+  table.indexes = {{.name = "orders_i"}};
+  table.bytes = 6'000'000'000;
+  table.estimated_rows = 40'000'000;
+  catalog.tables = {table};
+  return catalog;
+}
+
+TEST(Lint, EstimatesSecondsUnderTheLockFromTheSize) {
+  schema::Catalog catalog = sized_catalog();
+  const auto first = [&](std::string_view sql) {
+    const Report report = lint(sql, "t.sql", {.catalog = &catalog});
+    EXPECT_FALSE(report.findings.empty()) << sql;
+    for (const Finding& finding : report.findings)
+      if (finding.seconds) return finding;
+    return Finding{};
+  };
+  const Finding rewrite = first("ALTER TABLE orders ALTER total TYPE bigint;");
+  EXPECT_DOUBLE_EQ(rewrite.seconds.value_or(0), 6e9 / kRewriteBytesPerSecond + 40e6 / kIndexRowsPerSecond);
+  EXPECT_EQ(rewrite.basis,
+            "estimate: rewrite of 6.0 GB at 60 MB/s and 1 index over 40.0 million rows at 400 thousand a "
+            "second, under ACCESS EXCLUSIVE on public.orders");
+  EXPECT_DOUBLE_EQ(first("ALTER TABLE orders ALTER total SET NOT NULL;").seconds.value_or(0),
+                   6e9 / kScanBytesPerSecond);
+  EXPECT_THAT(first("CREATE INDEX i ON orders (total);").basis, HasSubstr("under SHARE on public.orders"));
+  // Work that does not grow with the table, or a table that nobody knows.
+  for (const char* none : {"ALTER TABLE orders ALTER status TYPE varchar(64);",
+                           "ALTER TABLE orders DROP total;", "ALTER TABLE others ALTER total TYPE bigint;"})
+    EXPECT_FALSE(first(none).seconds) << none;
+  catalog.tables[0].constraints = {
+      {.name = "c", .definition = "CHECK ((total IS NOT NULL))", .columns = {"total"}}};
+  EXPECT_FALSE(first("ALTER TABLE orders ALTER total SET NOT NULL, DROP status;").seconds);
+  const Report report = lint("ALTER TABLE orders ALTER total TYPE bigint;", "t.sql", {.catalog = &catalog});
+  EXPECT_THAT(render_text({&report, 1}, false), HasSubstr("lasts: about 3 min (estimate: rewrite of"));
+  const auto json = boost::json::parse(render_json({&report, 1}));
+  EXPECT_GT(json.at(0).at("seconds").as_double(), 100);
+}
+
 TEST(Lint, UsesTheCatalogForTypes) {
   schema::Catalog catalog;
   schema::Table table;
@@ -148,15 +216,19 @@ TEST(Lint, ReportsWhatItCannotRead) {
   EXPECT_EQ(report.findings[0].line, 2);
   EXPECT_EQ(report.findings[0].text, "TABEL");
   EXPECT_EQ(report.findings[1].rule, "truncate");
-  EXPECT_THAT(rules_of(std::string("SELECT '\0'", 10)), ElementsAre("syntax"));
+  EXPECT_THAT(rules_of(std::string("SELECT '\0'", 10)), ElementsAre("encoding"));
+  EXPECT_EQ(report.findings[0].statement, "ALTER TABEL t");
 }
 
 TEST(Lint, IsBounded) {
   std::string sql;
   for (int i = 0; i < 1'500; ++i) sql += "TRUNCATE t;\n";
   const Report report = lint(sql, "t.sql", {.timeouts_supplied = true});
-  EXPECT_EQ(report.findings.size(), kFindingsMax);
+  ASSERT_EQ(report.findings.size(), kFindingsMax + 1);
   EXPECT_TRUE(report.truncated);
+  // Warnings alone are shown, and an error may be among the rest.
+  EXPECT_EQ(report.findings.back().rule, "too_many");
+  EXPECT_EQ(report.findings.back().severity, Severity::kError);
 }
 
 TEST(Render, TextUnderlinesTheOffendingText) {
@@ -176,18 +248,25 @@ TEST(Render, TextUnderlinesTheOffendingText) {
 TEST(Render, JsonSarifAndJunit) {
   const Report report = lint("-- poundlock: ignore truncate it is empty\nTRUNCATE a;\nTRUNCATE \"<b>&\";\n",
                              "my file.sql", {.timeouts_supplied = true});
-  const auto json = boost::json::parse(render_json({&report, 1}));
-  EXPECT_EQ(json.at("errors").to_number<int>(), 1);
-  const auto& file = json.at("files").at(0);
-  EXPECT_EQ(file.at("findings").at(0).at("rule").as_string(), "truncate");
-  EXPECT_EQ(file.at("findings").at(0).at("line").to_number<int>(), 3);
-  EXPECT_EQ(file.at("ignored").at(0).at("why").as_string(), "it is empty");
+  const auto json = boost::json::parse(render_json({&report, 1})).as_array();
+  ASSERT_EQ(json.size(), 1U);  // what is ignored is no finding
+  EXPECT_EQ(json[0].at("file").as_string(), "my file.sql");
+  EXPECT_EQ(json[0].at("rule").as_string(), "truncate");
+  EXPECT_EQ(json[0].at("line").to_number<int>(), 3);
+  EXPECT_EQ(json[0].at("column").to_number<int>(), 10);
+  EXPECT_EQ(json[0].at("severity").as_string(), "error");
+  EXPECT_EQ(json[0].at("message").as_string(),
+            report.findings[0].title + " (table \"<b>&\"). " + report.findings[0].reason);
+  EXPECT_EQ(json[0].at("fix").as_string(), report.findings[0].fix);
+  EXPECT_FALSE(json[0].as_object().contains("seconds"));
+  EXPECT_EQ(render_json({}), "[]\n");
 
   const auto sarif = boost::json::parse(render_sarif({&report, 1}, "1.2.3"));
   EXPECT_EQ(sarif.at("version").as_string(), "2.1.0");
   const auto& run = sarif.at("runs").at(0);
   EXPECT_EQ(run.at("tool").at("driver").at("version").as_string(), "1.2.3");
-  EXPECT_EQ(run.at("tool").at("driver").at("rules").as_array().size(), all_rules().size() + 2);
+  EXPECT_EQ(run.at("tool").at("driver").at("rules").as_array().size(),
+            all_rules().size() + framework_rules().size());
   const auto& result = run.at("results").at(0);
   EXPECT_EQ(result.at("locations").at(0).at("physicalLocation").at("artifactLocation").at("uri").as_string(),
             "my%20file.sql");

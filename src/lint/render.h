@@ -13,7 +13,12 @@ namespace poundlock::lint {
 // For a terminal: place, rule, the source line with the offending text underlined, why, what instead.
 std::string render_text(std::span<const Report> reports, bool colour);
 
-// {"files": [{"file", "statements", "findings": [...], "ignored": [...], "truncated"}], "errors", "warnings"}
+// "0.4 s", "12 s", "4 min", "3 h": no more digits than an estimate has.
+std::string duration_text(double seconds);
+
+// [{"file", "line", "column", "end_line", "end_column", "rule", "severity", "message", "fix", "text",
+// "title", "detail", "reason", "rewrite"}], and "seconds" with its "basis" where they are known: the findings
+// that count.
 std::string render_json(std::span<const Report> reports);
 
 // SARIF 2.1.0 (OASIS), columns in code points: one run with all rules; ignored findings are suppressed

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "lint/framework.h"
 #include "lint/render.h"
 
 namespace poundlock::lint {
@@ -10,20 +11,38 @@ namespace {
 
 namespace json = boost::json;
 
-json::object to_json(const Finding& finding) {
-  return {{"rule", finding.rule},         {"severity", to_string(finding.severity)},
-          {"title", finding.title},       {"file", finding.file},
-          {"line", finding.line},         {"column", finding.column},
-          {"end_line", finding.end_line}, {"end_column", finding.end_column},
-          {"text", finding.text},         {"detail", finding.detail},
-          {"reason", finding.reason},     {"fix", finding.fix},
-          {"rewrite", finding.rewrite}};
-}
-
 std::string sentence(const Finding& finding) {
   std::string text = finding.title;
   if (!finding.detail.empty()) text += " (" + finding.detail + ")";
-  return text + ". " + finding.reason + " " + finding.fix;
+  return text + ". " + finding.reason;
+}
+
+std::string whole(const Finding& finding) {
+  std::string text = sentence(finding) + " " + finding.fix;
+  if (finding.seconds) text += fmt::format(" About {} ({}).", duration_text(*finding.seconds), finding.basis);
+  return text;
+}
+
+json::object to_json(const Finding& finding) {
+  json::object out{{"file", finding.file},
+                   {"line", finding.line},
+                   {"column", finding.column},
+                   {"end_line", finding.end_line},
+                   {"end_column", finding.end_column},
+                   {"rule", finding.rule},
+                   {"severity", to_string(finding.severity)},
+                   {"message", sentence(finding)},
+                   {"fix", finding.fix},
+                   {"text", finding.text},
+                   {"title", finding.title},
+                   {"detail", finding.detail},
+                   {"reason", finding.reason},
+                   {"rewrite", finding.rewrite}};
+  if (finding.seconds) {
+    out["seconds"] = *finding.seconds;
+    out["basis"] = finding.basis;
+  }
+  return out;
 }
 
 // SARIF names files by URI references: everything but unreserved characters and slashes is escaped.
@@ -40,7 +59,7 @@ std::string uri(std::string_view path) {
 json::object sarif_result(const Finding& finding) {
   return {{"ruleId", finding.rule},
           {"level", to_string(finding.severity)},
-          {"message", {{"text", sentence(finding)}}},
+          {"message", {{"text", whole(finding)}}},
           {"locations", json::array{json::object{{"physicalLocation",
                                                   {{"artifactLocation", {{"uri", uri(finding.file)}}},
                                                    {"region",
@@ -63,11 +82,8 @@ json::array sarif_rules() {
   json::array rules;
   for (const Rule* rule : all_rules())
     rules.push_back(sarif_rule(rule->id, rule->title, rule->reason, rule->fix, to_string(rule->severity)));
-  rules.push_back(sarif_rule("syntax", "PostgreSQL cannot read this", "The statement is refused.",
-                             "Correct the statement.", "error"));
-  rules.push_back(sarif_rule("ignore_comment", "a comment that takes nothing back",
-                             "Whoever reads it believes that somebody has looked at the risk.",
-                             "Name an existing rule and a reason.", "error"));
+  for (const FrameworkRule& rule : framework_rules())
+    rules.push_back(sarif_rule(rule.id, rule.title, rule.reason, rule.fix, to_string(rule.severity)));
   return rules;
 }
 
@@ -89,29 +105,10 @@ std::string xml(std::string_view text) {
 }  // namespace
 
 std::string render_json(std::span<const Report> reports) {
-  json::array files;
-  std::size_t errors = 0;
-  std::size_t warnings = 0;
-  for (const Report& report : reports) {
-    json::array findings;
+  json::array findings;
+  for (const Report& report : reports)
     for (const Finding& finding : report.findings) findings.push_back(to_json(finding));
-    json::array ignored;
-    for (const Ignored& item : report.ignored) {
-      json::object entry = to_json(item.finding);
-      entry["why"] = item.why;
-      ignored.push_back(std::move(entry));
-    }
-    files.push_back(json::object{{"file", report.file},
-                                 {"statements", report.statements},
-                                 {"findings", std::move(findings)},
-                                 {"ignored", std::move(ignored)},
-                                 {"truncated", report.truncated}});
-    errors += report.errors();
-    warnings += report.warnings();
-  }
-  return json::serialize(
-             json::object{{"files", std::move(files)}, {"errors", errors}, {"warnings", warnings}}) +
-         "\n";
+  return json::serialize(findings) + "\n";
 }
 
 std::string render_sarif(std::span<const Report> reports, std::string_view version) {
@@ -140,6 +137,7 @@ std::string render_junit(std::span<const Report> reports) {
   for (const Report& report : reports) {
     std::map<std::string, std::vector<const Finding*>> by_rule;
     for (const Rule* rule : all_rules()) by_rule[std::string(rule->id)];
+    for (const FrameworkRule& rule : framework_rules()) by_rule[std::string(rule.id)];
     for (const Finding& finding : report.findings) by_rule[finding.rule].push_back(&finding);
     std::size_t failures = 0;
     for (const auto& [rule, findings] : by_rule) failures += findings.empty() ? 0 : 1;
@@ -156,9 +154,9 @@ std::string render_junit(std::span<const Report> reports) {
       std::string text;
       for (const Finding* finding : findings)
         text += fmt::format("{}:{}:{}: {}\n{}\n", finding->file, finding->line, finding->column,
-                            sentence(*finding), finding->text);
+                            whole(*finding), finding->text);
       out += fmt::format("      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>\n",
-                         to_string(findings.front()->severity), xml(sentence(*findings.front())), xml(text));
+                         to_string(findings.front()->severity), xml(whole(*findings.front())), xml(text));
     }
     out += "  </testsuite>\n";
   }

@@ -84,6 +84,8 @@ void render(std::string& out, const Finding& finding, const Palette& paint) {
   out += fmt::format("{}       |{} {}{}{}{}\n", paint.dim, paint.end, std::string(from, ' '),
                      error ? paint.red : paint.yellow, std::string(length, '^'), paint.end);
   wrap(out, "why", finding.reason);
+  if (finding.seconds)
+    wrap(out, "lasts", fmt::format("about {} ({})", duration_text(*finding.seconds), finding.basis));
   wrap(out, "instead", finding.fix);
   if (!finding.rewrite.empty()) {
     out += paint.green;
@@ -98,6 +100,14 @@ const char* plural(std::size_t count) {
 }
 
 }  // namespace
+
+std::string duration_text(double seconds) {
+  if (seconds < 0.1) return "0.1 s or less";
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 6000) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.0f} h", seconds / 3600);
+}
 
 std::string render_text(std::span<const Report> reports, bool colour) {
   const Palette paint = colour ? kColour : Palette{};
