@@ -1,0 +1,48 @@
+// What names in a script stand for: by the catalog where one is known, by what the script itself has made
+// before, else by the schema that is taken for granted. One script, one thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/catalog.h"
+#include "schema/sql.h"
+
+namespace poundlock::migration {
+
+class Names {
+ public:
+  Names(const schema::Catalog* catalog, std::string default_schema)
+      : catalog_(catalog), default_schema_(std::move(default_schema)) {}
+
+  const schema::Catalog* catalog() const { return catalog_; }
+  schema::QualifiedName resolve(const schema::QualifiedName& name) const;
+  const schema::Table* table(const schema::QualifiedName& name) const;  // null: not known
+  const schema::Column* column(const schema::QualifiedName& table, std::string_view name) const;
+  // The table that has an index of this name; null: not known.
+  const schema::Table* table_of_index(const schema::QualifiedName& index) const;
+  bool is_new(const schema::QualifiedName& relation) const;  // made by the script: nobody waits for it
+  bool is_new_column(const schema::QualifiedName& table, std::string_view column) const;
+  bool is_dropped(const schema::QualifiedName& relation) const;
+  bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
+  const std::vector<schema::QualifiedName>& created() const { return created_; }
+
+  void set_default_schema(std::string schema) { default_schema_ = std::move(schema); }
+  // What the statement leaves behind for those after it.
+  void after(const schema::Statement& statement);
+
+ private:
+  using ColumnName = std::pair<schema::QualifiedName, std::string>;
+  const schema::Catalog* catalog_;
+  std::string default_schema_;
+  std::vector<schema::QualifiedName> created_;
+  std::vector<schema::QualifiedName> dropped_;
+  std::vector<ColumnName> new_columns_;
+  std::vector<ColumnName> dropped_columns_;
+};
+
+// What a statement is about first: the table that it locks, or the object that it makes or drops.
+schema::QualifiedName subject_of(const schema::Statement& statement);
+
+}  // namespace poundlock::migration

@@ -1,0 +1,284 @@
+#include "migration/reading.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lint/context.h"
+#include "lint/ignore.h"
+#include "lint/transaction_rules.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using schema::as;
+using schema::QualifiedName;
+using schema::Statement;
+using schema::StatementKind;
+using schema::text_of;
+
+// The setting that a SET is about; "" for what is no plain SET.
+std::string setting_of(const Statement& statement) {
+  const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
+  return set == nullptr ? "" : std::string(text_of(set->name));
+}
+
+bool is_timeout(std::string_view setting) {
+  return setting == "lock_timeout" || setting == "statement_timeout" ||
+         setting == "idle_in_transaction_session_timeout" || setting == "deadlock_timeout";
+}
+
+class Reader {
+ public:
+  explicit Reader(Names& names) : names_(names) {}
+
+  Status read(const Source& source) {
+    source_ = &source;
+    PL_TRY(const schema::Script script, schema::parse_script(source.sql));
+    for (const Error& error : script.errors) return fail(placed(error));
+    const auto ignores = lint::ignore_comments(script);
+    prelude_.clear();
+    begun_ = false;
+    transaction_ += 1;
+    for (std::size_t i = 0; i < script.statements.size(); ++i) {
+      std::set<std::string> accepted;
+      for (const auto& ignore : ignores)
+        if (ignore.statement == i && ignore.problem.empty())
+          for (const auto& rule : ignore.rules)
+            if (rule != "missing_timeouts") accepted.insert(rule);
+      PL_CHECK(take(script.statements[i], accepted));
+      if (out_.entries.size() > kPlannedStepsMax)
+        return fail(user_error("plan.too_many", fmt::format("more than {} steps", kPlannedStepsMax)));
+    }
+    if (begun_)
+      return fail(user_error("plan.open_transaction", "the script begins a transaction that it never commits")
+                      .with_hint("write COMMIT where it ends")
+                      .at({source.file, begun_line_, 1}));
+    return {};
+  }
+
+  Reading finish() && { return std::move(out_); }
+
+ private:
+  Error placed(Error error) const {
+    SourcePosition where = error.where.value_or(SourcePosition{});
+    where.file = source_->file;
+    where.line = std::max(where.line, 1) + source_->line - 1;
+    error.where = where;
+    return error;
+  }
+
+  int line_of(const Statement& statement) const { return statement.position().line + source_->line - 1; }
+
+  Status take(const Statement& statement, const std::set<std::string>& accepted) {
+    switch (statement.kind()) {
+      case StatementKind::kBegin:
+        begun_ = true;
+        begun_line_ = line_of(statement);
+        ++transaction_;
+        return {};
+      case StatementKind::kCommit:
+        begun_ = false;
+        ++transaction_;
+        std::erase_if(prelude_, [](const Setting& one) { return one.local; });
+        return {};
+      case StatementKind::kRollback:
+      case StatementKind::kPreparedTransaction: return refuse(statement);
+      case StatementKind::kSavepoint:
+        if (statement.node()->transaction_stmt->kind ==
+            PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO)
+          return refuse(statement);
+        return {};
+      case StatementKind::kSet:
+      case StatementKind::kReset: set(statement); return {};
+      default: break;
+    }
+    if (!begun_ && !source_->in_transaction) ++transaction_;
+    if (merge_insert(statement)) return {};
+    SafeForm form = safe_form(statement, names_, accepted);
+    const auto position = statement.position();
+    for (auto& decision : form.decisions) {
+      decision.file = source_->file;
+      decision.line = line_of(statement);
+      decision.column = position.column;
+      out_.decisions.push_back(std::move(decision));
+    }
+    for (auto& note : form.notes)
+      if (std::ranges::find(out_.notes, note) == out_.notes.end()) out_.notes.push_back(std::move(note));
+    for (auto& piece : form.pieces) PL_CHECK(enter(std::move(piece), line_of(statement)));
+    return {};
+  }
+
+  Status refuse(const Statement& statement) const {
+    const auto at = statement.position();
+    return fail(user_error("plan.rollback",
+                           fmt::format("{} takes back what stands before it: there is nothing to plan",
+                                       to_string(statement.kind())))
+                    .with_hint("leave it out, together with what it takes back")
+                    .at({source_->file, line_of(statement), at.column}));
+  }
+
+  // Time-outs come with each step; every other setting is given to each transaction anew, because a session's
+  // setting would be lost between them.
+  void set(const Statement& statement) {
+    const std::string name = setting_of(statement);
+    const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
+    if (set == nullptr || is_timeout(name)) return;
+    std::erase_if(prelude_, [&](const Setting& one) { return one.name == name; });
+    if (statement.kind() == StatementKind::kReset || name.empty()) return;
+    const auto& tokens = statement.tokens();
+    std::size_t first = 1;
+    if (tokens.size() > 1) {
+      const auto word = statement.slice(tokens[1].range);
+      if (schema::equals_ignoring_case(word, "LOCAL") || schema::equals_ignoring_case(word, "SESSION"))
+        first = 2;
+    }
+    if (tokens.size() <= first) return;
+    prelude_.push_back({name, statement.text().substr(tokens[first].range.begin), set->is_local != 0});
+    if (name == "search_path" && set->n_args > 0)
+      if (const auto* value = as<PgQuery__AConst>(set->args[0]);
+          value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL && *value->sval->sval != '\0')
+        names_.set_default_schema(std::string(text_of(value->sval->sval)));
+  }
+
+  // A second INSERT of the same row that meets a conflict would do nothing: both columns go into one.
+  bool merge_insert(const Statement& statement) {
+    const auto* insert = as<PgQuery__InsertStmt>(statement.node());
+    if (insert == nullptr || insert->on_conflict_clause == nullptr) return false;
+    for (auto it = out_.entries.rbegin(); it != out_.entries.rend() && it->transaction == transaction_;
+         ++it) {
+      if (it->kind != StatementKind::kInsert) continue;
+      const auto first = schema::parse_statement(it->piece.sql);
+      if (!first) continue;
+      if (const auto merged = merged_insert(*first, statement)) {
+        it->piece.sql = *merged;
+        it->piece.rewritten = true;
+        out_.notes.push_back(
+            fmt::format("two INSERTs of one row into {} are one that writes both sides: the second "
+                        "would have met a conflict and done nothing",
+                        it->subject.to_sql()));
+        return true;
+      }
+      const auto* earlier = as<PgQuery__InsertStmt>(first->node());
+      if (insert->on_conflict_clause->action != PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING ||
+          earlier == nullptr ||
+          !lint::same_table(schema::name_of(*earlier->relation), schema::name_of(*insert->relation)))
+        continue;
+      const auto at = statement.position();
+      out_.decisions.push_back({source_->file,
+                                line_of(statement),
+                                at.column,
+                                statement.text(),
+                                "an INSERT before it in the same transaction may have made the row: then "
+                                "this one meets a conflict and does "
+                                "nothing, and the two sides part ways without an error",
+                                {"write both columns in one INSERT",
+                                 "let the sync trigger of a change_column rollout derive the new one"},
+                                ""});
+      return true;
+    }
+    return false;
+  }
+
+  Status enter(Piece piece, int line) {
+    auto statement = schema::parse_statement(piece.sql);
+    if (!statement)
+      return fail(internal_error(
+          fmt::format("a safe form does not parse: {}: {}", piece.sql, statement.error().message)));
+    Entry entry;
+    entry.file = source_->file;
+    entry.line = line;
+    entry.transaction = transaction_;
+    entry.kind = statement->kind();
+    entry.subject = names_.resolve(subject_of(*statement));
+    entry.lock = lint::strongest_lock(*statement);
+    if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
+    entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
+    entry.effect = piece.backfill ? Effect{} : effect_of(*statement, names_);
+    if (!piece.or_probe.empty() && !entry.effect.probe.empty())
+      entry.effect.probe = fmt::format("SELECT ({}) OR ({})", entry.effect.probe, piece.or_probe);
+    if (!entry.lock.relation.name.empty()) {
+      if (names_.is_new(entry.lock.relation))
+        entry.lock = {};
+      else if (entry.kind == StatementKind::kDrop || entry.kind == StatementKind::kReindex)
+        relation_of_index(entry);
+      else
+        entry.lock.relation = names_.resolve(entry.lock.relation);
+    }
+    dropped_columns(*statement, entry);
+    for (const Setting& one : prelude_)
+      entry.prelude.push_back((entry.standalone ? "SET " : "SET LOCAL ") + one.text);
+    // What uses an object that is made again behind its drop has to stay behind it.
+    if (must_follow_drop(*statement, entry)) piece.phase = change::Phase::kContract;
+    if (piece.phase == change::Phase::kContract) late_.push_back(entry.subject);
+    names_.after(*statement);
+    entry.piece = std::move(piece);
+    out_.entries.push_back(std::move(entry));
+    return {};
+  }
+
+  void relation_of_index(Entry& entry) const {
+    if (const auto* table = names_.table_of_index(entry.lock.relation))
+      entry.lock.relation = table->qualified();
+    else
+      entry.lock.relation = names_.resolve(entry.lock.relation);
+  }
+
+  void dropped_columns(const Statement& statement, Entry& entry) const {
+    lint::each_action(statement, [&](const lint::Action& action) {
+      if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn) return;
+      const QualifiedName table = names_.resolve(action.table);
+      entry.dropped.push_back({table.schema, table.name, action.name});
+    });
+    const auto* drop = as<PgQuery__DropStmt>(statement.node());
+    if (drop == nullptr || drop->remove_type != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE) return;
+    for (std::size_t i = 0; i < drop->n_objects; ++i) {
+      const auto* list = as<PgQuery__List>(drop->objects[i]);
+      if (list == nullptr) continue;
+      const auto* table = names_.table(schema::name_of(list->items, list->n_items));
+      if (table == nullptr) continue;
+      for (const auto& column : table->columns)
+        entry.dropped.push_back({table->schema, table->name, column.name});
+    }
+  }
+
+  bool must_follow_drop(const Statement& statement, const Entry& entry) const {
+    const bool late = std::ranges::any_of(late_, [&](const auto& one) { return one == entry.subject; });
+    if (late && (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze)) return true;
+    if (late && names_.is_dropped(entry.subject)) return true;
+    bool again = false;
+    lint::each_action(statement, [&](const lint::Action& action) {
+      const auto* column = as<PgQuery__ColumnDef>(action.command.def);
+      const bool adds =
+          action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr;
+      again = again || names_.is_dropped_column(action.table, adds ? text_of(column->colname) : action.name);
+    });
+    return late && again;
+  }
+
+  struct Setting {
+    std::string name;
+    std::string text;  // "search_path = app"
+    bool local = false;
+  };
+
+  Names& names_;
+  const Source* source_ = nullptr;
+  Reading out_;
+  std::vector<Setting> prelude_;
+  std::vector<QualifiedName> late_;  // what pieces of the contract are about
+  std::size_t transaction_ = 0;
+  bool begun_ = false;
+  int begun_line_ = 1;
+};
+
+}  // namespace
+
+Result<Reading> read_statements(std::span<const Source> sources, Names& names) {
+  Reader reader(names);
+  for (const Source& source : sources) PL_CHECK(reader.read(source));
+  return std::move(reader).finish();
+}
+
+}  // namespace poundlock::migration

@@ -1,0 +1,152 @@
+// ALTER TABLE: one action at a time where an action does more than write the catalog.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lint/context.h"
+#include "lint/locks.h"
+#include "lint/types.h"
+#include "migration/safe_form.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using lint::Action;
+using schema::text_of;
+
+constexpr const char* kWindow =
+    "accept it in a maintenance window, with the rule's name in a comment: -- poundlock: ignore RULE reason";
+
+void turn_type(const Turning& turning, const Action& action) {
+  const auto* column = schema::as<PgQuery__ColumnDef>(action.command.def);
+  const schema::Column* known = turning.names.column(action.table, action.name);
+  if (column == nullptr || column->type_name == nullptr) return;
+  const auto to = lint::type_spec(*column->type_name);
+  const auto from = known == nullptr ? std::nullopt : lint::type_spec(known->type);
+  if (from && column->raw_default == nullptr && lint::changes_without_rewrite(*from, to)) {
+    turning.out.add(turning.statement.text());
+    turning.out.pieces.back().alone = turning.out.pieces.back().proven = true;
+    turning.out.pieces.back().rewritten = false;
+    return;
+  }
+  const std::string type(turning.statement.slice(action.range));
+  const auto words = turning.statement.words({"TYPE"}, action.range.begin);
+  std::string sql_type(turning.statement.slice({words.end, action.range.end}));
+  sql_type.erase(0, sql_type.find_first_not_of(" \t\r\n"));
+  if (const auto tokens = schema::scan(sql_type))
+    if (const auto at = schema::find_words(sql_type, *tokens, {"USING"})) sql_type.resize(at->begin);
+  while (!sql_type.empty() && sql_type.back() == ' ') sql_type.pop_back();
+  const std::string quoted = schema::quote_identifier(action.name);
+  const std::string fresh = schema::derive_name({action.name, "new"});
+  turning.out.decide(
+      turning.statement,
+      fmt::format("changing the type of {} {} writes the whole table anew while nobody can read it{}", quoted,
+                  known == nullptr ? "may" : "from " + known->type,
+                  known == nullptr ? "; with --database-url its present type tells" : ""),
+      {"a rollout of change_column: a new column of the new type, kept in step, then the old one dropped",
+       kWindow},
+      propose_rollout({.table = action.table,
+                       .from = action.name,
+                       .to = fresh,
+                       .type = sql_type,
+                       .default_expr = {},
+                       .up = fmt::format("{}::{}", quoted, sql_type),
+                       .down = fmt::format("{}::{}", schema::quote_identifier(fresh),
+                                           known == nullptr ? "OLD_TYPE" : known->type)}));
+}
+
+bool proven_not_null(const Turning& turning, const Action& action) {
+  const auto* table = turning.names.table(action.table);
+  if (table == nullptr) return false;
+  if (const auto* column = table->column(action.name); column != nullptr && column->not_null) return true;
+  const std::string wanted = fmt::format("CHECK (({} IS NOT NULL))", schema::quote_identifier(action.name));
+  for (const auto& constraint : table->constraints)
+    if (constraint.kind == 'c' && constraint.validated && constraint.definition == wanted) return true;
+  return false;
+}
+
+void turn_drop(const Turning& turning, const Action& action) {
+  if (action.command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE)
+    return turning.out.decide(
+        turning.statement, "CASCADE takes along whatever depends on the column, and nobody has listed it",
+        {"leave CASCADE out: PostgreSQL then lists what depends on it; drop each by its own statement"});
+  Piece piece;
+  piece.sql = turning.statement.text();
+  piece.phase = change::Phase::kContract;
+  piece.alone = true;
+  turning.out.pieces.push_back(std::move(piece));
+  turning.out.notes.push_back(
+      fmt::format("{}.{} is dropped in the contract phase, when the reference gate has found no reader",
+                  action.table.to_sql(), schema::quote_identifier(action.name)));
+}
+
+void turn_detach(const Turning& turning, const Action& action) {
+  const auto* partition = schema::as<PgQuery__PartitionCmd>(action.command.def);
+  const bool plain = partition != nullptr && !partition->concurrent;
+  turning.out.add(turning.statement.text() + (plain ? " CONCURRENTLY" : ""));
+  turning.out.pieces.back().alone = true;
+}
+
+// The whole statement, which is one action.
+void turn_action(const Turning& turning, const Action& action) {
+  switch (action.command.subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn: return turn_added_columns(turning);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint: return turn_constraint(turning);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
+      if (!proven_not_null(turning, action)) return turn_set_not_null(turning, action.table, action.name);
+      break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType: return turn_type(turning, action);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn: return turn_drop(turning, action);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition: return turn_detach(turning, action);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetLogged:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetUnLogged:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetAccessMethod:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetTableSpace:
+      return turning.out.decide(
+          turning.statement, "it writes the whole table anew while nobody can read it",
+          {"a new table with that setting, kept in step and exchanged for the old one", kWindow});
+    default: break;
+  }
+  turning.out.add(turning.statement.text());
+  turning.out.pieces.back().rewritten = false;
+  turning.out.pieces.back().proven = action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull;
+  turning.out.pieces.back().alone = lint::action_lock(action.command).work != lint::Work::kCatalogOnly;
+}
+
+bool takes_thought(const Action& action) {
+  switch (action.command.subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn: {
+      const auto* column = schema::as<PgQuery__ColumnDef>(action.command.def);
+      return column == nullptr || column->n_constraints > 0 || lint::column_traits(*column).serial;
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint: return true;
+    default: return lint::action_lock(action.command).work != lint::Work::kCatalogOnly;
+  }
+}
+
+}  // namespace
+
+void turn_alter_table(const Turning& turning) {
+  std::vector<Action> actions;
+  lint::each_action(turning.statement, [&](const Action& action) { actions.push_back(action); });
+  const bool simple = std::ranges::none_of(actions, takes_thought);
+  if (actions.empty() || simple) {
+    turning.out.add(turning.statement.text());
+    turning.out.pieces.back().rewritten = false;
+    return;
+  }
+  if (actions.size() == 1) return turn_action(turning, actions.front());
+  const std::string head = turning.statement.text().substr(0, actions.front().range.begin);
+  for (const Action& action : actions) {
+    auto one = schema::parse_statement(head + std::string(turning.statement.slice(action.range)));
+    if (!one) continue;  // an action of a statement that parses parses by itself
+    const std::size_t before = turning.out.pieces.size();
+    turn_alter_table({*one, turning.names, turning.out});
+    for (std::size_t i = before; i < turning.out.pieces.size(); ++i) turning.out.pieces[i].rewritten = true;
+  }
+}
+
+}  // namespace poundlock::migration

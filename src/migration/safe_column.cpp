@@ -1,0 +1,234 @@
+// ADD COLUMN and SET NOT NULL: nullable column, backfill, default, and NOT NULL over a proven CHECK.
+#include <fmt/format.h>
+
+#include "change/table_sql.h"
+#include "lint/columns.h"
+#include "migration/safe_form.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using change::quoted_table;
+using lint::AddedColumn;
+using lint::ColumnPiece;
+using schema::derive_name;
+using schema::quote_identifier;
+using schema::text_of;
+
+constexpr int kDefault = PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT;
+constexpr int kNotNull = PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL;
+constexpr int kCheck = PG_QUERY__CONSTR_TYPE__CONSTR_CHECK;
+constexpr int kForeign = PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN;
+constexpr int kUnique = PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE;
+
+// One ADD COLUMN on its way.
+struct Adding {
+  const Turning& turning;
+  const AddedColumn& column;
+  std::string table;  // as it was written
+  std::string name;   // unquoted
+
+  std::string alter() const { return "ALTER TABLE " + table; }
+  // What stands behind "CONSTRAINT name".
+  static std::string body(const ColumnPiece& piece) {
+    if (text_of(piece.constraint->conname).empty()) return piece.text;
+    const auto tokens = schema::scan(piece.text);
+    return tokens && tokens->size() > 2 ? piece.text.substr((*tokens)[2].range.begin) : piece.text;
+  }
+  std::string constraint_name(const ColumnPiece& piece, std::string_view role) const {
+    const std::string given(text_of(piece.constraint->conname));
+    return given.empty() ? derive_name(column.action.table.name, name, role) : given;
+  }
+  // DEFERRABLE and INITIALLY ... stand as pieces of their own behind what they belong to.
+  std::string attributes() const {
+    std::string out;
+    for (const auto& piece : column.pieces)
+      if (piece.constraint->contype >= PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE) out += " " + piece.text;
+    return out;
+  }
+};
+
+void prove(const Turning& turning, const std::string& alter, const std::string& constraint,
+           const std::string& what) {
+  turning.out.add(fmt::format("{} VALIDATE CONSTRAINT {}", alter, quote_identifier(constraint)),
+                  fmt::format("prove {} on the rows that are there, while writers go on", what));
+  turning.out.pieces.back().alone = true;
+}
+
+void add_checked(const Adding& adding, const ColumnPiece& piece, std::string_view role,
+                 const std::string& before, const std::string& after) {
+  const std::string name = adding.constraint_name(piece, role);
+  adding.turning.out.add(fmt::format("{} ADD CONSTRAINT {} {}{}{} NOT VALID", adding.alter(),
+                                     quote_identifier(name), before, Adding::body(piece), after),
+                         fmt::format("hold {} for new rows", name));
+  adding.turning.out.pieces.back().alone = true;
+  prove(adding.turning, adding.alter(), name, name);
+}
+
+void decide_missing_value(const Adding& adding) {
+  adding.turning.out.decide(
+      adding.turning.statement,
+      fmt::format(
+          "column {} is NOT NULL without a default: rows that are there have no value, and the INSERTs of "
+          "the running version do not give it one. The column is added nullable; NOT NULL is left out",
+          adding.column.name),
+      {"change it by a rollout, which fills the column from another one and makes it NOT NULL when that is "
+       "proved",
+       "give it a default, which then fills the old rows too",
+       "write it from the application first, and make it NOT NULL by a later migration"},
+      propose_rollout({.table = adding.column.action.table,
+                       .from = "OLD_COLUMN",
+                       .to = adding.name,
+                       .type = adding.column.type,
+                       .default_expr = {},
+                       .up = "OLD_COLUMN",
+                       .down = adding.name}));
+}
+
+// The default comes when the old rows are filled: a column that starts with one looks filled at once, so that
+// nobody can tell the rows that hold a wrong value. What was inserted in between is filled behind it.
+void add_default(const Adding& adding, const std::string& value) {
+  SafeForm& out = adding.turning.out;
+  const auto table = adding.turning.names.resolve(adding.column.action.table);
+  out.pieces.push_back(fill_step(adding.turning, table, adding.name, value, "rows that were there before"));
+  out.add(fmt::format("{} ALTER COLUMN {} SET DEFAULT {}", adding.alter(), adding.column.name, value));
+  out.pieces.push_back(
+      fill_step(adding.turning, table, adding.name, value, "rows that came before the default"));
+  out.notes.push_back(fmt::format(
+      "{}.{}: added without its default; the old rows are filled in batches, and the default is set "
+      "behind them. Where the column is the new side of another one, take a rollout of change_column "
+      "in place of this: it fills each row from the old column, and not with the default",
+      adding.table, adding.column.name));
+}
+
+// serial: the sequence is made first, so that its numbers can be given out in batches.
+std::string add_sequence(const Adding& adding) {
+  SafeForm& out = adding.turning.out;
+  const auto table = adding.turning.names.resolve(adding.column.action.table);
+  const std::string sequence = quoted_table({table.schema, derive_name(table.name, adding.name, "seq")});
+  out.add(fmt::format("CREATE SEQUENCE IF NOT EXISTS {}", sequence));
+  return fmt::format("nextval({}::regclass)", schema::quote_literal(sequence));
+}
+
+bool refused(const Adding& adding) {
+  const auto& traits = adding.column.traits;
+  if (!traits.generated && !traits.identity && !traits.primary) return false;
+  const char* what = traits.generated  ? "a stored generated column"
+                     : traits.identity ? "an identity column"
+                                       : "a primary key";
+  adding.turning.out.decide(
+      adding.turning.statement,
+      fmt::format(
+          "{} is added to rows that are there: the whole table is written anew while nobody can read it",
+          what),
+      {traits.generated
+           ? "a plain column that a trigger keeps: a rollout with change_column, whose `up` is the formula"
+           : "a nullable column first, filled in batches; then the key or identity over the filled column",
+       "accept the rewrite in a maintenance window: -- poundlock: ignore volatile_default REASON"});
+  return true;
+}
+
+std::string bare_type(const Adding& adding) {
+  std::string type = adding.column.type;
+  if (!adding.column.traits.serial) return type;
+  const bool small = type.find("small") != type.npos || type.find("2") != type.npos;
+  const bool big = type.find("big") != type.npos || type.find("8") != type.npos;
+  return small ? "smallint" : big ? "bigint" : "integer";
+}
+
+void add_not_null(const Adding& adding, bool filled) {
+  const ColumnPiece* piece = adding.column.piece(kNotNull);
+  if (piece == nullptr && !adding.column.traits.serial) return;
+  if (!filled) return decide_missing_value(adding);
+  turn_set_not_null(adding.turning, adding.column.action.table, adding.name);
+}
+
+void turn(const Adding& adding) {
+  if (refused(adding)) return;
+  SafeForm& out = adding.turning.out;
+  const AddedColumn& column = adding.column;
+  const std::string head = adding.turning.statement.text().substr(0, column.action.range.begin);
+  const bool missing_ok = column.action.command.missing_ok;
+  out.add(fmt::format("{}ADD COLUMN {}{} {}", head, missing_ok ? "IF NOT EXISTS " : "", column.name,
+                      bare_type(adding)));
+  bool filled = false;
+  if (const ColumnPiece* value = column.piece(kDefault);
+      value != nullptr && schema::as<PgQuery__AConst>(value->constraint->raw_expr) != nullptr &&
+      schema::as<PgQuery__AConst>(value->constraint->raw_expr)->isnull) {
+    filled = false;  // DEFAULT NULL is none
+  } else if (value != nullptr) {
+    const auto at = schema::scan(Adding::body(*value));
+    const std::string body = Adding::body(*value);
+    add_default(adding, at && at->size() > 1 ? body.substr((*at)[1].range.begin) : body);
+    filled = true;
+  } else if (column.traits.serial) {
+    add_default(adding, add_sequence(adding));
+    const auto table = adding.turning.names.resolve(column.action.table);
+    out.add(fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}",
+                        quoted_table({table.schema, derive_name(table.name, adding.name, "seq")}),
+                        quoted_table(table), column.name));
+    filled = true;
+  }
+  if (const ColumnPiece* check = column.piece(kCheck)) add_checked(adding, *check, "check", "", "");
+  if (const ColumnPiece* foreign = column.piece(kForeign))
+    add_checked(adding, *foreign, "fkey", fmt::format("FOREIGN KEY ({}) ", column.name), adding.attributes());
+  if (const ColumnPiece* unique = column.piece(kUnique))
+    turn_unique(adding.turning, column.action.table, adding.constraint_name(*unique, "key"), {adding.name},
+                false, unique->constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "",
+                adding.attributes());
+  add_not_null(adding, filled);
+}
+
+}  // namespace
+
+Piece fill_step(const Turning& turning, const schema::QualifiedName& table, const std::string& column,
+                const std::string& value, std::string_view why) {
+  change::InStep in_step;
+  in_step.table = quoted_table(table);
+  if (const auto* known = turning.names.table(table))
+    for (const auto& key : known->primary_key) in_step.key.push_back(schema::force_quote_identifier(key));
+  in_step.assignment = fmt::format("{} = ({})", schema::force_quote_identifier(column), value);
+  in_step.out_of_step = fmt::format("({} IS NULL)", schema::force_quote_identifier(column));
+  Piece piece;
+  piece.sql =
+      fmt::format("UPDATE {} SET {} WHERE {}", in_step.table, in_step.assignment, in_step.out_of_step);
+  piece.title = fmt::format("fill {} of {} in batches: {}", column, table.to_sql(), why);
+  piece.backfill = std::move(in_step);
+  piece.alone = piece.rewritten = true;
+  return piece;
+}
+
+void turn_added_columns(const Turning& turning) {
+  const schema::Script none;
+  const lint::Options options{.catalog = turning.names.catalog()};
+  const lint::Context context{.script = none, .statement = turning.statement, .options = options};
+  lint::each_added_column(context, [&](const AddedColumn& column) {
+    const auto* definition = schema::as<PgQuery__ColumnDef>(column.action.command.def);
+    turn({turning, column, column.action.table.to_sql(), std::string(text_of(definition->colname))});
+  });
+}
+
+void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table,
+                       const std::string& column) {
+  const std::string name = derive_name(table.name, column, "not_null");
+  const std::string quoted = quote_identifier(column);
+  const std::string alter = "ALTER TABLE " + table.to_sql();
+  const std::string is_set = change::attribute_probe(turning.names.resolve(table), column, "a.attnotnull");
+  auto& pieces = turning.out.pieces;
+  turning.out.add(fmt::format("{} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID", alter,
+                              quote_identifier(name), quoted),
+                  fmt::format("refuse new NULLs in {}", column));
+  pieces.back().alone = true;
+  pieces.back().or_probe = is_set;
+  prove(turning, alter, name, fmt::format("that {} holds no NULL", column));
+  pieces.back().or_probe = is_set;
+  turning.out.add(fmt::format("{} ALTER COLUMN {} SET NOT NULL", alter, quoted),
+                  fmt::format("make {} NOT NULL, which the proven check makes instant", column));
+  pieces.back().alone = pieces.back().proven = true;
+  // In one ALTER TABLE the check would be dropped first, and the table read.
+  turning.out.add(fmt::format("{} DROP CONSTRAINT IF EXISTS {}", alter, quote_identifier(name)));
+  pieces.back().joined = true;
+}
+
+}  // namespace poundlock::migration

@@ -1,0 +1,153 @@
+// ADD CONSTRAINT: NOT VALID and VALIDATE apart, unique indexes built beforehand.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "change/table_sql.h"
+#include "lint/context.h"
+#include "migration/safe_form.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using schema::derive_name;
+using schema::quote_identifier;
+using schema::text_of;
+
+std::string joined(const std::vector<std::string>& columns) {
+  std::string out;
+  for (const auto& column : columns) out += (out.empty() ? "" : ", ") + quote_identifier(column);
+  return out;
+}
+
+// As PostgreSQL names a constraint that is given no name.
+std::string constraint_name(const PgQuery__Constraint& constraint, const std::string& table,
+                            const std::vector<std::string>& columns, std::string_view role) {
+  if (const auto given = text_of(constraint.conname); !given.empty()) return std::string(given);
+  std::vector<std::string_view> parts{table};
+  parts.insert(parts.end(), columns.begin(), columns.end());
+  parts.push_back(role);
+  return derive_name(parts);
+}
+
+// The columns that a CHECK names: its derived name holds the only one.
+std::vector<std::string> columns_of(const PgQuery__Constraint& constraint) {
+  std::vector<std::string> out;
+  schema::walk(schema::content(constraint.raw_expr), [&](const schema::Message* message) {
+    const auto* column = schema::as<PgQuery__ColumnRef>(message);
+    if (column != nullptr && column->n_fields > 0) {
+      const auto names = schema::strings(column->fields, column->n_fields);
+      if (!names.empty() && std::ranges::find(out, names.back()) == out.end()) out.push_back(names.back());
+    }
+    return true;
+  });
+  if (out.size() != 1) out.clear();
+  return out;
+}
+
+bool known_not_null(const Turning& turning, const schema::QualifiedName& table, const std::string& column) {
+  const auto* known = turning.names.column(table, column);
+  return known != nullptr && known->not_null;
+}
+
+void not_valid(const Turning& turning, const lint::Action& action, const PgQuery__Constraint& constraint) {
+  const bool foreign = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN;
+  const auto columns =
+      foreign ? schema::strings(constraint.fk_attrs, constraint.n_fk_attrs) : columns_of(constraint);
+  const std::string name =
+      constraint_name(constraint, action.table.name, columns, foreign ? "fkey" : "check");
+  const std::string alter = "ALTER TABLE " + action.table.to_sql();
+  std::string text(turning.statement.slice(action.range));
+  if (text_of(constraint.conname).empty())
+    text.insert(3, " CONSTRAINT " + quote_identifier(name));  // behind ADD
+  turning.out.add(fmt::format("{} {} NOT VALID", alter, text), fmt::format("hold {} for new rows", name));
+  turning.out.pieces.back().alone = true;
+  turning.out.add(fmt::format("{} VALIDATE CONSTRAINT {}", alter, quote_identifier(name)),
+                  fmt::format("prove {} on the rows that are there, while writers go on", name));
+  turning.out.pieces.back().alone = true;
+  const auto* table = turning.names.table(action.table);
+  if (!foreign || table == nullptr || columns.empty()) return;
+  for (const auto& index : table->indexes)
+    if (!index.columns.empty() && index.columns.front() == columns.front()) return;
+  turning.out.notes.push_back(fmt::format(
+      "no index of {} begins with {}: a DELETE or a change of key in the referenced table reads all of {}",
+      action.table.to_sql(), quote_identifier(columns.front()), action.table.to_sql()));
+}
+
+std::string attributes_of(const PgQuery__Constraint& constraint) {
+  if (!constraint.deferrable) return "";
+  return constraint.initdeferred ? " DEFERRABLE INITIALLY DEFERRED" : " DEFERRABLE";
+}
+
+void unique(const Turning& turning, const lint::Action& action, const PgQuery__Constraint& constraint) {
+  const bool primary = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
+  const auto columns = schema::strings(constraint.keys, constraint.n_keys);
+  const auto* table = turning.names.table(action.table);
+  if ((table != nullptr && table->kind == 'p') || constraint.n_options > 0 ||
+      !text_of(constraint.indexspace).empty())
+    return turning.out.decide(
+        turning.statement,
+        table != nullptr && table->kind == 'p'
+            ? "the table is partitioned: no index can be built concurrently on it, and the constraint would "
+              "build "
+              "one under lock on every partition"
+            : "the constraint's index has storage options, which USING INDEX takes from the index",
+        {"build the unique index on each partition concurrently, then attach them to one ON ONLY the parent",
+         "create the unique index concurrently with those options, then add the constraint USING INDEX"});
+  const auto name = constraint_name(constraint, action.table.name,
+                                    primary ? std::vector<std::string>{} : columns, primary ? "pkey" : "key");
+  std::string suffix;
+  if (constraint.n_including > 0)
+    suffix =
+        fmt::format(" INCLUDE ({})", joined(schema::strings(constraint.including, constraint.n_including)));
+  if (constraint.nulls_not_distinct) suffix += " NULLS NOT DISTINCT";
+  turn_unique(turning, action.table, name, columns, primary, suffix, attributes_of(constraint));
+}
+
+}  // namespace
+
+void turn_unique(const Turning& turning, const schema::QualifiedName& table, const std::string& name,
+                 const std::vector<std::string>& columns, bool primary, const std::string& suffix,
+                 const std::string& attributes) {
+  // A key's columns have to be NOT NULL before: USING INDEX would read the table under its strongest lock.
+  for (const auto& column : columns)
+    if (primary && !known_not_null(turning, table, column)) turn_set_not_null(turning, table, column);
+  turning.out.add(fmt::format("CREATE UNIQUE INDEX CONCURRENTLY {} ON {} ({}){}", quote_identifier(name),
+                              table.to_sql(), joined(columns), suffix));
+  turning.out.add(fmt::format("ALTER TABLE {0} ADD CONSTRAINT {1} {2} USING INDEX {1}{3}", table.to_sql(),
+                              quote_identifier(name), primary ? "PRIMARY KEY" : "UNIQUE", attributes),
+                  fmt::format("make a constraint of index {}", name));
+  turning.out.pieces.back().alone = true;
+}
+
+void turn_constraint(const Turning& turning) {
+  lint::each_action(turning.statement, [&](const lint::Action& action) {
+    const auto* constraint = schema::as<PgQuery__Constraint>(action.command.def);
+    if (constraint == nullptr) return;
+    switch (constraint->contype) {
+      case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
+        if (!constraint->skip_validation) return not_valid(turning, action, *constraint);
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
+        if (text_of(constraint->indexname).empty()) return unique(turning, action, *constraint);
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
+        return turning.out.decide(
+            turning.statement,
+            "an exclusion constraint builds its index while nobody can read the table, and PostgreSQL has no "
+            "other "
+            "way to add one",
+            {"a new table with the constraint, kept in step and exchanged for the old one",
+             "accept the build in a maintenance window, if the table is small"});
+      default: break;
+    }
+    turning.out.add(turning.statement.text());
+    turning.out.pieces.back().rewritten = false;
+    turning.out.pieces.back().alone = true;
+  });
+}
+
+}  // namespace poundlock::migration

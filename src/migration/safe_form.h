@@ -1,0 +1,81 @@
+// One statement as a person wrote it, turned into statements that are safe to run beside live traffic. What
+// cannot be turned is a decision. The rules are those of docs/rules; the forms are PostgreSQL's documented
+// ones (NOT VALID and VALIDATE, USING INDEX, CONCURRENTLY). Pure; thread-safe.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "change/step.h"
+#include "migration/names.h"
+#include "migration/sql_plan.h"
+#include "schema/sql.h"
+
+namespace poundlock::migration {
+
+// One statement that is safe as it stands.
+struct Piece {
+  std::string sql;  // without its semicolon
+  change::Phase phase = change::Phase::kDualWrite;
+  bool alone = false;      // commits by itself: what follows must not hold its lock, or needs it committed
+  bool joined = false;     // commits with the piece before it
+  bool proven = false;     // writes the catalog only, though the form alone would do more
+  bool rewritten = false;  // not what the person wrote
+  std::optional<change::InStep> backfill;  // in batches; `sql` is what they amount to
+  std::string or_probe;                    // the step is done as well where this says so
+  std::string title;                       // "" where the statement says it
+};
+
+struct SafeForm {
+  std::vector<Piece> pieces;
+  std::vector<Decision> decisions;  // without their place
+  std::vector<std::string> notes;   // what was changed and why
+
+  void add(std::string sql, std::string title = {});
+  void decide(const schema::Statement& statement, std::string why, std::vector<std::string> choices,
+              std::string rollout = {});
+};
+
+// `accepted`: rules that a comment in the script takes responsibility for; such a statement stays as it is.
+SafeForm safe_form(const schema::Statement& statement, const Names& names,
+                   const std::set<std::string>& accepted = {});
+
+// The parts of it, each in a file of its own.
+struct Turning {
+  const schema::Statement& statement;
+  const Names& names;
+  SafeForm& out;
+};
+void turn_alter_table(const Turning& turning);    // safe_alter.cpp
+void turn_added_columns(const Turning& turning);  // safe_column.cpp: one ADD COLUMN
+void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table, const std::string& column);
+void turn_constraint(const Turning& turning);  // safe_constraint.cpp: one ADD CONSTRAINT
+// CREATE UNIQUE INDEX CONCURRENTLY and ADD CONSTRAINT ... USING INDEX.
+void turn_unique(const Turning& turning, const schema::QualifiedName& table, const std::string& name,
+                 const std::vector<std::string>& columns, bool primary, const std::string& suffix,
+                 const std::string& attributes);
+void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX, REINDEX
+void turn_rows(const Turning& turning);   // safe_rows.cpp: UPDATE, DELETE
+// Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
+// they are not of that kind.
+std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second);
+
+// A backfill that sets `column` to `value` wherever it is NULL.
+Piece fill_step(const Turning& turning, const schema::QualifiedName& table, const std::string& column,
+                const std::string& value, std::string_view why);
+
+// A rollout file of one change_column; what is not known stands there as a word to be replaced.
+struct ColumnProposal {
+  schema::QualifiedName table;
+  std::string from;
+  std::string to;
+  std::string type;
+  std::string default_expr;
+  std::string up;
+  std::string down;
+};
+std::string propose_rollout(const ColumnProposal& proposal);
+
+}  // namespace poundlock::migration

@@ -1,0 +1,204 @@
+// UPDATE and DELETE of every row, and the double INSERT.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "change/table_sql.h"
+#include "lint/context.h"
+#include "migration/safe_form.h"
+#include "schema/expression.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using schema::as;
+using schema::text_of;
+
+// "a = 1, b = lower(c)" of SET, each with its place in the text.
+struct Assigned {
+  std::string column;
+  std::string value;
+};
+
+std::vector<std::string_view> split_at_commas(std::string_view text) {
+  std::vector<std::string_view> out;
+  const auto tokens = schema::scan(text);
+  if (!tokens) return out;
+  int depth = 0;
+  std::size_t begin = 0;
+  for (const auto& token : *tokens) {
+    const std::string_view word = text.substr(token.range.begin, token.range.size());
+    if (word == "(" || word == "[") ++depth;
+    if (word == ")" || word == "]") --depth;
+    if (word != "," || depth != 0) continue;
+    out.push_back(text.substr(begin, token.range.begin - begin));
+    begin = token.range.end;
+  }
+  out.push_back(text.substr(begin));
+  return out;
+}
+
+std::string trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  if (begin == text.npos) return {};
+  return std::string(text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1));
+}
+
+// Empty where a value depends on more than its row, or on what is assigned: run again it would change again.
+std::vector<Assigned> assignments(const schema::Statement& statement, const PgQuery__UpdateStmt& update) {
+  const std::string& text = statement.text();
+  const auto set = schema::find_words(text, statement.tokens(), {"SET"});
+  if (!set || update.n_from_clause > 0 || update.with_clause != nullptr || update.n_returning_list > 0)
+    return {};
+  std::size_t end = text.size();
+  int depth = 0;
+  for (const auto& token : statement.tokens()) {
+    const std::string_view word = statement.slice(token.range);
+    if (word == "(") ++depth;
+    if (word == ")") --depth;
+    if (depth == 0 && token.range.begin > set->end && schema::equals_ignoring_case(word, "WHERE")) {
+      end = token.range.begin;
+      break;
+    }
+  }
+  std::vector<Assigned> out;
+  for (const auto one : split_at_commas(std::string_view(text).substr(set->end, end - set->end))) {
+    const auto equals = one.find('=');
+    if (equals == one.npos || out.size() >= update.n_target_list) return {};
+    const auto* target = as<PgQuery__ResTarget>(update.target_list[out.size()]);
+    if (target == nullptr || target->n_indirection > 0) return {};
+    out.push_back({std::string(text_of(target->name)), trimmed(one.substr(equals + 1))});
+  }
+  for (const auto& one : out) {
+    const auto expression = schema::parse_expression(one.value);
+    if (!expression) return {};
+    for (const auto& column : expression->column_names)
+      if (std::ranges::find(out, column, &Assigned::column) != out.end()) return {};
+  }
+  return out;
+}
+
+void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
+  const auto assigned = assignments(turning.statement, update);
+  const schema::QualifiedName written = schema::name_of(*update.relation);
+  if (assigned.empty() || update.relation->alias != nullptr)
+    return turning.out.decide(
+        turning.statement,
+        fmt::format(
+            "it changes every row of {} in one transaction: the rows stay locked until its end, and replicas "
+            "fall behind. What it assigns depends on more than the row, so that it cannot be cut into "
+            "batches "
+            "that may be repeated",
+            written.to_sql()),
+        {"write it so that a second run finds nothing to do (WHERE the new value is missing), by key ranges",
+         "a rollout of change_column, whose `up` is the expression"});
+  const schema::QualifiedName table = turning.names.resolve(written);
+  change::InStep in_step;
+  in_step.table = change::quoted_table(table);
+  if (const auto* known = turning.names.table(table))
+    for (const auto& key : known->primary_key) in_step.key.push_back(schema::force_quote_identifier(key));
+  for (const auto& one : assigned) {
+    const std::string column = schema::force_quote_identifier(one.column);
+    in_step.assignment +=
+        fmt::format("{}{} = ({})", in_step.assignment.empty() ? "" : ", ", column, one.value);
+    in_step.out_of_step += fmt::format("{}({} IS DISTINCT FROM ({}))",
+                                       in_step.out_of_step.empty() ? "" : " OR ", column, one.value);
+  }
+  in_step.out_of_step = "(" + in_step.out_of_step + ")";
+  Piece piece;
+  piece.sql =
+      fmt::format("UPDATE {} SET {} WHERE {}", in_step.table, in_step.assignment, in_step.out_of_step);
+  piece.title = fmt::format("bring every row of {} to its new value, in batches", table.to_sql());
+  piece.backfill = std::move(in_step);
+  piece.alone = piece.rewritten = true;
+  turning.out.pieces.push_back(std::move(piece));
+}
+
+struct Row {
+  std::vector<std::string> columns;
+  std::vector<std::string> values;
+};
+
+// INSERT INTO t (a, b) VALUES (1, 'x') and nothing else in the list.
+std::optional<Row> single_row(const schema::Statement& statement, const PgQuery__InsertStmt& insert) {
+  const auto* select = as<PgQuery__SelectStmt>(insert.select_stmt);
+  if (select == nullptr || select->n_values_lists != 1 || insert.n_cols == 0 ||
+      insert.with_clause != nullptr || insert.n_returning_list > 0)
+    return std::nullopt;
+  Row row;
+  for (std::size_t i = 0; i < insert.n_cols; ++i) {
+    const auto* target = as<PgQuery__ResTarget>(insert.cols[i]);
+    if (target == nullptr || target->n_indirection > 0) return std::nullopt;
+    row.columns.emplace_back(text_of(target->name));
+  }
+  const std::string& text = statement.text();
+  const auto word = schema::find_words(text, statement.tokens(), {"VALUES", "("});
+  if (!word) return std::nullopt;
+  int depth = 1;
+  for (const auto& token : statement.tokens()) {
+    if (token.range.begin < word->end) continue;
+    const std::string_view one = statement.slice(token.range);
+    if (one == "(") ++depth;
+    if (one == ")" && --depth == 0) {
+      for (const auto value :
+           split_at_commas(std::string_view(text).substr(word->end, token.range.begin - word->end)))
+        row.values.push_back(trimmed(value));
+      break;
+    }
+  }
+  if (row.values.size() != row.columns.size()) return std::nullopt;
+  return row;
+}
+
+}  // namespace
+
+std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second) {
+  const auto* one = as<PgQuery__InsertStmt>(first.node());
+  const auto* two = as<PgQuery__InsertStmt>(second.node());
+  if (one == nullptr || two == nullptr || two->on_conflict_clause == nullptr ||
+      two->on_conflict_clause->action != PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING ||
+      !lint::same_table(schema::name_of(*one->relation), schema::name_of(*two->relation)))
+    return std::nullopt;
+  auto row = single_row(first, *one);
+  const auto more = single_row(second, *two);
+  if (!row || !more || one->on_conflict_clause != nullptr) return std::nullopt;
+  bool shared = false;  // without a value in common nothing says that both mean the same row
+  for (std::size_t i = 0; i < more->columns.size(); ++i) {
+    const auto at = std::ranges::find(row->columns, more->columns[i]);
+    if (at == row->columns.end()) {
+      row->columns.push_back(more->columns[i]);
+      row->values.push_back(more->values[i]);
+    } else if (row->values[static_cast<std::size_t>(at - row->columns.begin())] == more->values[i]) {
+      shared = true;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (!shared) return std::nullopt;
+  std::string columns;
+  std::string values;
+  for (std::size_t i = 0; i < row->columns.size(); ++i) {
+    columns += (i == 0 ? "" : ", ") + schema::quote_identifier(row->columns[i]);
+    values += (i == 0 ? "" : ", ") + row->values[i];
+  }
+  return fmt::format("INSERT INTO {} ({}) VALUES ({})", schema::name_of(*one->relation).to_sql(), columns,
+                     values);
+}
+
+void turn_rows(const Turning& turning) {
+  if (const auto* update = as<PgQuery__UpdateStmt>(turning.statement.node());
+      update != nullptr && update->where_clause == nullptr)
+    return turn_update(turning, *update);
+  if (const auto* gone = as<PgQuery__DeleteStmt>(turning.statement.node());
+      gone != nullptr && gone->where_clause == nullptr)
+    return turning.out.decide(
+        turning.statement,
+        fmt::format("it deletes every row of {} in one transaction, and what is gone cannot be had back",
+                    schema::name_of(*gone->relation).to_sql()),
+        {"delete by key ranges, some thousand rows at a time", "say which rows are meant, by a WHERE"});
+  turning.out.add(turning.statement.text());
+  turning.out.pieces.back().rewritten = false;
+}
+
+}  // namespace poundlock::migration

@@ -1,0 +1,243 @@
+// Plain SQL turned into safe steps, and what is left to a person.
+#include "migration/sql_plan.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "lint/lint.h"
+
+namespace poundlock::migration {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+SqlPlan plan_of(std::string sql, const schema::Catalog* catalog = nullptr, bool in_transaction = false) {
+  const Source source{.file = "m.sql", .in_transaction = in_transaction, .sql = std::move(sql)};
+  auto plan = plan_sql(std::span(&source, 1), catalog);
+  EXPECT_TRUE(plan) << plan.error().to_string();
+  return plan ? *std::move(plan) : SqlPlan{};
+}
+
+std::vector<std::string> sql_of(const SqlPlan& plan) {
+  std::vector<std::string> out;
+  for (const auto& one : plan.steps) out.push_back(sql_text(one.step));
+  return out;
+}
+
+std::vector<int> groups_of(const SqlPlan& plan) {
+  std::vector<int> out;
+  for (const auto& one : plan.steps) out.push_back(one.transaction_group);
+  return out;
+}
+
+schema::Catalog shop() {
+  schema::Table orders;
+  orders.schema = "public";
+  orders.name = "orders";
+  orders.columns = {
+      {1, "id", "bigint", true, {}, "", "", ""},
+      {2, "legacy_status", "character varying(32)", false, "'new'::character varying", "", "", ""},
+      {3, "total", "integer", false, {}, "", "", ""}};
+  orders.primary_key = {"id"};
+  orders.indexes = {{.name = "orders_total",
+                     .definition = "CREATE INDEX orders_total ON public.orders USING btree (total)",
+                     .columns = {"total"}}};
+  orders.estimated_rows = 1e6;
+  orders.bytes = 600'000'000;
+  schema::Catalog catalog;
+  catalog.server_version_num = 150000;
+  catalog.tables = {orders};
+  return catalog;
+}
+
+TEST(SqlPlan, SplitsAnIndexBuiltInATransactionBehindAColumnWithADefault) {
+  const auto plan = plan_of(
+      "BEGIN;\nALTER TABLE orders ADD COLUMN new_status VARCHAR(32) DEFAULT 'pending';\n"
+      "CREATE INDEX CONCURRENTLY idx_orders_new_status ON orders (new_status);\nCOMMIT;");
+  EXPECT_THAT(
+      sql_of(plan),
+      ElementsAre(
+          "ALTER TABLE orders ADD COLUMN new_status VARCHAR(32);",
+          "UPDATE \"public\".\"orders\" SET \"new_status\" = ('pending') WHERE (\"new_status\" IS NULL);",
+          "ALTER TABLE orders ALTER COLUMN new_status SET DEFAULT 'pending';",
+          "UPDATE \"public\".\"orders\" SET \"new_status\" = ('pending') WHERE (\"new_status\" IS NULL);",
+          "CREATE INDEX CONCURRENTLY idx_orders_new_status ON orders (new_status);"));
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_EQ(plan.steps[4].step.kind, change::StepKind::kStandalone);
+  EXPECT_THAT(plan.steps[4].step.repair, ElementsAre(HasSubstr("DROP INDEX CONCURRENTLY")));
+  EXPECT_THAT(plan.decisions, IsEmpty());
+}
+
+TEST(SqlPlan, DropsInAShortTransactionAndVacuumsPlainlyBehindIt) {
+  const auto plan =
+      plan_of("BEGIN; ALTER TABLE orders DROP COLUMN legacy_status; VACUUM FULL ANALYZE orders; COMMIT;");
+  EXPECT_THAT(sql_of(plan), ElementsAre("ALTER TABLE orders DROP COLUMN legacy_status;",
+                                        "VACUUM (ANALYZE, TRUNCATE false) orders;"));
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 2));
+  for (const auto& one : plan.steps) EXPECT_EQ(one.step.phase, change::Phase::kContract);
+  EXPECT_TRUE(plan.steps[0].step.destructive);
+  ASSERT_EQ(plan.plan.items.size(), 3u);
+  EXPECT_EQ(plan.plan.items[0].kind, rollout::ItemKind::kGates);
+  ASSERT_EQ(plan.plan.legacy.size(), 1u);
+  EXPECT_EQ(plan.plan.legacy[0].column, "legacy_status");
+}
+
+TEST(SqlPlan, WritesBothSidesOfADualWriteInOneInsert) {
+  const auto plan = plan_of(
+      "BEGIN; INSERT INTO orders (id, legacy_status) VALUES (1, 'paid, late');\n"
+      "INSERT INTO orders (id, new_status) VALUES (1, 'paid') ON CONFLICT DO NOTHING; COMMIT;");
+  EXPECT_THAT(
+      sql_of(plan),
+      ElementsAre("INSERT INTO orders (id, legacy_status, new_status) VALUES (1, 'paid, late', 'paid');"));
+  const auto unlike = plan_of(
+      "BEGIN; INSERT INTO orders (id, legacy_status) VALUES (1, 'paid');\n"
+      "INSERT INTO orders (id, new_status) VALUES (2, 'paid') ON CONFLICT DO NOTHING; COMMIT;");
+  EXPECT_EQ(unlike.decisions.size(), 1u);
+}
+
+TEST(SqlPlan, ValidatesInATransactionOfItsOwn) {
+  const auto plan =
+      plan_of("ALTER TABLE orders ADD CHECK (total >= 0), ADD FOREIGN KEY (customer) REFERENCES c (id);",
+              nullptr, true);
+  EXPECT_THAT(
+      sql_of(plan),
+      ElementsAre("ALTER TABLE orders ADD CONSTRAINT orders_total_check CHECK (total >= 0) NOT VALID;",
+                  "ALTER TABLE orders VALIDATE CONSTRAINT orders_total_check;",
+                  "ALTER TABLE orders ADD CONSTRAINT orders_customer_fkey FOREIGN KEY (customer) "
+                  "REFERENCES c (id) NOT VALID;",
+                  "ALTER TABLE orders VALIDATE CONSTRAINT orders_customer_fkey;"));
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 2, 3, 4));
+}
+
+TEST(SqlPlan, SetsNotNullOverAProvenCheckAndDropsItInTheSameTransaction) {
+  const auto plan = plan_of("ALTER TABLE orders ALTER total SET NOT NULL;");
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 2, 3, 3));
+  EXPECT_FALSE(plan.steps[2].scans);
+  EXPECT_THAT(plan.plan.items[2].step->sql,
+              ElementsAre(HasSubstr("SET NOT NULL"), HasSubstr("DROP CONSTRAINT IF EXISTS")));
+}
+
+TEST(SqlPlan, KeepsTogetherWhatWouldLeaveAGap) {
+  const auto plan = plan_of(
+      "BEGIN; DROP TRIGGER t ON orders; CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW EXECUTE "
+      "FUNCTION f(); COMMIT;");
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 1));
+  EXPECT_EQ(plan.plan.items.size(), 1u);
+  EXPECT_THAT(plan.plan.items[0].step->probe, IsEmpty()) << "gone and there again: the ledger tells";
+}
+
+TEST(SqlPlan, LetsNobodyWaitForATableThatIsNew) {
+  const auto plan = plan_of(
+      "CREATE TABLE notes (id bigint); ALTER TABLE notes ADD COLUMN t text DEFAULT 'x' NOT NULL;\n"
+      "CREATE INDEX ON notes (t); INSERT INTO notes VALUES (1, 'a');",
+      nullptr, true);
+  EXPECT_THAT(groups_of(plan), ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(plan.steps[1].blocks, IsEmpty());
+  EXPECT_THAT(plan.plan.items[0].step->undo.back(), HasSubstr("DROP TABLE IF EXISTS \"public\".\"notes\""));
+}
+
+TEST(SqlPlan, ProposesARolloutForWhatOnlyAPersonCanDecide) {
+  const auto catalog = shop();
+  const auto rename = plan_of("ALTER TABLE orders RENAME COLUMN legacy_status TO status;", &catalog);
+  ASSERT_EQ(rename.decisions.size(), 1u);
+  EXPECT_THAT(rename.decisions[0].rollout,
+              AllOf(HasSubstr("from: \"legacy_status\""), HasSubstr("character varying(32)")));
+  EXPECT_THAT(rename.steps, IsEmpty());
+  auto spec = rollout::parse_rollout(rename.decisions[0].rollout, "r.yaml");
+  ASSERT_TRUE(spec) << spec.error().to_string();
+  EXPECT_TRUE(rollout::make_plan(*spec, catalog));
+
+  const auto type =
+      plan_of("ALTER TABLE orders ALTER COLUMN total TYPE bigint USING total::bigint;", &catalog);
+  ASSERT_EQ(type.decisions.size(), 1u);
+  spec = rollout::parse_rollout(type.decisions[0].rollout, "r.yaml");
+  ASSERT_TRUE(spec) << spec.error().to_string();
+  EXPECT_TRUE(rollout::make_plan(*spec, catalog));
+}
+
+TEST(SqlPlan, LetsASafeTypeChangePassWhereTheCatalogKnowsTheType) {
+  const auto catalog = shop();
+  const std::string sql = "ALTER TABLE orders ALTER COLUMN legacy_status TYPE varchar(64);";
+  const auto known = plan_of(sql, &catalog);
+  ASSERT_EQ(known.steps.size(), 1u);
+  EXPECT_FALSE(known.steps[0].rewrites);
+  EXPECT_EQ(plan_of(sql).decisions.size(), 1u) << "without a catalog nobody knows";
+}
+
+TEST(SqlPlan, TakesBackWhatTheCatalogKnows) {
+  const auto catalog = shop();
+  const auto plan =
+      plan_of("DROP INDEX orders_total; ALTER TABLE orders ALTER legacy_status SET DEFAULT 'x';", &catalog);
+  ASSERT_EQ(plan.steps.size(), 2u);
+  EXPECT_THAT(plan.steps[0].step.undo, ElementsAre(HasSubstr("SET DEFAULT 'new'::character varying")));
+  EXPECT_THAT(plan.steps[1].step.undo,
+              ElementsAre("CREATE INDEX CONCURRENTLY orders_total ON public.orders USING btree (total)"));
+  EXPECT_GT(plan_of("CREATE INDEX i ON orders (total);", &catalog).steps[0].seconds.value_or(0), 5);
+}
+
+TEST(SqlPlan, TakesAPersonsWordForAStatement) {
+  const auto plan = plan_of(
+      "-- poundlock: ignore rename old code is gone, DBA-12\nALTER TABLE orders RENAME COLUMN a TO b;");
+  EXPECT_THAT(plan.decisions, IsEmpty());
+  EXPECT_THAT(sql_of(plan), ElementsAre("ALTER TABLE orders RENAME COLUMN a TO b;"));
+}
+
+TEST(SqlPlan, KeepsNamesAsTheyAre) {
+  const auto plan = plan_of(
+      "CREATE INDEX ON app.\"Order Items\" (\"userId\"); ALTER TABLE \"user\" ADD \"Größe\" int NOT NULL "
+      "DEFAULT 1;");
+  EXPECT_THAT(sql_of(plan)[0],
+              HasSubstr("CREATE INDEX CONCURRENTLY \"Order Items_userId_idx\" ON app.\"Order Items\""));
+  EXPECT_EQ(plan.steps[0].step.relation, "\"app\".\"Order Items\"");
+  EXPECT_THAT(sql_of(plan)[1], HasSubstr("ALTER TABLE \"user\" ADD COLUMN \"Größe\" int;"));
+}
+
+TEST(SqlPlan, GivesEachTransactionTheSettingsOfTheSession) {
+  const auto plan =
+      plan_of("SET lock_timeout = '1h'; SET search_path = app, public; ALTER TABLE orders ADD a int;");
+  ASSERT_EQ(plan.steps.size(), 1u);
+  EXPECT_THAT(plan.steps[0].step.sql,
+              ElementsAre("SET LOCAL search_path = app, public", "ALTER TABLE orders ADD a int"));
+  EXPECT_EQ(plan.steps[0].step.relation, "\"app\".\"orders\"");
+}
+
+TEST(SqlPlan, RefusesWithAPlace) {
+  const Source bad{.file = "m.sql", .sql = "SELECT 1;\nALTER TABEL x;", .line = 5};
+  const auto plan = plan_sql(std::span(&bad, 1), nullptr);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().where->line, 6);
+  const Source open{.file = "m.sql", .sql = "BEGIN; SELECT 1;"};
+  EXPECT_EQ(plan_sql(std::span(&open, 1), nullptr).error().code, "plan.open_transaction");
+}
+
+// What the rules call unsafe never comes out of a plan as it went in: it is turned, or left to a person.
+TEST(SqlPlan, LeavesNoErrorOfTheRulesInItsSteps) {
+  for (const auto* rule : lint::all_rules()) {
+    if (rule->severity != lint::Severity::kError) continue;
+    for (const auto bad : rule->bad) {
+      const Source source{.file = "m.sql", .sql = std::string(bad)};
+      const auto plan = plan_sql(std::span(&source, 1), nullptr);
+      if (!plan) continue;  // a transaction that the example leaves open
+      for (const auto& item : plan->plan.items) {
+        if (!item.step || item.step->kind == change::StepKind::kBackfill) continue;
+        std::string sql;
+        for (const auto& one : item.step->sql) sql += one + ";\n";
+        lint::Options options{.in_transaction = item.step->kind == change::StepKind::kTransaction,
+                              .timeouts_supplied = true};
+        // Dropped behind the gate, and NOT NULL over a check that was proved in an earlier transaction.
+        options.disabled = {"drop_column_or_table", "set_not_null"};
+        const auto report = lint::lint(sql, "step", options);
+        for (const auto& finding : report.findings)
+          EXPECT_FALSE(finding.rule == rule->id) << finding.rule << " of " << bad << " is in " << sql;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace poundlock::migration
