@@ -73,7 +73,12 @@ Result<ports::Rows> read_only(ports::Session& session, const std::string& sql,
 struct SampledPath {
   std::string name, legacy, fresh, problem;
   std::vector<std::vector<ports::Cell>> samples;
+  // Of an INSERT whose samples are rows that are there: the ctid of each, in the change's first table.
+  std::vector<std::string> taken_from;
 };
+Result<SampledPath> sample_path(ports::Session& session, const rollout::Plan& plan,
+                                const rollout::PathSpec& path, int rows, const std::string& search_path);
+// All of them, for traffic: an INSERT without a `sample` of its own has a problem.
 Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows,
                                               const std::string& search_path);
 

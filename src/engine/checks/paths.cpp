@@ -1,115 +1,514 @@
-// Both paths on the shadow: each statement must prepare wherever the phases need it (legacy before the
-// expand and until the drop, new from the expand on), both must give the same rows for the same sampled
-// parameters, and the new one must not scan where the legacy one used an index.
+#include "engine/checks/paths.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
-#include "engine/checks.h"
+#include "engine/checks/path_plans.h"
+#include "engine/checks/path_reads.h"
+#include "engine/checks/path_shape.h"
+#include "engine/checks/path_writes.h"
+#include "engine/checks/shadow_blockers.h"
+#include "ports/cells.h"
 
 namespace poundlock::engine {
 namespace {
 
-constexpr int kSamples = 20;
-constexpr std::size_t kRowsMax = 20'000;
+constexpr std::size_t kRowsMax = 20'000;  // of one result that is compared
+constexpr int kPlannedSamples = 3;
 
-struct Tally {
-  double failures = 0;
-  double compared = 0;
-  std::string detail;
-  void fault(std::string text) {
-    failures += 1;
-    if (detail.size() < 1'000) detail += (detail.empty() ? "" : "; ") + text;
-  }
+struct Path {
+  const rollout::PathSpec* spec = nullptr;
+  PathShape legacy, fresh;
 };
 
-Status prepares(ports::Session& session, const std::string& sql, const std::string& search_path) {
-  PL_CHECK(session.run("BEGIN"));
-  PL_CHECK(session.run("SET LOCAL search_path = " + search_path));
-  auto prepared = session.run("PREPARE poundlock_path AS " + sql);
-  if (prepared) (void)session.run("DEALLOCATE poundlock_path");
-  PL_CHECK(session.run("ROLLBACK"));
-  if (!prepared) return fail(std::move(prepared).error());
+class Proof {
+ public:
+  Proof(const CheckContext& context, const PathOptions& options, ShadowUse& shadow)
+      : context_(context), options_(options), shadow_(shadow) {}
+
+  Result<PathsReport> run() {
+    PL_CHECK(open());
+    // Sessions of the application live on while the schema changes, and their prepared statements with them.
+    PL_CHECK(try_all(Side::kLegacy, &PathWorks::before_expand, true, "before the expand"));
+    PL_CHECK(try_all(Side::kFresh, &PathWorks::before_expand, false, "before the expand"));
+    PL_CHECK(keep_prepared(Side::kLegacy));
+    PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kDualWrite));
+    PL_CHECK(analyze());
+    const Status kept = in_application([&] { return try_kept(Side::kLegacy, "the expand"); });
+    PL_CHECK(kept);
+    PL_CHECK(try_all(Side::kLegacy, &PathWorks::after_expand, true, "after the expand"));
+    PL_CHECK(try_all(Side::kFresh, &PathWorks::after_expand, true, "after the expand"));
+    PL_CHECK(keep_prepared(Side::kFresh));
+    PL_CHECK(compare_reads());
+    PL_CHECK(plan_all());
+    PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kExpose));
+    PL_CHECK(compare_writes());
+    PL_CHECK(after_the_contract());
+    shapes();
+    return std::move(report_);
+  }
+
+ private:
+  Status open();
+  Status analyze();
+  void fault(const Path& path, std::string side, std::string kind, bool error, std::string message,
+             std::string fix = {});
+  PathWorks& works(const Path& path, Side side);
+  bool runnable(const Path& path) const;
+  static const std::string& sql(const Path& path, Side side) {
+    return side == Side::kLegacy ? path.spec->legacy : path.spec->fresh;
+  }
+  std::string kept_name(const Path& path, Side side) const {
+    return fmt::format("poundlock_{}_{}", to_string(side), &path - paths_.data());
+  }
+  template <typename Work>
+  auto in_application(Work work) -> decltype(work());
+  Status try_all(Side side, std::optional<bool> PathWorks::*when, bool needed, const char* at);
+  Status try_one(const Path& path, Side side, std::optional<bool> PathWorks::*when, bool needed,
+                 const char* at);
+  Status keep_prepared(Side side);
+  Status try_kept(Side side, const char* after);
+  Status after_the_contract();
+  Result<bool> contract_here();
+  void shapes();
+  Result<SampledPath> samples(const Path& path, int rows);
+  Status compare_reads();
+  Status compare_read(const Path& path);
+  Status compare_writes();
+  Status compare_write(const Path& path);
+  Status plan_all();
+  Status plan_path(const Path& path, double scale);
+  void judge_plans(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
+  void judge_indexes(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
+  double real_rows(const std::string& table) const;
+
+  const CheckContext& context_;
+  const PathOptions& options_;
+  ShadowUse& shadow_;
+  std::unique_ptr<ports::Session> session_;
+  std::string search_path_;
+  std::vector<Path> paths_;
+  std::map<std::string, double> rows_;  // of the shadow's tables
+  PathsReport report_;
+};
+
+void Proof::fault(const Path& path, std::string side, std::string kind, bool error, std::string message,
+                  std::string fix) {
+  // One statement fails for each of its samples: once is enough.
+  for (const auto& known : report_.findings)
+    if (known.path == path.spec->name && known.side == side && known.kind == kind &&
+        (known.message == message || kind == "cost" || kind == "estimate"))
+      return;
+  report_.findings.push_back(
+      {path.spec->name, std::move(side), std::move(kind), error, std::move(message), std::move(fix)});
+}
+
+PathWorks& Proof::works(const Path& path, Side side) {
+  for (auto& one : report_.works)
+    if (one.path == path.spec->name && one.side == side) return one;
+  return report_.works.emplace_back(PathWorks{path.spec->name, side, {}, {}, {}});
+}
+
+// Both sides work where they are compared.
+bool Proof::runnable(const Path& path) const {
+  int sides = 0;
+  for (const auto& one : report_.works)
+    if (one.path == path.spec->name && one.after_expand.value_or(false)) ++sides;
+  return sides == 2;
+}
+
+Status Proof::open() {
+  PL_TRY(session_, shadow_.database().connect());
+  PL_TRY(search_path_, application_search_path(*session_, context_.plan));
+  report_.shadow = shadow_.info().description;
+  const auto tables = tables_of(context_.plan);
+  for (const auto& spec : context_.plan.paths) {
+    Path path{&spec, {}, {}};
+    PL_TRY(path.legacy, shape_of(spec.legacy, tables));
+    PL_TRY(path.fresh, shape_of(spec.fresh, tables));
+    paths_.push_back(std::move(path));
+  }
   return {};
 }
 
-Result<std::string> explain(ports::Session& session, const std::string& sql,
-                            const std::vector<ports::Cell>& params, const std::string& search_path) {
-  PL_TRY(const auto rows, read_only(session, "EXPLAIN " + sql, params, search_path));
-  std::string out;
-  for (const auto& row : rows.rows) out += row.empty() ? "" : row[0].value_or("") + "\n";
-  return out;
+Status Proof::analyze() {
+  for (const auto& table : tables_of(context_.plan)) {
+    const std::string name = table.to_sql();
+    PL_CHECK(session_->run("ANALYZE " + name));
+    PL_TRY(const auto rows,
+           session_->run("SELECT reltuples FROM pg_catalog.pg_class WHERE oid = $1::regclass", {name}));
+    rows_[name] = std::max(0.0, ports::to_double(rows.rows.at(0)[0]));
+  }
+  return {};
 }
 
-void compare(ports::Session& session, const SampledPath& path, const std::string& search_path, Tally& tally) {
-  if (!path.problem.empty()) {
-    tally.fault(fmt::format("path {}: {}", path.name, path.problem));
-    return;
+// Work in a transaction as the application's sessions name their tables, rolled back afterwards.
+template <typename Work>
+auto Proof::in_application(Work work) -> decltype(work()) {
+  PL_CHECK(session_->run("BEGIN"));
+  PL_CHECK(session_->run("SET LOCAL search_path = " + search_path_));
+  PL_CHECK(
+      session_->run(fmt::format("SET LOCAL statement_timeout = '{}ms'", options_.statement_limit.count())));
+  auto done = work();
+  PL_CHECK(session_->run("ROLLBACK"));
+  return done;
+}
+
+// --- each statement wherever the phases need it ----------------------------------------------------
+
+// Inside a transaction: what does not work must not end it.
+Status Proof::try_one(const Path& path, Side side, std::optional<bool> PathWorks::*when, bool needed,
+                      const char* at) {
+  PL_CHECK(session_->run("SAVEPOINT poundlock_path"));
+  const auto prepared = session_->run("PREPARE poundlock_path AS " + sql(path, side));
+  if (prepared) PL_CHECK(session_->run("DEALLOCATE poundlock_path"));
+  PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_path"));
+  works(path, side).*when = prepared.has_value();
+  if (!prepared && needed) {
+    fault(path, to_string(side), "does_not_work", true,
+          fmt::format("does not work {}: {}", at, prepared.error().message), prepared.error().hint);
   }
-  for (const auto& params : path.samples) {
-    auto legacy = read_only(session, path.legacy, params, search_path);
-    auto fresh = read_only(session, path.fresh, params, search_path);
+  return {};
+}
+
+Status Proof::try_all(Side side, std::optional<bool> PathWorks::*when, bool needed, const char* at) {
+  return in_application([&]() -> Status {
+    for (const auto& path : paths_) PL_CHECK(try_one(path, side, when, needed, at));
+    return {};
+  });
+}
+
+// A prepared statement outlives the transaction, also one that is rolled back.
+Status Proof::keep_prepared(Side side) {
+  return in_application([&]() -> Status {
+    for (const auto& path : paths_) {
+      PL_CHECK(session_->run("SAVEPOINT poundlock_path"));
+      if (session_->run(fmt::format("PREPARE {} AS {}", kept_name(path, side), sql(path, side)))) continue;
+      PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_path"));
+    }
+    return {};
+  });
+}
+
+// EXPLAIN EXECUTE plans anew as an execution would, and fails with 0A000 where the result has changed.
+Status Proof::try_kept(Side side, const char* after) {
+  for (const auto& path : paths_) {
+    const int count = (side == Side::kLegacy ? path.legacy : path.fresh).highest;
+    std::string arguments;
+    for (int i = 0; i < count; ++i) arguments += i == 0 ? "(NULL" : ", NULL";
+    if (count > 0) arguments += ")";
+    PL_CHECK(session_->run("SAVEPOINT poundlock_kept"));
+    const auto planned = session_->run(fmt::format("EXPLAIN EXECUTE {}{}", kept_name(path, side), arguments));
+    PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_kept"));
+    if (planned || planned.error().sqlstate != "0A000") continue;
+    fault(path, to_string(side), "prepared_breaks", true,
+          fmt::format("prepared before {}, it fails afterwards: {}", after, planned.error().message),
+          "list the columns that the application reads in place of taking all of them");
+  }
+  return {};
+}
+
+Result<bool> Proof::contract_here() {
+  for (const auto* step : forward_steps(context_.plan, change::Phase::kContract)) {
+    if (step->kind != change::StepKind::kTransaction) continue;  // a vacuum changes nothing that is looked at
+    for (const auto& statement : step->sql) {
+      const auto done = session_->run(statement);
+      if (done) continue;
+      PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_contract"));
+      const Error why = explain_refused_drop(*session_, context_.plan, done.error());
+      report_.findings.push_back(
+          {"", "", "contract_fails", true, step->title + ": " + why.message, why.hint});
+      return false;
+    }
+  }
+  return true;
+}
+
+// In one transaction that is rolled back, so that a clone loses nothing.
+Status Proof::after_the_contract() {
+  return in_application([&]() -> Status {
+    PL_CHECK(session_->run("SET LOCAL statement_timeout = 0"));
+    PL_TRY(const auto aside, set_views_aside(*session_, context_.plan));
+    for (const auto& view : aside) report_.findings.push_back({"", "", "view_in_the_way", false, view, ""});
+    PL_CHECK(session_->run("SAVEPOINT poundlock_contract"));
+    PL_TRY(const bool there, contract_here());
+    if (!there) return {};
+    PL_CHECK(try_kept(Side::kFresh, "the contract"));
+    for (const auto& path : paths_) {
+      PL_CHECK(try_one(path, Side::kFresh, &PathWorks::after_contract, true, "after the contract"));
+      PL_CHECK(try_one(path, Side::kLegacy, &PathWorks::after_contract, false, "after the contract"));
+    }
+    return {};
+  });
+}
+
+// --- what the tree says ----------------------------------------------------------------------------
+
+void Proof::shapes() {
+  const auto star = context_.plan.gates.find("select_star");
+  const bool waived = star != context_.plan.gates.end() && star->second.waived.has_value();
+  for (const auto& path : paths_) {
+    for (const Side side : {Side::kLegacy, Side::kFresh}) {
+      const PathShape& shape = side == Side::kLegacy ? path.legacy : path.fresh;
+      for (const auto& table : shape.star)
+        fault(path, to_string(side), "select_star", false,
+              fmt::format("takes all columns of {}: what it gives changes with the schema", table),
+              "list the columns that the application reads");
+      for (const auto& table : shape.whole_row)
+        fault(path, to_string(side), "whole_row", false,
+              fmt::format("takes the whole row of {} as one value: its type changes with the schema", table),
+              "list the columns, or build the value from them");
+      for (const auto& table : shape.unlisted)
+        fault(
+            path, to_string(side), "insert_without_columns", side == Side::kFresh,
+            fmt::format("INSERT into {} without a column list: after the drop the values go to other columns",
+                        table),
+            "name the columns that are inserted");
+    }
+  }
+  if (!waived) return;
+  for (auto& finding : report_.findings)
+    if (finding.kind == "prepared_breaks") finding.error = false;
+}
+
+// --- results -----------------------------------------------------------------------------------------
+
+Result<SampledPath> Proof::samples(const Path& path, int rows) {
+  PL_TRY(auto sampled, sample_path(*session_, context_.plan, *path.spec, rows, search_path_));
+  if (!sampled.problem.empty()) {
+    fault(path, "both", "not_compared", true, sampled.problem);
+    sampled.samples.clear();
+  }
+  return sampled;
+}
+
+Status Proof::compare_read(const Path& path) {
+  PL_TRY(const auto sampled, samples(path, options_.samples));
+  PathCompared done{path.spec->name, false, 0, 0, 0};
+  for (const auto& params : sampled.samples) {
+    // Not READ ONLY, which would refuse SELECT ... FOR UPDATE; it is rolled back all the same.
+    const auto legacy = in_application([&] { return session_->run(path.spec->legacy, params); });
+    const auto fresh = in_application([&] { return session_->run(path.spec->fresh, params); });
     if (!legacy || !fresh) {
-      tally.fault(fmt::format("path {}: {}", path.name, (legacy ? fresh : legacy).error().to_string()));
-      return;
+      const Error& why = legacy ? fresh.error() : legacy.error();
+      fault(path, legacy ? "new" : "legacy", "does_not_work", true, why.message, why.hint);
+      break;
     }
-    if (legacy->columns != fresh->columns) {
-      tally.fault(fmt::format("path {}: the two ways give columns of different names", path.name));
-      return;
+    if (legacy->rows.size() > kRowsMax || fresh->rows.size() > kRowsMax) {
+      done.skipped += 1;
+      continue;
     }
-    if (legacy->rows.size() > kRowsMax || fresh->rows.size() > kRowsMax) continue;
-    std::sort(legacy->rows.begin(), legacy->rows.end());
-    std::sort(fresh->rows.begin(), fresh->rows.end());
-    tally.compared += 1;
-    if (legacy->rows != fresh->rows) {
-      tally.fault(fmt::format("path {}: legacy gives {} rows and new {}, or others, for the same parameters",
-                              path.name, legacy->rows.size(), fresh->rows.size()));
-      return;
-    }
+    const auto verdict = compare_rows(*legacy, path.legacy, *fresh, path.fresh);
+    if (!verdict.kind.empty()) fault(path, "both", verdict.kind, verdict.error, verdict.message);
+    if (!verdict.kind.empty() && verdict.error) break;
+    done.compared += 1;
+    done.rows += static_cast<double>(legacy->rows.size());
   }
-  if (path.samples.empty()) return;
-  const auto before = explain(session, path.legacy, path.samples.front(), search_path);
-  const auto after = explain(session, path.fresh, path.samples.front(), search_path);
-  const auto uses_index = [](const std::string& plan) { return plan.find("Index") != std::string::npos; };
-  const auto scans = [](const std::string& plan) { return plan.find("Seq Scan") != std::string::npos; };
-  if (before && after && uses_index(*before) && !scans(*before) && scans(*after))
-    tally.fault(fmt::format("path {}: legacy uses an index and new scans the table", path.name));
+  if (done.skipped > 0)
+    fault(path, "both", "not_compared", false,
+          fmt::format("{} results of more than {} rows were not compared", done.skipped, kRowsMax));
+  report_.compared.push_back(done);
+  return {};
 }
 
-Result<CheckResult> paths_on(const CheckContext& context, ShadowUse& shadow) {
-  CheckResult out;
-  PL_TRY(auto session, shadow.database().connect());
-  PL_TRY(const std::string search_path, application_search_path(*session, context.plan));
-  Tally tally;
-  const auto must_prepare = [&](bool fresh, const char* when) {
-    for (const auto& path : context.plan.paths) {
-      if (auto status = prepares(*session, fresh ? path.fresh : path.legacy, search_path); !status) {
-        tally.fault(fmt::format("path {}, {}, does not work {}: {}", path.name, fresh ? "new" : "legacy",
-                                when, status.error().to_string()));
-      }
+Status Proof::compare_reads() {
+  for (const auto& path : paths_)
+    if (!path.legacy.writes && !path.fresh.writes && runnable(path)) PL_CHECK(compare_read(path));
+  return {};
+}
+
+Status Proof::compare_write(const Path& path) {
+  PL_TRY(const auto sampled, samples(path, options_.write_samples));
+  PathCompared done{path.spec->name, true, 0, 0, 0};
+  for (std::size_t i = 0; i < sampled.samples.size(); ++i) {
+    WriteTrial trial{path.spec->legacy, sampled.samples[i], search_path_, options_.statement_limit,
+                     i < sampled.taken_from.size() ? sampled.taken_from[i] : ""};
+    const auto legacy = write_effect(*session_, context_.plan, trial);
+    const auto again = legacy ? write_effect(*session_, context_.plan, trial) : legacy;
+    trial.sql = path.spec->fresh;
+    const auto fresh = write_effect(*session_, context_.plan, trial);
+    // What the data alone forbids, such as a key that is taken or referred to, says nothing of the paths.
+    if (!legacy && !fresh && legacy.error().sqlstate.starts_with("23")) {
+      done.skipped += 1;
+      continue;
     }
-  };
-  must_prepare(false, "before the expand");
-  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kDualWrite));
-  PL_CHECK(session->run("ANALYZE"));
-  must_prepare(false, "after the expand");
-  must_prepare(true, "after the expand");
-  PL_TRY(const auto paths, sample_paths(*session, context.plan, kSamples, search_path));
-  for (const auto& path : paths) compare(*session, path, search_path, tally);
-  PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kExpose));
-  if (!shadow.info().kept) {
-    PL_CHECK(forward_on_shadow(context, shadow.database(), change::Phase::kContract));
-    must_prepare(true, "after the contract");
+    if (!legacy || !again || !fresh) {
+      const bool new_fails = legacy && again;
+      const Error& why = !legacy ? legacy.error() : !again ? again.error() : fresh.error();
+      fault(path, new_fails ? "new" : "legacy", "does_not_work", true, why.message, why.hint);
+      break;
+    }
+    if (const std::string found = effect_difference(*legacy, *again, *fresh); !found.empty()) {
+      fault(path, "both", "effect_differs", true, found);
+      break;
+    }
+    for (const bool is_new : {false, true})
+      if (const auto left = (is_new ? fresh : legacy)->out_of_step; left > 0)
+        fault(path, is_new ? "new" : "legacy", "out_of_step", true,
+              fmt::format("it leaves {} rows whose two sides are out of step", left));
+    if (!legacy->complete || !fresh->complete)
+      fault(
+          path, "both", "not_compared", false,
+          "a table is too large to be read for each sample: only the number of rows and what the statements "
+          "return were compared");
+    done.compared += 1;
+    done.rows += static_cast<double>(legacy->affected);
   }
-  out.figures = {{"failures", tally.failures}, {"compared", tally.compared}};
-  out.detail = tally.failures > 0 ? tally.detail
-                                  : fmt::format("{} paths, {:.0f} comparisons equal on {}", paths.size(),
-                                                tally.compared, shadow.info().description);
-  if (shadow.info().kept) out.detail += "; not tried after the contract, which a clone cannot take back";
-  return out;
+  if (done.compared == 0 && done.skipped > 0)
+    fault(path, "both", "not_compared", true,
+          "each sample breaks a constraint of the tables; give rows of parameters by `sample:`");
+  report_.compared.push_back(done);
+  return {};
+}
+
+Status Proof::compare_writes() {
+  for (const auto& path : paths_)
+    if ((path.legacy.writes || path.fresh.writes) && runnable(path)) PL_CHECK(compare_write(path));
+  return {};
+}
+
+// --- plans -------------------------------------------------------------------------------------------
+
+double Proof::real_rows(const std::string& table) const {
+  for (const auto& one : shadow_.info().tables)
+    if (one.table.to_sql() == table && one.source_rows >= 0) return one.source_rows;
+  const auto found = rows_.find(table);
+  return found == rows_.end() ? 0 : found->second * shadow_.info().scale;
+}
+
+// A sample's tables are small: an index is worth it only where the table is thought as large as it is.
+// Catalog statistics can be written by a superuser only; without, plans are those of the sample.
+Status Proof::plan_all() {
+  const double scale = shadow_.info().scale;
+  bool scaled = false;
+  const Status tried = in_application([&]() -> Status {
+    for (const auto& [table, rows] : rows_) {
+      if (scale <= 1) break;
+      PL_CHECK(session_->run("SAVEPOINT poundlock_scale"));
+      scaled = session_
+                   ->run(
+                       "UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
+                       " WHERE oid = $2::regclass",
+                       {fmt::format("{}", scale), table})
+                   .has_value();
+      if (!scaled) PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_scale"));
+      if (!scaled) break;
+    }
+    return {};
+  });
+  PL_CHECK(tried);
+  report_.statistics =
+      scale <= 1 ? "ANALYZE of the shadow's own rows"
+      : scaled   ? fmt::format("ANALYZE of the sample, the number of rows scaled by {:.1f}", scale)
+                 : fmt::format(
+                       "ANALYZE of the sample, not scaled: the real tables hold {:.1f} times as many rows,"
+                         " which counts only for what is a large table",
+                       scale);
+  for (const auto& path : paths_)
+    if (runnable(path)) PL_CHECK(plan_path(path, scaled ? scale : 1));
+  return {};
+}
+
+Status Proof::plan_path(const Path& path, double scale) {
+  PL_TRY(const auto sampled,
+         sample_path(*session_, context_.plan, *path.spec, kPlannedSamples, search_path_));
+  bool first = true;
+  for (const auto& params : sampled.samples) {
+    PlanFacts legacy, fresh, legacy_index, fresh_index;
+    const auto planned = in_application([&]() -> Status {
+      for (const auto& [table, rows] : rows_) {
+        if (scale <= 1) break;
+        PL_CHECK(
+            session_->run("UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
+                          " WHERE oid = $2::regclass",
+                          {fmt::format("{}", scale), table}));
+      }
+      PL_TRY(legacy, plan_facts(*session_, path.spec->legacy, params, {}));
+      PL_TRY(fresh, plan_facts(*session_, path.spec->fresh, params, {}));
+      PL_TRY(legacy_index, plan_facts(*session_, path.spec->legacy, params, {.sequential = false}));
+      PL_TRY(fresh_index, plan_facts(*session_, path.spec->fresh, params, {.sequential = false}));
+      return {};
+    });
+    if (!planned) {
+      fault(path, "both", "not_compared", false, "no plan: " + planned.error().message);
+      return {};
+    }
+    judge_plans(path, legacy, fresh);
+    judge_indexes(path, legacy_index, fresh_index);
+    if (first)
+      report_.planned.push_back({path.spec->name, legacy.cost, fresh.cost, legacy.shape, fresh.shape});
+    first = false;
+    if (path.legacy.writes || path.fresh.writes) continue;
+    const auto ran =
+        in_application([&] { return plan_facts(*session_, path.spec->fresh, params, {.analyze = true}); });
+    if (ran && ran->worst_factor > options_.estimate_factor)
+      fault(path, "new", "estimate", false,
+            fmt::format("the planner guesses wrong by a factor of {:.0f}: {}", ran->worst_factor,
+                        ran->worst_node),
+            "extended statistics, or a higher statistics target of the new column, after the expand");
+  }
+  return {};
+}
+
+void Proof::judge_plans(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh) {
+  for (const auto& [table, scan] : fresh.scans) {
+    if (!scan.sequential || real_rows(table) < options_.large_rows) continue;
+    const auto before = legacy.scans.find(table);
+    const bool already = before != legacy.scans.end() && before->second.sequential;
+    fault(
+        path, already ? "both" : "new", "seq_scan", !already,
+        fmt::format("{} all {:.0f} rows of {}", already ? "both read" : "new reads", real_rows(table), table),
+        "an index that fits its conditions: indexes: of the rollout file");
+  }
+  if (fresh.cost > legacy.cost * options_.cost_factor && fresh.cost - legacy.cost > options_.cost_floor)
+    fault(path, "new", "cost", true,
+          fmt::format(
+              "new is planned at {:.0f}, legacy at {:.0f}: more than {:g} times as much ({} in place of {})",
+              fresh.cost, legacy.cost, options_.cost_factor, fresh.shape, legacy.shape));
+}
+
+// With sequential scans ruled out, whatever index fits is taken, also on a table that is small or empty here.
+void Proof::judge_indexes(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh) {
+  for (const auto& [table, scan] : legacy.scans) {
+    const auto after = fresh.scans.find(table);
+    if (!scan.by_condition || after == fresh.scans.end() || after->second.by_condition) continue;
+    const bool large = real_rows(table) >= options_.large_rows;
+    fault(path, "new", "index_lost", large,
+          fmt::format("legacy finds its rows of {} by the index {}, new by none{}", table, scan.index,
+                      large ? "" : " (harmless while the table is as small as it is)"),
+          "build one on the new column: indexes: of the rollout file");
+  }
 }
 
 }  // namespace
+
+const char* to_string(Side side) {
+  return side == Side::kLegacy ? "legacy" : "new";
+}
+
+int PathsReport::errors() const {
+  return static_cast<int>(
+      std::count_if(findings.begin(), findings.end(), [](const auto& one) { return one.error; }));
+}
+
+int PathsReport::comparisons() const {
+  int out = 0;
+  for (const auto& one : compared) out += one.compared;
+  return out;
+}
+
+Result<PathsReport> prove_paths(const CheckContext& context, const PathOptions& options) {
+  PathsReport report;
+  const auto done = on_shadow(context, [&](ShadowUse& shadow) -> Result<CheckResult> {
+    PL_TRY(report, Proof(context, options, shadow).run());
+    return CheckResult{};
+  });
+  PL_CHECK(done);
+  return report;
+}
 
 Result<CheckResult> check_paths(const CheckContext& context) {
   CheckResult out;
@@ -117,7 +516,17 @@ Result<CheckResult> check_paths(const CheckContext& context) {
     out.detail = context.plan.paths.empty() ? "no paths are declared" : "no shadow is configured";
     return out;
   }
-  return on_shadow(context, [&](ShadowUse& shadow) { return paths_on(context, shadow); });
+  PL_TRY(const auto report, prove_paths(context, {}));
+  out.figures = {{"failures", report.errors()}, {"compared", report.comparisons()}};
+  for (const auto& finding : report.findings) {
+    if (!finding.error || out.detail.size() > 1'000) continue;
+    out.detail += fmt::format("{}path {}, {}: {}", out.detail.empty() ? "" : "; ", finding.path, finding.side,
+                              finding.message);
+  }
+  if (report.errors() == 0)
+    out.detail = fmt::format("{} paths, {} comparisons equal on {}; {}", context.plan.paths.size(),
+                             report.comparisons(), report.shadow, report.statistics);
+  return out;
 }
 
 }  // namespace poundlock::engine

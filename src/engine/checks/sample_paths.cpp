@@ -2,79 +2,51 @@
 // query, or by the column that each parameter is compared with.
 #include <fmt/format.h>
 
-#include <charconv>
-#include <map>
+#include <algorithm>
 
 #include "engine/checks.h"
+#include "engine/checks/path_shape.h"
 #include "schema/identifier.h"
-#include "schema/sql.h"
 
 namespace poundlock::engine {
 namespace {
 
-std::string_view word(const schema::Statement& statement, std::size_t token) {
-  return token < statement.tokens().size() ? statement.slice(statement.tokens()[token].range)
-                                           : std::string_view{};
-}
+constexpr int kLimitParameter = 10;  // what a `LIMIT $1` gets
+constexpr std::string_view kNoSample =
+    "its parameters are not compared with columns of the table; give rows of them by `sample:`";
 
-int parameter_number(std::string_view text) {
-  int number = 0;
-  if (text.size() < 2 || text[0] != '$') return 0;
-  std::from_chars(text.data() + 1, text.data() + text.size(), number);
-  return number;
-}
-
-std::string unquoted(std::string_view text) {
-  if (text.size() < 2 || text.front() != '"') return std::string(text);
-  std::string out;
-  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-    out += text[i];
-    if (text[i] == '"') ++i;
-  }
-  return out;
-}
-
-// `column = $n`, `$n = column`, and the same with < > <= >= LIKE; a qualifier before the column is left.
-std::map<int, std::string> compared_columns(const schema::Statement& statement) {
-  std::map<int, std::string> out;
-  for (std::size_t i = 0; i < statement.tokens().size(); ++i) {
-    const int number = parameter_number(word(statement, i));
-    if (number == 0) continue;
-    const auto comparison = [&](std::string_view text) {
-      return text == "=" || text == "<" || text == ">" || text == "<=" || text == ">=";
-    };
-    if (i >= 2 && comparison(word(statement, i - 1)))
-      out[number] = unquoted(word(statement, i - 2));
-    else if (comparison(word(statement, i + 1))) {
-      std::size_t column = i + 2;
-      while (word(statement, column + 1) == ".") column += 2;
-      out[number] = unquoted(word(statement, column));
-    }
-  }
-  return out;
-}
-
-int highest_parameter(const schema::Statement& statement) {
-  int highest = 0;
-  for (std::size_t i = 0; i < statement.tokens().size(); ++i)
-    highest = std::max(highest, parameter_number(word(statement, i)));
-  return highest;
-}
+using Kind = ParameterUse::Kind;
 
 // A SELECT of rows of parameters for the legacy statement, or "" where its parameters are not compared
-// with columns of one of the change's tables.
-std::string sample_query(const rollout::Plan& plan, const schema::Statement& statement, int parameters,
-                         int rows) {
-  const auto columns = compared_columns(statement);
+// with columns of one of the change's tables. Its last column tells each row's ctid.
+std::string sample_query(const rollout::Plan& plan, const PathShape& shape, int rows) {
   const auto tables = tables_of(plan);
-  if (tables.empty() || static_cast<int>(columns.size()) < parameters) return {};
+  if (tables.empty()) return {};
   std::string list;
-  for (int i = 1; i <= parameters; ++i) {
-    if (!columns.contains(i)) return {};
-    list += (i > 1 ? ", " : "") + schema::quote_identifier(columns.at(i)) + "::text";
+  for (int i = 1; i <= shape.highest; ++i) {
+    const auto use = shape.parameters.find(i);
+    if (use == shape.parameters.end()) return {};
+    const std::string column = schema::force_quote_identifier(use->second.column);
+    switch (use->second.kind) {
+      case Kind::kLimit: list += fmt::format("'{}'", kLimitParameter); break;
+      case Kind::kOffset: list += "'0'"; break;
+      case Kind::kAny: list += fmt::format("ARRAY[{}]::text", column); break;
+      default: list += column + "::text"; break;
+    }
+    list += ", ";
   }
-  return fmt::format("SELECT {} FROM {} ORDER BY pg_catalog.hashtextextended(ctid::text, 7) LIMIT {}", list,
-                     tables.front().to_sql(), rows);
+  return fmt::format(
+      "SELECT {}ctid::text FROM {} ORDER BY pg_catalog.hashtextextended(ctid::text, 7) LIMIT {}", list,
+      tables.front().to_sql(), rows);
+}
+
+// What a SET gets is another row's value: with its own an UPDATE would change nothing.
+void exchange_set_values(const PathShape& shape, std::vector<std::vector<ports::Cell>>& samples) {
+  for (const auto& [number, use] : shape.parameters) {
+    const auto at = static_cast<std::size_t>(number - 1);
+    if (use.kind != Kind::kSet || samples.empty() || at >= samples.front().size()) continue;
+    for (std::size_t i = 0; i + 1 < samples.size(); ++i) std::swap(samples[i][at], samples[i + 1][at]);
+  }
 }
 
 }  // namespace
@@ -100,30 +72,44 @@ Result<std::string> application_search_path(ports::Session& session, const rollo
   return out;
 }
 
+Result<SampledPath> sample_path(ports::Session& session, const rollout::Plan& plan,
+                                const rollout::PathSpec& path, int rows, const std::string& search_path) {
+  SampledPath sampled{path.name, path.legacy, path.fresh, {}, {}, {}};
+  PL_TRY(const auto shape, shape_of(path.legacy, tables_of(plan)));
+  if (shape.highest == 0 && path.sample.empty()) {
+    sampled.samples.emplace_back();
+    return sampled;
+  }
+  const std::string query = !path.sample.empty() ? path.sample : sample_query(plan, shape, rows);
+  if (query.empty()) {
+    sampled.problem = kNoSample;
+    return sampled;
+  }
+  auto found = read_only(session, query, {}, search_path);
+  if (!found) {
+    sampled.problem = found.error().to_string();
+    return sampled;
+  }
+  sampled.samples = std::move(found->rows);
+  if (sampled.samples.size() > static_cast<std::size_t>(rows))
+    sampled.samples.resize(static_cast<std::size_t>(rows));
+  if (sampled.samples.empty()) sampled.problem = "the table has no rows to take parameters from";
+  if (!path.sample.empty()) return sampled;
+  for (auto& one : sampled.samples) {
+    if (shape.inserts) sampled.taken_from.push_back(one.back().value_or(""));
+    one.pop_back();
+  }
+  exchange_set_values(shape, sampled.samples);
+  return sampled;
+}
+
 Result<std::vector<SampledPath>> sample_paths(ports::Session& session, const rollout::Plan& plan, int rows,
                                               const std::string& search_path) {
   std::vector<SampledPath> out;
   for (const auto& path : plan.paths) {
-    SampledPath sampled{path.name, path.legacy, path.fresh, {}, {}};
-    PL_TRY(const auto statement, schema::parse_statement(path.legacy));
-    const int parameters = highest_parameter(statement);
-    if (parameters == 0 && path.sample.empty()) {
-      sampled.samples.emplace_back();
-    } else {
-      const std::string query =
-          !path.sample.empty() ? path.sample : sample_query(plan, statement, parameters, rows);
-      if (query.empty()) {
-        sampled.problem =
-            "its parameters are not compared with columns of the table; give rows of them by `sample:`";
-      } else if (auto found = read_only(session, query, {}, search_path); !found) {
-        sampled.problem = found.error().to_string();
-      } else {
-        sampled.samples = std::move(found->rows);
-        if (sampled.samples.size() > static_cast<std::size_t>(rows))
-          sampled.samples.resize(static_cast<std::size_t>(rows));
-        if (sampled.samples.empty()) sampled.problem = "the table has no rows to take parameters from";
-      }
-    }
+    PL_TRY(auto sampled, sample_path(session, plan, path, rows, search_path));
+    // A row that is there already cannot be inserted again, and traffic plays each sample more than once.
+    if (!sampled.taken_from.empty()) sampled.problem = kNoSample;
     out.push_back(std::move(sampled));
   }
   return out;
