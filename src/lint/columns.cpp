@@ -30,16 +30,13 @@ const ColumnPiece* AddedColumn::piece(int contype) const {
   return found == pieces.end() ? nullptr : &*found;
 }
 
-std::string AddedColumn::bare() const {
-  return fmt::format("ALTER TABLE {} ADD COLUMN {} {};", action.table.to_sql(), name, type);
-}
-
 void each_added_column(const Context& context, const std::function<void(const AddedColumn&)>& visit) {
   const schema::Statement& statement = context.statement;
   each_action(context, [&](const Action& action) {
     const auto* column = schema::as<PgQuery__ColumnDef>(action.command.def);
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn || column == nullptr) return;
     AddedColumn added{.action = action, .traits = column_traits(*column)};
+    added.plain_name = schema::text_of(column->colname);
     added.name = schema::quote_identifier(schema::text_of(column->colname));
     added.range = {place(column->location), action.range.end};
     for (std::size_t i = 0; i < column->n_constraints; ++i)
@@ -53,6 +50,7 @@ void each_added_column(const Context& context, const std::function<void(const Ad
       added.pieces[i].text = statement.slice(added.pieces[i].range);
     }
     if (column->type_name != nullptr) {
+      added.type_name = type_spec(*column->type_name).name;
       const std::size_t end = added.pieces.empty() ? action.range.end : added.pieces.front().range.begin;
       added.type_range = trimmed(statement, place(column->type_name->location), end);
       added.type = statement.slice(added.type_range);

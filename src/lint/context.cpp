@@ -14,8 +14,28 @@ bool Context::is_new(const schema::QualifiedName& table) const {
   return std::ranges::any_of(created, [&](const auto& name) { return same_table(name, table); });
 }
 
+std::size_t Context::index() const {
+  return script.statements.size() - following.size() - 1;
+}
+
+std::span<const schema::Statement> Context::earlier() const {
+  return std::span(script.statements).first(index());
+}
+
+const schema::Table* Context::table(const schema::QualifiedName& name) const {
+  return options.catalog == nullptr ? nullptr : options.catalog->table(name);
+}
+
+bool Context::is_small(const schema::QualifiedName& name) const {
+  const schema::Table* known = table(name);
+  // Never analysed (-1 rows) says nothing, but an empty file has no rows.
+  if (known == nullptr || known->kind != 'r') return false;
+  const bool few = known->estimated_rows >= 0 && known->estimated_rows <= kSmallTableRows;
+  return known->bytes <= kSmallTableBytes && (few || known->bytes == 0);
+}
+
 const schema::Column* Context::column(const schema::QualifiedName& table, std::string_view name) const {
-  const schema::Table* found = options.catalog == nullptr ? nullptr : options.catalog->table(table);
+  const schema::Table* found = this->table(table);
   return found == nullptr ? nullptr : found->column(name);
 }
 
@@ -34,6 +54,21 @@ void each_action(const Context& context, const std::function<void(const Action&)
   each_action(context.statement, [&](const Action& action) {
     if (!context.is_new(action.table)) visit(action);
   });
+}
+
+std::string in_place_of(const schema::Statement& statement, const Action& action, const std::string& safe) {
+  const auto ranges = statement.actions();
+  if (safe.empty() || ranges.size() < 2) return safe;
+  const auto own = std::ranges::find(ranges, action.range);
+  if (own == ranges.end()) return "";
+  const std::string head(statement.slice({0, ranges.front().begin}));
+  std::string text;
+  if (own != ranges.begin())
+    text = head + std::string(statement.slice({ranges.front().begin, std::prev(own)->end})) + ";\n";
+  text += safe;
+  if (std::next(own) != ranges.end())
+    text += "\n" + head + std::string(statement.slice({std::next(own)->begin, ranges.back().end})) + ";";
+  return text;
 }
 
 std::string table_text(const schema::QualifiedName& table) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -15,6 +16,10 @@ struct PgQuery__AlterTableCmd;
 
 namespace poundlock::lint {
 
+// Up to here a table counts as small: it is read or rewritten in some ten milliseconds.
+inline constexpr double kSmallTableRows = 10'000;
+inline constexpr std::int64_t kSmallTableBytes = 8 * 1024 * 1024;
+
 struct Options {
   // The runner puts the whole file into one transaction, as Flyway and Rails do unless told otherwise.
   bool in_transaction = false;
@@ -23,7 +28,13 @@ struct Options {
   // Borrowed; null: no database is known. With it a type change is judged by the column's real type.
   const schema::Catalog* catalog = nullptr;
   std::vector<std::string> disabled;  // rule ids
+  // The runner runs the file again whenever it has changed, as Flyway does with R__ files.
+  bool repeatable = false;
+  // Borrowed; statements that the application is known to send: the paths of a rollout, pg_stat_statements.
+  std::span<const schema::Statement> application = {};
 };
+
+class ScriptFacts;
 
 struct Context {
   const schema::Script& script;
@@ -36,8 +47,14 @@ struct Context {
   bool lock_timeout = false;                              // is one in force here?
   bool statement_timeout = false;
   std::span<const schema::QualifiedName> created;  // tables that this script made: nobody waits for them
+  const ScriptFacts* facts = nullptr;              // never null in a rule's check
 
+  std::size_t index() const;  // the statement's place in the script
+  std::span<const schema::Statement> earlier() const;
   bool is_new(const schema::QualifiedName& table) const;
+  const schema::Table* table(const schema::QualifiedName& name) const;  // nullptr: not known
+  // Is the table known to be so small that reading or writing all of it takes milliseconds?
+  bool is_small(const schema::QualifiedName& table) const;
   const schema::Column* column(const schema::QualifiedName& table, std::string_view name) const;
 };
 
@@ -54,6 +71,10 @@ struct Action {
 // Calls visit for each action, when the statement is an ALTER TABLE on a table that is not new.
 void each_action(const Context& context, const std::function<void(const Action&)>& visit);
 void each_action(const schema::Statement& statement, const std::function<void(const Action&)>& visit);
+
+// The whole statement with `safe` (whole statements) in the place of that one action: what stands before and
+// behind it becomes an ALTER TABLE of its own. "" when safe is "".
+std::string in_place_of(const schema::Statement& statement, const Action& action, const std::string& safe);
 
 // "table orders", for messages.
 std::string table_text(const schema::QualifiedName& table);

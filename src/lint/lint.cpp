@@ -8,6 +8,7 @@
 #include "lint/estimate.h"
 #include "lint/framework.h"
 #include "lint/ignore.h"
+#include "lint/script_facts.h"
 #include "lint/statement_ranges.h"
 #include "lint/transaction.h"
 #include "schema/text.h"
@@ -49,7 +50,7 @@ class Places {
 Finding finding_of(const Rule& rule, const schema::Statement& statement, Match match, const Places& places) {
   Finding finding;
   finding.rule = rule.id;
-  finding.severity = rule.severity;
+  finding.severity = match.lesser ? Severity::kWarning : rule.severity;
   finding.title = rule.title;
   finding.detail = std::move(match.detail);
   finding.reason = rule.reason;
@@ -127,11 +128,13 @@ class Linter {
     for (const IgnoreComment& ignore : ignores_)
       if (!ignore.problem.empty() && !report_.truncated) add(ignore_finding(ignore));
     ScriptState state(options_);
+    const ScriptFacts facts(script_, options_);
     for (std::size_t i = 0; i < script_.statements.size(); ++i) {
       const schema::Statement& statement = script_.statements[i];
       Context context{.script = script_, .statement = statement, .options = options_};
       state.fill(context);
       context.following = std::span(script_.statements).subspan(i + 1);
+      context.facts = &facts;
       for (const Rule* rule : all_rules()) apply(*rule, context, i);
       state.after(statement);
     }

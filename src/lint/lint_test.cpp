@@ -62,7 +62,7 @@ TEST(Lint, FollowsTransactions) {
   EXPECT_THAT(rules_of(concurrent), IsEmpty());
   EXPECT_THAT(rules_of(concurrent, {.in_transaction = true}), ElementsAre("concurrently_in_transaction"));
   EXPECT_THAT(rules_of("BEGIN; ROLLBACK; CREATE INDEX CONCURRENTLY i ON t (a);"), IsEmpty());
-  EXPECT_THAT(rules_of("BEGIN; SAVEPOINT s; ROLLBACK TO s; CREATE INDEX CONCURRENTLY i ON t (a);"),
+  EXPECT_THAT(rules_of("BEGIN; SAVEPOINT s; ROLLBACK TO s; CREATE INDEX CONCURRENTLY i ON t (a); COMMIT;"),
               ElementsAre("concurrently_in_transaction"));
 }
 
@@ -79,7 +79,7 @@ TEST(Lint, FollowsTimeouts) {
   EXPECT_THAT(after("BEGIN; " + std::string(kTimeouts) + "ROLLBACK;"), ElementsAre("missing_timeouts"));
   EXPECT_THAT(after("BEGIN; " + std::string(kTimeouts) + "COMMIT;"), IsEmpty());
   EXPECT_THAT(rules_of(add, {.timeouts_supplied = true}), IsEmpty());
-  EXPECT_THAT(rules_of("ALTER TABLE t ADD a int; ALTER TABLE t ADD b int;"), ElementsAre("missing_timeouts"));
+  EXPECT_THAT(rules_of("ALTER TABLE t ADD a int; TRUNCATE u;"), ElementsAre("missing_timeouts", "truncate"));
 }
 
 TEST(Lint, TablesOfTheScriptAreNew) {
@@ -189,6 +189,7 @@ TEST(Lint, UsesTheCatalogForTypes) {
   table.columns = {{.attnum = 1, .name = "status", .type = "character varying(32)"},
                    {.attnum = 2, .name = "total", .type = "numeric(10,2)"},
                    {.attnum = 3, .name = "at", .type = "timestamp(3) without time zone"}};
+  table.indexes = {{.name = "orders_status", .definition = "CREATE INDEX ...", .columns = {"status"}}};
   catalog.tables = {table};
   const auto fires = [&](std::string_view action) {
     const std::string sql = "ALTER TABLE orders ALTER " + std::string(action);

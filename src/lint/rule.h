@@ -23,7 +23,11 @@ const char* to_string(Severity severity);  // "error", "warning"
 struct Match {
   schema::ByteRange range;  // in the statement's text
   std::string detail;       // what it is here: "index orders_status_idx on orders"
-  std::string rewrite;      // SQL that does the same safely, as whole statements; "" where it takes thought
+  // SQL that does the same safely: whole statements that stand in for the whole statement of the script, the
+  // other actions of an ALTER TABLE among them. Where several matches have one, put the first in place and
+  // lint the result again. An UPDATE in it is a backfill: to be run in batches. "" where it takes thought.
+  std::string rewrite;
+  bool lesser = false;  // a warning, also where the rule's severity is error: little can happen here
 };
 
 struct Rule {
@@ -35,7 +39,8 @@ struct Rule {
   std::vector<std::string_view> bad;  // whole scripts
   std::vector<std::string_view> good;
   std::vector<Match> (*check)(const Context& context) = nullptr;
-  bool once = false;  // report the first place in a script only
+  bool once = false;      // report the first place in a script only
+  Options examples = {};  // how the examples are run, for a rule about a runner's files
 };
 
 std::span<const Rule* const> all_rules();    // in the order of their ids; generated

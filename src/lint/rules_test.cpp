@@ -11,9 +11,11 @@ namespace {
 
 class EachRule : public testing::TestWithParam<const Rule*> {
  protected:
+  static std::vector<Finding> findings(std::string_view sql) {
+    return lint(sql, "example.sql", GetParam()->examples).findings;
+  }
   static std::size_t fires(std::string_view id, std::string_view sql) {
-    const Report report = lint(sql, "example.sql");
-    return static_cast<std::size_t>(std::ranges::count(report.findings, std::string(id), &Finding::rule));
+    return static_cast<std::size_t>(std::ranges::count(findings(sql), std::string(id), &Finding::rule));
   }
 };
 
@@ -45,7 +47,7 @@ TEST_P(EachRule, StaysSilentOnEachGoodExample) {
 
 TEST_P(EachRule, RewritesIntoSqlThatItAccepts) {
   for (const std::string_view sql : GetParam()->bad) {
-    for (const Finding& finding : lint(sql, "example.sql").findings) {
+    for (const Finding& finding : findings(sql)) {
       if (finding.rule != GetParam()->id || finding.rewrite.empty()) continue;
       const auto script = schema::parse_script(finding.rewrite);
       ASSERT_TRUE(script);
@@ -57,7 +59,7 @@ TEST_P(EachRule, RewritesIntoSqlThatItAccepts) {
 
 TEST_P(EachRule, PointsAtTextOfTheScript) {
   for (const std::string_view sql : GetParam()->bad) {
-    for (const Finding& finding : lint(sql, "example.sql").findings) {
+    for (const Finding& finding : findings(sql)) {
       EXPECT_NE(sql.find(finding.text), std::string_view::npos) << finding.text;
       EXPECT_FALSE(finding.text.empty()) << finding.rule << ": " << sql;
       EXPECT_TRUE(std::pair(finding.line, finding.column) < std::pair(finding.end_line, finding.end_column));

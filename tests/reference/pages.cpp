@@ -7,8 +7,9 @@
 #include "base/time.h"
 #include "change/operation.h"
 #include "flag/operator.h"
-#include "lint/rule.h"
+#include "lint/lint.h"
 #include "rollout/gate.h"
+#include "squawk_cases.h"
 
 namespace poundlock::reference {
 namespace {
@@ -98,12 +99,58 @@ std::string lint_rules_page() {
   std::string page = head("Lint rules", "src/lint/rules", "add-a-lint-rule.md");
   page +=
       "To take a finding back, write `-- poundlock: ignore RULE reason` at the statement; the reason is "
-      "required and stays visible. A test runs every example below.\n";
+      "required and stays visible. Each rule's page has its examples, which a test runs, and what to write "
+      "instead. An error makes the exit code 1; on a table that the catalog shows to be small some errors "
+      "are warnings. [How another linter judges the same statements](../rules/compared.md).\n"
+      "\n| rule | severity | finds |\n|---|---|---|\n";
+  for (const lint::Rule* rule : lint::all_rules())
+    page += fmt::format("| [`{0}`](../rules/{0}.md) | {1} | {2} |\n", rule->id,
+                        lint::to_string(rule->severity), cell(rule->title));
+  return page;
+}
+
+std::string lint_rule_page(const lint::Rule& rule) {
+  std::string page = fmt::format(
+      "# `{0}`\n\nMade by `./dev golden reference` from `src/lint/rules/{0}.cpp`; edit that. "
+      "[All rules](../reference/lint-rules.md).\n\n{1}: {2}\n\n- **What happens:** {3}\n"
+      "- **Instead:** {4}\n",
+      rule.id, lint::to_string(rule.severity), rule.title, rule.reason, rule.fix);
+  if (rule.examples.repeatable) page += "\nThe examples stand in a file that its runner runs again.\n";
+  if (rule.examples.catalog != nullptr) page += "\nFor the examples the database's schema is known.\n";
+  for (const std::string_view sql : rule.bad) {
+    page += sql_block("Refused", sql);
+    for (const lint::Finding& finding : lint::lint(sql, "example.sql", rule.examples).findings) {
+      if (finding.rule != rule.id || finding.rewrite.empty()) continue;
+      page += sql_block("In its place", finding.rewrite);
+      break;
+    }
+  }
+  for (const std::string_view sql : rule.good) page += sql_block("Accepted", sql);
+  return page;
+}
+
+std::string compared_page() {
+  std::string page =
+      "# Compared with squawk\n\nMade by `./dev golden reference` from `tests/reference/squawk_cases.h`; "
+      "edit that. A scenario test (`squawk_test`) runs squawk-cli ";
+  page += kSquawkVersion;
+  page +=
+      " and this lint on an example of what each of its rules refuses and one of what it lets pass, and "
+      "fails "
+      "when a verdict is other than written here.\n\n## Where both have the rule\n\n"
+      "The verdicts agree, on the refused example and on the accepted one.\n\n| squawk | here |\n|---|---|\n";
+  for (const SquawkCase& one : kSquawkCases)
+    if (one.why.empty()) page += fmt::format("| `{0}` | [`{1}`]({1}.md) |\n", one.rule, one.ours);
+  page += "\n## Where the verdicts differ, and why\n\n| squawk | here | why |\n|---|---|---|\n";
+  for (const SquawkCase& one : kSquawkCases)
+    if (!one.why.empty())
+      page += fmt::format("| `{}` | {} | {} |\n", one.rule,
+                          one.ours.empty() ? "" : fmt::format("[`{0}`]({0}.md)", one.ours), cell(one.why));
+  page += "\n## Rules that only this lint has\n\n";
   for (const lint::Rule* rule : lint::all_rules()) {
-    page += fmt::format("\n## `{}`\n\n{}: {}\n\n- **What happens:** {}\n- **Instead:** {}\n", rule->id,
-                        lint::to_string(rule->severity), rule->title, rule->reason, rule->fix);
-    for (const std::string_view sql : rule->bad) page += sql_block("Refused", sql);
-    for (const std::string_view sql : rule->good) page += sql_block("Accepted", sql);
+    const bool shared =
+        std::ranges::any_of(kSquawkCases, [&](const SquawkCase& one) { return one.ours == rule->id; });
+    if (!shared) page += fmt::format("- [`{0}`]({0}.md): {1}\n", rule->id, rule->title);
   }
   return page;
 }

@@ -4,10 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "lint/rule.h"
+
 namespace poundlock::reference {
 
 std::string gates_page();
-std::string lint_rules_page();
+std::string lint_rules_page();  // the index of the pages below docs/rules
+std::string lint_rule_page(const lint::Rule& rule);
+std::string compared_page();  // docs/rules/compared.md
 std::string operations_page();
 std::string flag_operators_page();
 

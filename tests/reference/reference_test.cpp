@@ -1,8 +1,10 @@
 // The reference pages are made from what the gates, rules, operations and operators say of themselves, and
 // this fails when a page says something else. `./dev golden reference` writes them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -30,6 +32,18 @@ TEST(Reference, Gates) {
 }
 TEST(Reference, LintRules) {
   expect_page("lint-rules.md", lint_rules_page());
+}
+TEST(Reference, ARuleHasItsPage) {
+  for (const lint::Rule* rule : lint::all_rules())
+    expect_page(fmt::format("../rules/{}.md", rule->id), lint_rule_page(*rule));
+  expect_page("../rules/compared.md", compared_page());
+}
+TEST(Reference, APageHasItsRule) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(POUNDLOCK_SOURCE_DIR) + "/docs/rules")) {
+    const std::string name = entry.path().stem().string();
+    EXPECT_TRUE(name == "compared" || lint::find_rule(name) != nullptr) << "no such rule: " << entry.path();
+  }
 }
 TEST(Reference, Operations) {
   expect_page("operations.md", operations_page());

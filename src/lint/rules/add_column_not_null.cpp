@@ -13,16 +13,9 @@ std::vector<Match> check(const Context& context) {
     const ColumnTraits& traits = column.traits;
     const ColumnPiece* piece = column.piece(PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL);
     if (piece == nullptr || traits.default_expr != nullptr || traits.rewrites()) return;
-    const std::string table = column.action.table.to_sql();
-    const std::string name = schema::quote_identifier(
-        schema::derive_name(column.action.table.name, column.action.name, "not_null"));
-    matches.push_back(
-        {piece->range, fmt::format("column {} of {}", column.name, table_text(column.action.table)),
-         fmt::format(
-             "{0}\n-- fill it, then:\nALTER TABLE {1} ADD CONSTRAINT {2} CHECK ({3} IS NOT NULL) NOT VALID;\n"
-             "ALTER TABLE {1} VALIDATE CONSTRAINT {2};\nALTER TABLE {1} ALTER COLUMN {3} SET NOT NULL;\n"
-             "ALTER TABLE {1} DROP CONSTRAINT {2};",
-             column.bare(), table, name, column.name)});
+    matches.push_back({piece->range,
+                       fmt::format("column {} of {}", column.name, table_text(column.action.table)),
+                       in_place_of(context.statement, column.action, column.in_steps())});
   });
   return matches;
 }

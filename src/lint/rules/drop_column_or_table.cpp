@@ -6,6 +6,18 @@
 namespace poundlock::lint {
 namespace {
 
+// What else statements and columns refer to by name; nullptr for the rest.
+const char* other_kind(PgQuery__ObjectType type) {
+  switch (type) {
+    case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: return "a sequence";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: return "a type";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return "a domain";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE: return "a foreign table";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION: return "an extension";
+    default: return nullptr;
+  }
+}
+
 std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
@@ -15,6 +27,10 @@ std::vector<Match> check(const Context& context) {
          fmt::format("column {} of {}", schema::quote_identifier(action.name), table_text(action.table)),
          ""});
   });
+  if (const auto* database = schema::as<PgQuery__DropdbStmt>(context.statement.node()))
+    return {{{0, context.statement.text().size()},
+             "database " + schema::quote_identifier(schema::text_of(database->dbname)),
+             ""}};
   const auto* drop = schema::as<PgQuery__DropStmt>(context.statement.node());
   if (drop == nullptr) return matches;
   const bool table = drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
@@ -22,6 +38,8 @@ std::vector<Match> check(const Context& context) {
                     drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
   if (drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
     return {{{0, context.statement.text().size()}, "a schema", ""}};
+  if (const char* kind = other_kind(drop->remove_type))
+    return {{{0, context.statement.text().size()}, kind, "", true}};
   if (!table && !view) return matches;
   for (std::size_t i = 0; i < drop->n_objects; ++i) {
     const auto* list = schema::as<PgQuery__List>(drop->objects[i]);
@@ -38,25 +56,26 @@ std::vector<Match> check(const Context& context) {
 }  // namespace
 
 const Rule& drop_column_or_table() {
-  static const Rule rule{.id = "drop_column_or_table",
-                         .title = "a column, table or schema is dropped",
-                         .reason =
-                             "Whatever still refers to it fails at that moment: a running instance, a view, "
-                             "a function, a report at "
-                             "the end of the month. And the data is gone.",
-                         .fix =
-                             "Drop it in the contract phase of a rollout, when the reference gate has found "
-                             "no reader in the catalog, "
-                             "in functions, statements and sessions for the whole window; in a short "
-                             "transaction of its own. If that "
-                             "is proved otherwise, say so: -- poundlock: ignore drop_column_or_table REASON.",
-                         .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;",
-                                 "DROP VIEW totals;", "DROP SCHEMA app CASCADE;"},
-                         .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
-                                  "DROP INDEX CONCURRENTLY orders_status;",
-                                  "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"
-                                  "ALTER TABLE orders DROP COLUMN legacy_status;"},
-                         .check = check};
+  static const Rule rule{
+      .id = "drop_column_or_table",
+      .title = "a column, table, view, schema or database is dropped",
+      .reason =
+          "Whatever still refers to it fails at that moment: a running instance, a view, "
+          "a function, a report at "
+          "the end of the month. And the data is gone.",
+      .fix =
+          "Drop it in the contract phase of a rollout, when the reference gate has found "
+          "no reader in the catalog, "
+          "in functions, statements and sessions for the whole window; in a short "
+          "transaction of its own. If that "
+          "is proved otherwise, say so: -- poundlock: ignore drop_column_or_table REASON.",
+      .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;", "DROP VIEW totals;",
+              "DROP SCHEMA app CASCADE;", "DROP DATABASE shop;", "DROP TYPE mood;"},
+      .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
+               "DROP INDEX CONCURRENTLY orders_status;",
+               "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"
+               "ALTER TABLE orders DROP COLUMN legacy_status;"},
+      .check = check};
   return rule;
 }
 

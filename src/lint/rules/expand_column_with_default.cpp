@@ -12,11 +12,16 @@ std::vector<Match> check(const Context& context) {
   each_added_column(context, [&](const AddedColumn& column) {
     const ColumnPiece* piece = column.piece(PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT);
     if (piece == nullptr || column.traits.volatile_default) return;  // volatile_default says more
+    // Nothing but a type and a default: what fills the old rows is the rollout's to say.
+    const std::string safe = column.pieces.size() > 1
+                                 ? column.in_steps()
+                                 : fmt::format(
+                                       "{}\n-- sync trigger and backfill; when the backfill has ended:\n"
+                                       "ALTER TABLE {} ALTER COLUMN {} SET {};",
+                                       column.bare(), column.action.table.to_sql(), column.name, piece->text);
     matches.push_back({piece->range,
                        fmt::format("column {} of {}", column.name, table_text(column.action.table)),
-                       fmt::format("{}\n-- sync trigger and backfill; when the backfill has ended:\n"
-                                   "ALTER TABLE {} ALTER COLUMN {} SET {};",
-                                   column.bare(), column.action.table.to_sql(), column.name, piece->text)});
+                       in_place_of(context.statement, column.action, safe)});
   });
   return matches;
 }

@@ -23,7 +23,14 @@ std::vector<Match> check(const Context& context) {
     const schema::QualifiedName table = schema::name_of(*index->relation);
     if (context.is_new(table)) return {};
     const schema::ByteRange words = statement.words({"INDEX"});
-    return {{{0, words.end}, "on " + table_text(table), with_concurrently(statement, words)}};
+    const schema::Table* known = context.table(table);
+    // On a partitioned table PostgreSQL refuses CONCURRENTLY: ON ONLY, and each partition's by itself.
+    const bool partitioned = known != nullptr && known->kind == 'p';
+    if (partitioned && !index->relation->inh) return {};
+    return {{.range = {0, words.end},
+             .detail = "on " + std::string(partitioned ? "partitioned " : "") + table_text(table),
+             .rewrite = partitioned ? "" : with_concurrently(statement, words),
+             .lesser = context.is_small(table)}};
   }
   if (const auto* drop = schema::as<PgQuery__DropStmt>(node)) {
     if (drop->remove_type != PG_QUERY__OBJECT_TYPE__OBJECT_INDEX) return {};
@@ -42,8 +49,10 @@ std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition) return;
-    matches.push_back(
-        {action.range, "a partition of " + table_text(action.table), statement.text() + " CONCURRENTLY;"});
+    matches.push_back({action.range, "a partition of " + table_text(action.table),
+                       in_place_of(statement, action,
+                                   fmt::format("ALTER TABLE {} {} CONCURRENTLY;", action.table.to_sql(),
+                                               statement.slice(action.range)))});
   });
   return matches;
 }
@@ -61,7 +70,9 @@ const Rule& index_not_concurrent() {
       .fix =
           "Use CONCURRENTLY, outside a transaction. Afterwards look at pg_index.indisvalid; if the build "
           "failed, "
-          "drop the invalid index concurrently and build it again.",
+          "drop the invalid index concurrently and build it again. On a partitioned table: CREATE INDEX ON "
+          "ONLY "
+          "the parent, an index CONCURRENTLY on each partition, and ALTER INDEX ... ATTACH PARTITION.",
       .bad = {"CREATE INDEX orders_status ON orders (status);", "CREATE UNIQUE INDEX ON orders (code);",
               "DROP INDEX orders_status;", "REINDEX INDEX orders_status;", "REINDEX TABLE orders;",
               "ALTER TABLE events DETACH PARTITION events_2020;"},

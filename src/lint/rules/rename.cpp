@@ -6,6 +6,21 @@
 namespace poundlock::lint {
 namespace {
 
+// The next statement of the same transaction gives the old name to a view of the table?
+bool view_takes_its_place(const Context& context, const PgQuery__RenameStmt& rename) {
+  if (!context.in_transaction || context.following.empty()) return false;
+  const auto* view = schema::as<PgQuery__ViewStmt>(context.following.front().node());
+  return view != nullptr && same_table(schema::name_of(*view->view), schema::name_of(*rename.relation));
+}
+
+std::string with_view(const Context& context, const PgQuery__RenameStmt& rename) {
+  const schema::QualifiedName old = schema::name_of(*rename.relation);
+  const schema::QualifiedName now{old.schema, std::string(schema::text_of(rename.newname))};
+  return fmt::format("{}{};\nCREATE VIEW {} AS SELECT * FROM {};{}", context.in_transaction ? "" : "BEGIN;\n",
+                     context.statement.text(), old.to_sql(), now.to_sql(),
+                     context.in_transaction ? "" : "\nCOMMIT;");
+}
+
 std::vector<Match> check(const Context& context) {
   const auto* rename = schema::as<PgQuery__RenameStmt>(context.statement.node());
   const schema::ByteRange all{0, context.statement.text().size()};
@@ -24,11 +39,19 @@ std::vector<Match> check(const Context& context) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
       what = fmt::format("column {}", schema::quote_identifier(schema::text_of(rename->subname)));
       break;
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE: what = "a table"; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
+      if (view_takes_its_place(context, *rename)) return {};
+      return {{context.statement.words({"RENAME"}), "a table", with_view(context, *rename)}};
     case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
     case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW: what = "a view"; break;
     case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: what = "a schema"; break;
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: what = "a type"; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: what = "a type"; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_ATTRIBUTE: what = "an attribute of a type"; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: what = "a sequence"; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE: what = "a function"; break;
     default: return {};  // constraints, indexes and triggers are not named by the application
   }
   return {{context.statement.words({"RENAME"}), what, ""}};
@@ -53,7 +76,9 @@ const Rule& rename() {
               "ALTER TABLE orders SET SCHEMA archive;"},
       .good = {"ALTER TABLE orders ADD COLUMN state text;",
                "ALTER INDEX orders_status RENAME TO orders_state;",
-               "CREATE TABLE notes (id bigint); ALTER TABLE notes RENAME TO remarks;"},
+               "CREATE TABLE notes (id bigint); ALTER TABLE notes RENAME TO remarks;",
+               "BEGIN; ALTER TABLE orders RENAME TO purchases;\n"
+               "CREATE VIEW orders AS SELECT * FROM purchases; COMMIT;"},
       .check = check};
   return rule;
 }

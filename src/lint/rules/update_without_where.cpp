@@ -4,16 +4,39 @@
 namespace poundlock::lint {
 namespace {
 
+// WHERE true and WHERE 1 = 1 leave out nothing either.
+bool always_true(const PgQuery__Node* condition) {
+  if (condition == nullptr) return true;
+  if (const auto* constant = schema::as<PgQuery__AConst>(condition))
+    return constant->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL && constant->boolval->boolval;
+  const auto* comparison = schema::as<PgQuery__AExpr>(condition);
+  if (comparison == nullptr || comparison->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP) return false;
+  const auto* left = schema::as<PgQuery__AConst>(comparison->lexpr);
+  const auto* right = schema::as<PgQuery__AConst>(comparison->rexpr);
+  return left != nullptr && right != nullptr && left->val_case == PG_QUERY__A__CONST__VAL_IVAL &&
+         right->val_case == PG_QUERY__A__CONST__VAL_IVAL && left->ival->ival == right->ival->ival &&
+         schema::strings(comparison->name, comparison->n_name).back() == "=";
+}
+
 std::vector<Match> check(const Context& context) {
-  const PgQuery__RangeVar* table = nullptr;
-  if (const auto* update = schema::as<PgQuery__UpdateStmt>(context.statement.node());
-      update != nullptr && update->where_clause == nullptr)
-    table = update->relation;
-  if (const auto* remove = schema::as<PgQuery__DeleteStmt>(context.statement.node());
-      remove != nullptr && remove->where_clause == nullptr)
-    table = remove->relation;
-  if (table == nullptr || context.is_new(schema::name_of(*table))) return {};
-  return {{{0, context.statement.text().size()}, table_text(schema::name_of(*table)), ""}};
+  std::vector<Match> matches;
+  // An UPDATE inside a WITH works on all rows as well.
+  schema::walk(schema::content(context.statement.node()), [&](const schema::Message* message) {
+    const PgQuery__RangeVar* table = nullptr;
+    if (const auto* update = schema::as<PgQuery__UpdateStmt>(message);
+        update != nullptr && always_true(update->where_clause) && update->n_from_clause == 0)
+      table = update->relation;
+    if (const auto* remove = schema::as<PgQuery__DeleteStmt>(message);
+        remove != nullptr && always_true(remove->where_clause) && remove->n_using_clause == 0)
+      table = remove->relation;
+    if (table == nullptr || context.is_new(schema::name_of(*table))) return true;
+    matches.push_back({.range = {0, context.statement.text().size()},
+                       .detail = table_text(schema::name_of(*table)),
+                       .rewrite = "",
+                       .lesser = context.is_small(schema::name_of(*table))});
+    return true;
+  });
+  return matches;
 }
 
 }  // namespace
@@ -30,7 +53,9 @@ const Rule& update_without_where() {
           "Change the rows in batches by key, each in its own transaction with a short lock_timeout; a "
           "backfill "
           "step does that and watches replicas and waiters.",
-      .bad = {"UPDATE orders SET new_status = legacy_status;", "DELETE FROM orders;"},
+      .bad = {"UPDATE orders SET new_status = legacy_status;", "DELETE FROM orders;",
+              "UPDATE orders SET status = 'paid' WHERE true;",
+              "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone;"},
       .good = {"UPDATE orders SET new_status = legacy_status WHERE id BETWEEN 1 AND 1000;",
                "CREATE TABLE notes (id bigint); UPDATE notes SET id = id + 1;"},
       .check = check};

@@ -1,0 +1,73 @@
+#include <fmt/format.h>
+
+#include "lint/rule.h"
+#include "lint/script_facts.h"
+#include "schema/tree.h"
+
+namespace poundlock::lint {
+namespace {
+
+std::string rewritten(const schema::Statement& statement, const PgQuery__AlterDomainStmt& alter,
+                      const PgQuery__Constraint& constraint) {
+  const std::string_view name = schema::text_of(constraint.conname);
+  if (name.empty() || constraint.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) return "";
+  return fmt::format("{} NOT VALID;\nALTER DOMAIN {} VALIDATE CONSTRAINT {};", statement.text(),
+                     schema::name_of(alter.type_name, alter.n_type_name).to_sql(),
+                     schema::quote_identifier(name));
+}
+
+std::vector<Match> of_new_domain(const Context& context, const PgQuery__CreateDomainStmt& create) {
+  const schema::QualifiedName name = schema::name_of(create.domainname, create.n_domainname);
+  if (!context.facts->makes_domain(name)) return {};
+  return {{context.statement.words({"DOMAIN"}), "domain " + name.to_sql(), "", true}};
+}
+
+std::vector<Match> check(const Context& context) {
+  const schema::Statement& statement = context.statement;
+  if (const auto* create = schema::as<PgQuery__CreateDomainStmt>(statement.node()))
+    return of_new_domain(context, *create);
+  const auto* alter = schema::as<PgQuery__AlterDomainStmt>(statement.node());
+  if (alter == nullptr) return {};
+  const schema::QualifiedName name = schema::name_of(alter->type_name, alter->n_type_name);
+  if (context.facts->makes_type(name)) return {};
+  const schema::ByteRange all{0, statement.text().size()};
+  const std::string what = "domain " + name.to_sql();
+  // AlterDomainStmt.subtype: O set not null, N drop not null, C add, X drop, V validate a constraint.
+  switch (schema::text_of(alter->subtype).empty() ? ' ' : alter->subtype[0]) {
+    case 'C': {
+      const auto* constraint = schema::as<PgQuery__Constraint>(alter->def);
+      if (constraint == nullptr) return {};
+      if (constraint->skip_validation) return {};
+      return {{all, what, rewritten(statement, *alter, *constraint)}};
+    }
+    case 'O': return {{all, what, ""}};
+    case 'N':
+    case 'X': return {{all, what + " gives up a condition", "", true}};
+    default: return {};
+  }
+}
+
+}  // namespace
+
+const Rule& domain_constraint() {
+  static const Rule rule{
+      .id = "domain_constraint",
+      .title = "a condition of a domain is added or given up",
+      .reason =
+          "A new condition reads every table that has a column of the domain, all of them locked with SHARE "
+          "until the last is read: no write anywhere. And a column of a domain with conditions cannot be "
+          "added without a rewrite of its table.",
+      .fix =
+          "Add it NOT VALID, which reads nothing, and VALIDATE it while few write: that too locks the tables "
+          "with SHARE, one wait at a time. Better: put CHECKs on the columns instead, which validate while "
+          "everybody works. To give one up, let a person approve it.",
+      .bad = {"ALTER DOMAIN amount ADD CONSTRAINT positive CHECK (VALUE > 0);",
+              "ALTER DOMAIN amount SET NOT NULL;", "ALTER DOMAIN amount DROP CONSTRAINT amount_check;",
+              "CREATE DOMAIN percent AS numeric CHECK (VALUE BETWEEN 0 AND 100);"},
+      .good = {"ALTER DOMAIN amount ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID;",
+               "CREATE DOMAIN label AS text;", "ALTER DOMAIN amount SET DEFAULT 0;"},
+      .check = check};
+  return rule;
+}
+
+}  // namespace poundlock::lint

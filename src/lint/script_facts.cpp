@@ -1,0 +1,219 @@
+#include "lint/script_facts.h"
+
+#include <algorithm>
+
+#include "lint/locks.h"
+#include "schema/tree.h"
+
+namespace poundlock::lint {
+namespace {
+
+using schema::as;
+using schema::text_of;
+
+bool is_utc(const PgQuery__VariableSetStmt& set) {
+  if (set.kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || set.n_args != 1) return false;
+  const auto* value = as<PgQuery__AConst>(set.args[0]);
+  if (value == nullptr || value->val_case != PG_QUERY__A__CONST__VAL_SVAL) return false;
+  for (const std::string_view name : {"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu"})
+    if (schema::equals_ignoring_case(text_of(value->sval->sval), name)) return true;
+  return false;
+}
+
+}  // namespace
+
+ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) {
+  locked_by_.reserve(script.statements.size());
+  for (std::size_t i = 0; i < script.statements.size(); ++i) {
+    const schema::Statement& statement = script.statements[i];
+    lock(statement, i, options.in_transaction);
+    create(statement);
+    alter(statement, i);
+    time_zone(statement, i);
+  }
+}
+
+void ScriptFacts::add_key(const schema::QualifiedName& table, std::vector<std::string> columns) {
+  if (!columns.empty()) keys_[table.name].push_back({table, std::move(columns)});
+}
+
+void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
+  each_action(statement, [&](const Action& action) {
+    const auto* constraint = as<PgQuery__Constraint>(action.command.def);
+    std::vector<Added>& known = added_[action.table.name];
+    const auto each_named = [&](auto&& change) {
+      for (Added& one : known)
+        if (one.name == action.name && one.dropped == kNever && same_table(one.table, action.table))
+          change(one);
+    };
+    switch (action.command.subtype) {
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint:
+        if (constraint == nullptr) return;
+        known.push_back({.table = action.table,
+                         .constraint = constraint,
+                         .name = std::string(text_of(constraint->conname)),
+                         .added = index,
+                         .validated = constraint->skip_validation ? kNever : index});
+        if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
+            constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE)
+          add_key(action.table, schema::strings(constraint->keys, constraint->n_keys));
+        return;
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
+        changes_[action.name].push_back({action.table, index, true});
+        return each_named([&](Added& one) { one.validated = std::min(one.validated, index); });
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint:
+        changes_[action.name].push_back({action.table, index, false});
+        return each_named([&](Added& one) { one.dropped = index; });
+      default: return;
+    }
+  });
+}
+
+void ScriptFacts::create(const schema::Statement& statement) {
+  const PgQuery__Node* node = statement.node();
+  if (const auto* table = as<PgQuery__CreateStmt>(node)) {
+    const schema::QualifiedName name = schema::name_of(*table->relation);
+    tables_.insert(name.name);
+    for (std::size_t i = 0; i < table->n_table_elts; ++i) {
+      const auto* column = as<PgQuery__ColumnDef>(table->table_elts[i]);
+      const auto* constraint = as<PgQuery__Constraint>(table->table_elts[i]);
+      if (constraint != nullptr) add_key(name, schema::strings(constraint->keys, constraint->n_keys));
+      for (std::size_t k = 0; column != nullptr && k < column->n_constraints; ++k) {
+        const auto* part = as<PgQuery__Constraint>(column->constraints[k]);
+        if (part != nullptr && (part->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
+                                part->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE))
+          add_key(name, {std::string(text_of(column->colname))});
+      }
+    }
+  } else if (const auto* index = as<PgQuery__IndexStmt>(node)) {
+    if (index->where_clause != nullptr) return;
+    std::vector<std::string> columns;
+    for (std::size_t i = 0; i < index->n_index_params; ++i) {
+      const auto* element = as<PgQuery__IndexElem>(index->index_params[i]);
+      columns.emplace_back(element == nullptr ? "" : text_of(element->name));
+    }
+    add_key(schema::name_of(*index->relation), std::move(columns));
+  } else if (const auto* domain = as<PgQuery__CreateDomainStmt>(node)) {
+    const std::string name = schema::name_of(domain->domainname, domain->n_domainname).name;
+    for (std::size_t i = 0; i < domain->n_constraints; ++i) {
+      const auto* part = as<PgQuery__Constraint>(domain->constraints[i]);
+      if (part != nullptr && part->contype != PG_QUERY__CONSTR_TYPE__CONSTR_NULL &&
+          part->contype != PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT)
+        domains_.insert(name);
+    }
+    types_.insert(name);
+  } else if (const auto* enumeration = as<PgQuery__CreateEnumStmt>(node)) {
+    types_.insert(schema::name_of(enumeration->type_name, enumeration->n_type_name).name);
+  } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
+    tables_.insert(schema::name_of(*query->into->rel).name);
+  }
+}
+
+void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bool wrapped) {
+  locked_by_.push_back(begun_ || wrapped ? holder_ : kNever);
+  switch (statement.kind()) {
+    case schema::StatementKind::kBegin: begun_ = true; return;
+    case schema::StatementKind::kCommit:
+    case schema::StatementKind::kRollback:
+      begun_ = false;
+      holder_ = kNever;
+      return;
+    default: break;
+  }
+  if ((!begun_ && !wrapped) || holder_ != kNever) return;
+  const LockInfo taken = strongest_lock(statement);
+  if (!taken.blocks_reads() || taken.relation.name.empty() || tables_.contains(taken.relation.name)) return;
+  holder_ = index;
+  locks_[index] = taken.relation;
+}
+
+void ScriptFacts::time_zone(const schema::Statement& statement, std::size_t index) {
+  const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
+  if (set == nullptr) return;
+  const bool all = set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL;
+  if (all || schema::equals_ignoring_case(text_of(set->name), "timezone")) utc_[index] = is_utc(*set);
+}
+
+std::span<const ScriptFacts::Added> ScriptFacts::added_to(std::string_view table) const {
+  const auto found = added_.find(table);
+  return found == added_.end() ? std::span<const Added>() : std::span<const Added>(found->second);
+}
+
+bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const std::string> leading) const {
+  const auto found = keys_.find(table.name);
+  if (found == keys_.end()) return false;
+  return std::ranges::any_of(found->second, [&](const Key& key) {
+    // In any order: an index on (b, a) finds the rows of both.
+    return same_table(key.table, table) && key.columns.size() >= leading.size() &&
+           std::is_permutation(leading.begin(), leading.end(), key.columns.begin());
+  });
+}
+
+std::optional<bool> ScriptFacts::changed_before(const schema::QualifiedName& table,
+                                                const std::string& constraint, std::size_t index) const {
+  std::optional<bool> last;
+  if (const auto found = changes_.find(constraint); found != changes_.end())
+    for (const Change& change : found->second)
+      if (change.at < index && same_table(change.table, table)) last = change.validated;
+  return last;
+}
+
+const schema::QualifiedName* ScriptFacts::locked_before(std::size_t index) const {
+  const std::size_t by = locked_by_[index];
+  return by == kNever ? nullptr : &locks_.at(by);
+}
+
+bool ScriptFacts::utc_at(std::size_t index) const {
+  const auto after = utc_.lower_bound(index);
+  return after != utc_.begin() && std::prev(after)->second;
+}
+
+bool proves_not_null(const PgQuery__Node* condition, std::string_view column) {
+  if (const auto* junction = as<PgQuery__BoolExpr>(condition)) {
+    if (junction->boolop != PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) return false;
+    for (std::size_t i = 0; i < junction->n_args; ++i)
+      if (proves_not_null(junction->args[i], column)) return true;
+    return false;
+  }
+  const auto* test = as<PgQuery__NullTest>(condition);
+  if (test == nullptr || test->nulltesttype != PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL) return false;
+  const auto* ref = as<PgQuery__ColumnRef>(test->arg);
+  return ref != nullptr && schema::strings(ref->fields, ref->n_fields).back() == column;
+}
+
+std::vector<const PgQuery__Node*> validated_checks(const Context& context, const schema::QualifiedName& table,
+                                                   std::vector<schema::Statement>& parsed) {
+  std::vector<const PgQuery__Node*> conditions;
+  const std::size_t now = context.index();
+  for (const ScriptFacts::Added& added : context.facts->added_to(table.name))
+    if (added.constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK && added.proven_at(now) &&
+        same_table(added.table, table))
+      conditions.push_back(added.constraint->raw_expr);
+  const schema::Table* known = context.table(table);
+  if (known == nullptr) return conditions;
+  parsed.reserve(known->constraints.size());
+  for (const schema::Constraint& constraint : known->constraints) {
+    if (constraint.kind != 'c') continue;
+    const bool holds =
+        context.facts->changed_before(table, constraint.name, now).value_or(constraint.validated);
+    auto statement = schema::parse_statement("ALTER TABLE t ADD " + constraint.definition);
+    if (!holds || !statement) continue;
+    parsed.push_back(std::move(*statement));
+    each_action(parsed.back(), [&](const Action& action) {
+      if (const auto* part = as<PgQuery__Constraint>(action.command.def))
+        conditions.push_back(part->raw_expr);
+    });
+  }
+  return conditions;
+}
+
+bool known_not_null(const Context& context, const schema::QualifiedName& table, std::string_view column) {
+  const schema::Column* known = context.column(table, column);
+  if (known != nullptr && known->not_null) return true;
+  std::vector<schema::Statement> parsed;
+  return std::ranges::any_of(validated_checks(context, table, parsed), [&](const PgQuery__Node* condition) {
+    return proves_not_null(condition, column);
+  });
+}
+
+}  // namespace poundlock::lint
