@@ -21,17 +21,22 @@ namespace fs = std::filesystem;
 constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::string_view kConfigName = "poundlock.yaml";
 
-Result<std::string> read_stream(std::istream& in, const std::string& name) {
-  std::string text(kFileBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
+Result<std::string> read_stream(std::istream& in, const std::string& name, std::size_t bytes_max) {
+  constexpr std::size_t kPiece = 1 << 18;
+  std::string text;
+  while (in && text.size() <= bytes_max) {
+    const std::size_t before = text.size();
+    text.resize(before + std::min(kPiece, bytes_max + 1 - before));
+    in.read(text.data() + before, static_cast<std::streamsize>(text.size() - before));
+    text.resize(before + static_cast<std::size_t>(in.gcount()));
+  }
   if (in.bad()) return fail(user_error("file.read", fmt::format("cannot read {}", name)));
-  if (text.size() > kFileBytesMax)
-    return fail(user_error("file.read", fmt::format("{} is larger than 1 MiB", name)));
+  if (text.size() > bytes_max)
+    return fail(user_error("file.read", fmt::format("{} is larger than {} MiB", name, bytes_max >> 20)));
   return text;
 }
 
-Result<std::string> read_path(const fs::path& path) {
+Result<std::string> read_path(const fs::path& path, std::size_t bytes_max = kFileBytesMax) {
   std::error_code error;
   const auto status = fs::status(path, error);
   if (!fs::exists(status))
@@ -44,7 +49,7 @@ Result<std::string> read_path(const fs::path& path) {
   if (!in)
     return fail(user_error("file.read", fmt::format("cannot open {}", clean(path.string())))
                     .with_hint("it must be readable by this user"));
-  return read_stream(in, clean(path.string()));
+  return read_stream(in, clean(path.string()), bytes_max);
 }
 
 Result<Site> load_site(const Context& context, const fs::path& file) {
@@ -93,8 +98,12 @@ std::string who_of(const Context& context) {
 }
 
 Result<std::string> read_file(const Context& context, const std::string& path) {
-  if (path == "-") return read_stream(std::cin, "standard input");
-  return read_path(context.directory / path);
+  return read_file(context, path, kFileBytesMax);
+}
+
+Result<std::string> read_file(const Context& context, const std::string& path, std::size_t bytes_max) {
+  if (path == "-") return read_stream(std::cin, "standard input", bytes_max);
+  return read_path(context.directory / path, bytes_max);
 }
 
 Status write_file(const Context& context, const std::string& path, std::string_view text) {

@@ -62,8 +62,10 @@ Result<Site> need_site(const Context& context);  // and then a user error "confi
 
 std::string who_of(const Context& context);
 
-// A file that a person named: at most 1 MiB; kUser "file.read" with the reason. "-" is standard input.
+// A file that a person named: at most 1 MiB, or as told; kUser "file.read" with the reason. "-" is standard
+// input.
 Result<std::string> read_file(const Context& context, const std::string& path);
+Result<std::string> read_file(const Context& context, const std::string& path, std::size_t bytes_max);
 
 // In place of what is there, at once or not at all. kUser "file.write".
 Status write_file(const Context& context, const std::string& path, std::string_view text);

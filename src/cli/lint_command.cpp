@@ -2,12 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 
-#include "base/yaml.h"
 #include "cli/commands.h"
+#include "cli/lint_files.h"
+#include "cli/lint_server.h"
+#include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verb.h"
+#include "lint/framework.h"
 #include "lint/render.h"
+#include "migration/source_lint.h"
 #include "rollout/gate.h"
 #include "rollout/spec.h"
 
@@ -15,81 +20,124 @@ namespace poundlock::cli {
 namespace {
 
 struct LintArguments {
-  std::vector<std::string> files;     // SQL, rollout files (.yaml), folders of them, "-"
-  std::vector<std::string> disabled;  // rule ids
+  std::vector<std::string> files;       // SQL, rollout files (.yaml), folders of them, "-"
+  std::vector<std::string> disabled;    // rule ids
+  std::vector<std::string> severities;  // RULE=off|warning|error
+  std::string explain;
+  bool list = false;
   bool in_transaction = false;
+  std::string database_url, database, shadow;
 };
 
-namespace fs = std::filesystem;
-constexpr std::size_t kFilesMax = 10'000;
+constexpr std::size_t kRunFindingsMax = 20'000;  // over all files: a finding has a kilobyte of text
 
-bool is_yaml(const fs::path& path) {
-  return path.extension() == ".yaml" || path.extension() == ".yml";
+Status known_rule(const std::string& id) {
+  if (lint::find_rule(id) != nullptr || lint::find_framework_rule(id) != nullptr) return {};
+  const auto near = lint::nearest_rule(id);
+  return fail(user_error("lint.rule", fmt::format("there is no lint rule {}", clean(id)))
+                  .with_hint(near.empty() ? "`poundlock lint --list-rules` names them"
+                                          : fmt::format("did you mean {}?", near)));
 }
 
-// Other YAML lies beside migrations too. A rollout that is no YAML yet is taken, so that its mistake is told.
-bool holds_rollout(const Context& context, const std::string& file) {
-  const auto text = read_file(context, file);
-  if (!text) return false;
-  if (const auto root = yaml::parse(*text, file)) return root->find("rollout") != nullptr;
-  return text->starts_with("rollout:") || text->find("\nrollout:") != std::string::npos;
-}
-
-// A folder stands for the SQL files and the rollouts below it, in the order of their names.
-Result<std::vector<std::string>> expand(const Context& context, const std::vector<std::string>& named) {
-  std::vector<std::string> out;
-  for (const auto& one : named) {
-    std::error_code error;
-    if (one == "-" || !fs::is_directory(context.directory / one, error)) {
-      out.push_back(one);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (auto it = fs::recursive_directory_iterator(context.directory / one, error);
-         !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-      if (!it->is_regular_file(error)) continue;
-      const auto file = (fs::path(one) / it->path().lexically_relative(context.directory / one)).string();
-      if (it->path().extension() == ".sql" || (is_yaml(it->path()) && holds_rollout(context, file)))
-        found.push_back(file);
-      if (found.size() > kFilesMax)
-        return fail(
-            user_error("lint.files", fmt::format("more than {} files below {}", kFilesMax, clean(one))));
-    }
-    if (found.empty())
-      return fail(user_error("lint.files", fmt::format("no .sql file and no rollout below {}", clean(one))));
-    std::sort(found.begin(), found.end());
-    out.insert(out.end(), found.begin(), found.end());
+// The command line outranks the file.
+Status add_arguments(const LintArguments& arguments, lint::Settings& settings) {
+  for (const auto& id : arguments.disabled) {
+    PL_CHECK(known_rule(id));
+    settings.rules[id] = {std::nullopt, "--disable"};
   }
-  return out;
-}
-
-Status check_rules(const std::vector<std::string>& disabled) {
-  for (const auto& id : disabled) {
-    if (lint::find_rule(id)) continue;
-    std::string known;
-    for (const auto* rule : lint::all_rules()) known += (known.empty() ? "" : ", ") + std::string(rule->id);
-    return fail(user_error("lint.rule", fmt::format("there is no lint rule {}", clean(id)))
-                    .with_hint("the rules are " + known));
+  for (const auto& one : arguments.severities) {
+    const auto equals = one.find('=');
+    const std::string id = one.substr(0, equals);
+    const std::string level = equals == std::string::npos ? "" : one.substr(equals + 1);
+    PL_CHECK(known_rule(id));
+    if (level != "off" && level != "warning" && level != "error")
+      return fail(
+          user_error("usage", fmt::format("--severity {}: expected RULE=off, warning or error", clean(one)))
+              .with_hint("--severity missing_timeouts=error"));
+    lint::RuleSetting setting{.reason = "--severity"};
+    if (level != "off")
+      setting.severity = level == "error" ? lint::Severity::kError : lint::Severity::kWarning;
+    settings.rules[id] = setting;
   }
+  settings.in_transaction = settings.in_transaction || arguments.in_transaction;
   return {};
 }
 
-Result<lint::Report> lint_one(const Context& context, const LintArguments& arguments,
-                              const std::string& file) {
-  PL_TRY(const std::string text, read_file(context, file));
-  if (is_yaml(file)) {
-    // A rollout file holds no statements of its own to lint: its steps are made safe by construction. What
-    // can be wrong is the file, and that is an error with its place.
-    PL_TRY(const auto spec, rollout::parse_rollout(text, file));
-    lint::Report report;
-    report.file = file;
+// One run over all files: what it may ask, and what it has found.
+class Run {
+ public:
+  Run(Context& context, const LintArguments& arguments) : context_(context), arguments_(arguments) {}
+
+  Result<std::vector<lint::Report>> run() {
+    PL_TRY(auto found, find_lint_settings(context_));
+    PL_CHECK(add_arguments(arguments_, found.settings));
+    settings_ = found.settings;
+    lint::apply(settings_, options_);
+    PL_TRY(const LintFiles files, lint_files(context_, arguments_.files, found));
+    left_out_ = files.left_out;
+    PL_CHECK(connect());
+    std::vector<lint::Report> reports;
+    for (const auto& file : files.files) {
+      PL_TRY(lint::Report one, lint_one(file));
+      count_ += one.findings.size();
+      reports.push_back(std::move(one));
+    }
+    migration::add_same_versions(sources_, reports);
+    for (lint::Report& report : reports) lint::apply(settings_, report);
+    return reports;
+  }
+
+  std::size_t left_out() const { return left_out_; }
+
+ private:
+  Status connect() {
+    if (!arguments_.database_url.empty() || !arguments_.database.empty()) {
+      PL_TRY(const auto database, open_database(context_, arguments_.database_url, arguments_.database));
+      PL_TRY(server_, LintServer::connect(*database, true));
+      options_.catalog = &server_->catalog();
+    }
+    if (!arguments_.shadow.empty()) {
+      PL_TRY(const auto shadow, open_database(context_, arguments_.shadow, ""));
+      PL_TRY(shadow_, LintServer::connect(*shadow, false));
+    }
+    return {};
+  }
+
+  Result<lint::Report> lint_one(const std::string& file) {
+    if (is_rollout_name(file)) {
+      // A rollout file holds no statements of its own to lint: its steps are made safe by construction. What
+      // can be wrong is the file, and that is an error with its place.
+      PL_TRY(const std::string text, read_file(context_, file));
+      PL_TRY(const auto spec, rollout::parse_rollout(text, file));
+      lint::Report report;
+      report.file = file;
+      return report;
+    }
+    PL_TRY(const std::string text, read_file(context_, file, kLintBytesMax));
+    PL_TRY(const auto conf, script_configuration(context_, file));
+    if (count_ > kRunFindingsMax) {
+      lint::Report report;
+      report.file = file;
+      report.findings.push_back(lint::file_finding(
+          "too_many", file, user_error("lint.many", fmt::format("{} in the files before it", count_))));
+      return report;
+    }
+    lint::Report report = migration::lint_file(text, file == "-" ? "<stdin>" : file,
+                                               conf ? std::optional<std::string_view>(*conf) : std::nullopt,
+                                               options_, sources_);
+    if (auto* parser = shadow_ ? &*shadow_ : server_ ? &*server_ : nullptr) PL_CHECK(parser->judge(report));
     return report;
   }
-  lint::Options options;
-  options.in_transaction = arguments.in_transaction;
-  options.disabled = arguments.disabled;
-  return lint::lint(text, file == "-" ? "<stdin>" : file, options);
-}
+
+  Context& context_;
+  const LintArguments& arguments_;
+  lint::Settings settings_;
+  lint::Options options_;
+  std::optional<LintServer> server_, shadow_;
+  std::vector<migration::Source> sources_;
+  std::size_t count_ = 0;
+  std::size_t left_out_ = 0;
+};
 
 // Workflow commands of GitHub Actions; what they give a meaning is escaped.
 std::string escaped(std::string_view text, bool property) {
@@ -132,7 +180,7 @@ std::string render_text(const Context& context, const std::vector<lint::Report>&
   std::vector<lint::Report> with_statements;
   for (const auto& report : reports) {
     const std::string file = clean(report.file);
-    if (is_yaml(report.file))
+    if (is_rollout_name(report.file))
       out += fmt::format(
           "{}: reads well; its statements are linted in prepare, and `poundlock plan --sql {}` shows them\n",
           file, file);
@@ -152,19 +200,78 @@ std::string render(const Context& context, const std::vector<lint::Report>& repo
   return render_text(context, reports);
 }
 
-int lint_command(Context& context, const LintArguments& arguments) {
-  if (auto status = check_rules(arguments.disabled); !status) return report(context, status.error());
-  const auto files = expand(context, arguments.files);
-  if (!files) return report(context, files.error());
-  std::vector<lint::Report> reports;
-  std::size_t errors = 0;
-  for (const auto& file : *files) {
-    auto one = lint_one(context, arguments, file);
-    if (!one) return report(context, one.error());
-    errors += one->errors();
-    reports.push_back(std::move(*one));
+// Id, severity and title of each; with its texts and examples where one is asked for.
+int list_rules(Context& context) {
+  if (context.json) {
+    boost::json::array out;
+    for (const auto* rule : lint::all_rules())
+      out.push_back({{"rule", rule->id}, {"severity", to_string(rule->severity)}, {"title", rule->title}});
+    for (const auto& rule : lint::framework_rules())
+      out.push_back({{"rule", rule.id}, {"severity", to_string(rule.severity)}, {"title", rule.title}});
+    print_json(context, out);
+    return 0;
   }
-  std::string text = render(context, reports);
+  Table table({"rule", "severity", "what is wrong"});
+  for (const auto* rule : lint::all_rules())
+    table.add({std::string(rule->id), to_string(rule->severity), std::string(rule->title)});
+  for (const auto& rule : lint::framework_rules())
+    table.add({std::string(rule.id), to_string(rule.severity), std::string(rule.title)});
+  context.out << table.render(context.paint(), context.width) << std::flush;
+  return 0;
+}
+
+void explain_examples(Context& context, const char* label, const std::vector<std::string_view>& examples) {
+  for (const std::string_view example : examples) {
+    say(context, fmt::format("\n{}:", label));
+    for (std::string_view rest = example; !rest.empty();) {
+      const auto end = std::min(rest.find('\n'), rest.size());
+      say(context, fmt::format("  {}", rest.substr(0, end)));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+}
+
+int explain_rule(Context& context, const std::string& id) {
+  if (auto status = known_rule(id); !status) return report(context, status.error());
+  const auto* rule = lint::find_rule(id);
+  const auto* framework = lint::find_framework_rule(id);
+  const auto severity = rule ? rule->severity : framework->severity;
+  const auto title = rule ? rule->title : framework->title;
+  const auto reason = rule ? rule->reason : framework->reason;
+  const auto fix = rule ? rule->fix : framework->fix;
+  if (context.json) {
+    print_json(context, {{"rule", id},
+                         {"severity", to_string(severity)},
+                         {"title", title},
+                         {"reason", reason},
+                         {"fix", fix}});
+    return 0;
+  }
+  say(context, fmt::format("{} ({}): {}", id, to_string(severity), title));
+  for (const auto& line : wrap(fmt::format("Why: {}", reason), 100)) say(context, line);
+  for (const auto& line : wrap(fmt::format("Instead: {}", fix), 100)) say(context, line);
+  if (rule) {
+    explain_examples(context, "Refused", rule->bad);
+    explain_examples(context, "Accepted", rule->good);
+  }
+  return 0;
+}
+
+int lint_command(Context& context, const LintArguments& arguments) {
+  if (arguments.list) return list_rules(context);
+  if (!arguments.explain.empty()) return explain_rule(context, arguments.explain);
+  if (arguments.files.empty())
+    return report(context, user_error("usage", "name SQL files, folders, or - for standard input")
+                               .with_hint("`poundlock lint migrations/`, `poundlock lint --help`"));
+  Run run(context, arguments);
+  const auto reports = run.run();
+  if (!reports) return report(context, reports.error());
+  std::size_t errors = 0;
+  for (const auto& one : *reports) errors += one.errors();
+  std::string text = render(context, *reports);
+  if (run.left_out() > 0 && context.output == "text")
+    text += fmt::format("{} file{} left out, as the settings say\n", run.left_out(),
+                        run.left_out() == 1 ? "" : "s");
   if (!text.empty() && text.back() != '\n') text += '\n';
   context.out << text << std::flush;
   return errors == 0 ? 0 : 1;
@@ -176,9 +283,21 @@ void add_lint(CLI::App& app, Context& context) {
   auto a = std::make_shared<LintArguments>();
   auto* lint = add_verb(app, context, "lint", "what in SQL files would hurt a live database",
                         [&context, a] { return lint_command(context, *a); }, {"sarif", "junit", "github"});
-  lint->add_option("file", a->files, "SQL files, folders, rollout files, - for standard input")->required();
-  lint->add_option("--disable", a->disabled, "rules to leave out");
-  lint->add_flag("--in-transaction", a->in_transaction, "the runner puts each file into one transaction");
+  lint->add_option("file", a->files,
+                   "SQL files, folders, rollout files, - for standard input; Flyway, Liquibase, Alembic and "
+                   "Django are known by name or content");
+  add_each(*lint, "--disable", a->disabled, "a rule to leave out; given once for each");
+  add_each(*lint, "--severity", a->severities, "RULE=off, warning or error; given once for each");
+  lint->add_flag("--in-transaction", a->in_transaction,
+                 "the runner puts each plain file into one transaction");
+  lint->add_option(
+      "--database-url", a->database_url,
+      "judge by this database's types, sizes, indexes and constraints; nothing is changed there");
+  lint->add_option("--database", a->database, "the same, with a database of poundlock.yaml");
+  lint->add_option("--shadow", a->shadow,
+                   "a database whose parser is asked about syntax newer than PostgreSQL 15's");
+  lint->add_flag("--list-rules", a->list, "what is looked for");
+  lint->add_option("--explain", a->explain, "one rule, with its reason and its examples");
 }
 
 }  // namespace poundlock::cli

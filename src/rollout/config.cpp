@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "base/suggest.h"
+#include "lint/config.h"
 #include "rollout/spec_parts.h"
 
 namespace poundlock::rollout {
@@ -234,7 +235,7 @@ Result<ServerConfig> read_server(const Node& node) {
 
 Result<Config> Reader::read(const Node& root) {
   PL_TRY(Fields fields,
-         parts::mapping(root, "configuration", {"environments", "default_environment", "server"}));
+         parts::mapping(root, "configuration", {"environments", "default_environment", "server", "lint"}));
   Config config;
   PL_TRY(const Node* environments, fields.required("environments"));
   PL_CHECK(check_names(*environments, "environments", "environment", kEnvironmentsMax));
@@ -262,6 +263,8 @@ Result<Config> Reader::read(const Node& root) {
   if (const Node* node = fields.optional("server")) {
     PL_TRY(config.server, read_server(*node));
   }
+  // Of the linter alone, which reads it by itself; here it is only held to be right.
+  if (const Node* node = fields.optional("lint")) PL_CHECK(lint::read_settings(*node));
   return config;
 }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "lint/config.h"
 #include "rollout/config.h"
 #include "rollout/gate.h"
 #include "rollout/spec.h"
@@ -109,6 +110,22 @@ TEST(EditorSchema, OfTheConfigurationKnowsEveryKey) {
             config_keys(database("{url: postgres://a, shadow: {qqqqqqqqqqqqqqqqqqqq: 1}}")));
   EXPECT_EQ(keys_of(schema, "/$defs/server"),
             config_keys(database("{url: postgres://a}") + "server: {qqqqqqqqqqqq: 1}\n"));
+}
+
+TEST(EditorSchema, OfTheLinterKnowsEveryKeyInBothPlaces) {
+  const json::Value whole = schema_of("poundlock.schema.json");
+  const json::Value own = schema_of("lint.schema.json");
+  const std::string environments = "environments: {a: {databases: {b: {url: postgres://a}}}}\n";
+  EXPECT_EQ(keys_of(whole, "/$defs/lint"), config_keys(environments + "lint: {qqqqqqqqqqqqqqqqqqqqq: 1}\n"));
+  const auto settings =
+      lint::parse_settings("rules: {truncate: {severity: error, qqqqqqqqqqqqqq: 1}}\n", "l");
+  ASSERT_FALSE(settings);
+  boost::system::error_code code;
+  const json::Value* rule = own.find_pointer("/$defs/lint_rule/oneOf/1", code);
+  ASSERT_NE(rule, nullptr);
+  EXPECT_EQ(keys_of(*rule, ""), keys_from(settings.error()));
+  EXPECT_EQ(own.at("properties"), whole.at("$defs").at("lint").at("properties"));
+  EXPECT_EQ(own.at("$defs").at("lint_rule"), whole.at("$defs").at("lint_rule"));
 }
 
 // Every key of the example is where the schema expects one.
