@@ -1,0 +1,4 @@
+0BEGIN;
+-- Running upgrade  -> a1, b
+ALTER TABLE t ALTER a TYPE int;
+COMMIT;

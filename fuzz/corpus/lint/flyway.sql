@@ -1,0 +1,2 @@
+VALTER TABLE ${schema}.t ADD COLUMN a int NOT NULL;
+CREATE INDEX i ON t (a);
