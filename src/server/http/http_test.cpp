@@ -406,6 +406,22 @@ TEST_F(HttpTest, BlockingHandlersHoldUpNobodyAndAreBounded) {
   EXPECT_EQ(peers[0].answer().second, "hello");
 }
 
+// RFC 9112, section 3.2.2: of an absolute target its authority counts, and Host does not.
+TEST_F(HttpTest, TheHostOfAnAbsoluteTargetIsTheOneThatCounts) {
+  start();
+  const auto with = [&](const std::string& target, const std::string& headers) {
+    Peer one = peer();
+    one.send("GET " + target + " HTTP/1.1\r\n" + headers + "\r\n");
+    return one.answer().first;
+  };
+  EXPECT_EQ(with("http://evil.example/echo", "Host: localhost\r\n"), 403);
+  EXPECT_EQ(with("HTTP://evil.example/echo", "Host: localhost\r\n"), 403);
+  EXPECT_EQ(with("http://localhost@evil.example/echo", "Host: localhost\r\n"), 403);
+  EXPECT_EQ(with("http://localhost/echo", "Host: evil.example\r\n"), 200);
+  EXPECT_EQ(with("http://127.0.0.1:9/echo", "Host: x\r\nOrigin: http://127.0.0.1:9\r\n"), 200);
+  EXPECT_EQ(with("http://127.0.0.1:9/echo", "Host: x.example\r\nOrigin: http://x.example\r\n"), 403);
+}
+
 TEST_F(HttpTest, ForeignHostNamesAndOriginsAreRefused) {
   options_.origins = {"https://app.example"};
   start();

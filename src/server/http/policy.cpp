@@ -28,6 +28,25 @@ bool is_own(std::string_view origin, std::string_view host) {
   return false;
 }
 
+bool starts_with_any_case(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() &&
+         std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
+           return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
+         });
+}
+
+// Whom the request is meant for. Of a target in absolute form its authority, and Host is ignored then
+// (RFC 9112, section 3.2.2): a page that can choose one of the two must not get past the check of the other.
+std::string_view host_of(const Request& request) {
+  const std::string_view target = request.target;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!starts_with_any_case(target, scheme)) continue;
+    const auto rest = target.substr(scheme.size());
+    return rest.substr(0, rest.find_first_of("/?#"));
+  }
+  return request.header("host");
+}
+
 }  // namespace
 
 std::string_view host_name(std::string_view host) {
@@ -39,7 +58,7 @@ std::string_view host_name(std::string_view host) {
 }
 
 std::optional<Response> check_browser(const BrowserPolicy& policy, const Request& request) {
-  const auto host = request.header("host");
+  const auto host = host_of(request);
   const auto name = host_name(host);
   if (policy.check_host && !host.empty() && name != "localhost" && !is_address(name) &&
       !lists(policy.hosts, name)) {
