@@ -9,7 +9,7 @@
 #include "base/suggest.h"
 #include "flag/compiler.h"
 #include "flag/definition_parts.h"
-#include "flag/flag_spec.h"
+#include "flag/flag_spec_problems.h"
 #include "flag/fractional.h"
 #include "flag/rollout_flag.h"
 
@@ -220,12 +220,10 @@ class Reader {
                       .with_hint("write feature_flags: {my_flag: {initial_percentage: 100}}"));
     }
     for (const yaml::Entry& entry : specs->entries) {
-      auto spec = read_flag_spec(entry.first, entry.second);
-      if (!spec) {
-        findings_.problem(std::move(spec).error());
-        continue;
-      }
-      add_spec(*spec, entry.first);
+      std::vector<Error> problems;  // at most one for each key, step and rule; findings_ has the bound of all
+      const auto spec = read_flag_spec(entry.first, entry.second, problems);
+      for (Error& problem : problems) findings_.problem(std::move(problem));
+      if (spec) add_spec(*spec, entry.first);
     }
     return {};
   }

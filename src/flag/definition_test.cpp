@@ -256,5 +256,31 @@ TEST(Definition, MistakesInFeatureFlagsAreSaid) {
               HasSubstr("flags.json:1:39: steps: 1"));
 }
 
+TEST(Definition, AllMistakesInFeatureFlagsAreSaidAtOnce) {
+  const auto definition = parse_definition(R"(feature_flags:
+  f:
+    enabld: true
+    enabled: perhaps
+    rollout_strategy: dice
+    initial_percentage: 101
+    increment_interval: soon
+    steps: [5, 1]
+    targeting_rules:
+      - {context: a}
+      - {context: b, percentage: 5}
+      - {context: b, percentage: 6}
+  g: {initial_percentage: 0}
+  fine: {initial_percentage: 100}
+)",
+                                           "f.yaml");
+  ASSERT_TRUE(definition);
+  std::string lines;
+  for (const auto& problem : definition->problems)
+    if (problem.where) lines += std::to_string(problem.where->line) + " ";
+  EXPECT_EQ(lines, "3 4 5 6 8 7 10 12 13 ");
+  EXPECT_TRUE(definition->flags.contains("fine"));
+  EXPECT_FALSE(definition->flags.contains("f"));
+}
+
 }  // namespace
 }  // namespace poundlock::flag

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/yaml_values.h"
+#include "flag/flag_spec_problems.h"
 #include "flag/rollout_flag.h"
 
 namespace poundlock::flag {
@@ -97,30 +98,36 @@ std::vector<double> default_steps(std::optional<double> initial) {
   return steps;
 }
 
-Status read_steps(Fields& fields, FlagSpec& flag) {
+// Takes what was read, or keeps what is wrong with it.
+template <typename To, typename From>
+void take(To& to, Result<From> value, std::vector<Error>& problems) {
+  if (value)
+    to = std::move(*value);
+  else
+    problems.push_back(std::move(value).error());
+}
+
+void read_steps(Fields& fields, FlagSpec& flag, std::vector<Error>& problems) {
   std::optional<double> initial;
-  if (const Node* node = fields.optional("initial_percentage")) {
-    PL_TRY(initial, percentage(*node, "initial_percentage", kSmallestShare));
-  }
+  const std::size_t before = problems.size();
+  if (const Node* node = fields.optional("initial_percentage"))
+    take(initial, percentage(*node, "initial_percentage", kSmallestShare), problems);
   const Node* steps = fields.optional("steps");
   const Node* increment = fields.optional("increment_step");
   if (steps && increment) {
-    return fail(increment->error("spec.steps", "steps and increment_step exclude each other")
-                    .with_hint("keep `steps` for a list, or `increment_step` for equal steps"));
-  }
-  if (steps) {
-    PL_TRY(flag.steps, listed_steps(*steps));
+    problems.push_back(increment->error("spec.steps", "steps and increment_step exclude each other")
+                           .with_hint("keep `steps` for a list, or `increment_step` for equal steps"));
+  } else if (steps) {
+    take(flag.steps, listed_steps(*steps), problems);
   } else if (increment) {
-    PL_TRY(flag.steps, increments(*increment, initial.value_or(flag.initial_percentage)));
+    take(flag.steps, increments(*increment, initial.value_or(flag.initial_percentage)), problems);
   } else {
     flag.steps = default_steps(initial);
   }
-  flag.initial_percentage = initial.value_or(flag.steps.front());
+  if (problems.size() == before) flag.initial_percentage = initial.value_or(flag.steps.front());
   flag.stepped = initial || steps || increment;
-  if (const Node* node = fields.optional("increment_interval")) {
-    PL_TRY(flag.interval, duration(*node, "increment_interval", Millis{1}, kIntervalMax));
-  }
-  return {};
+  if (const Node* node = fields.optional("increment_interval"))
+    take(flag.interval, duration(*node, "increment_interval", Millis{1}, kIntervalMax), problems);
 }
 
 Result<TargetingRule> targeting_rule(const Node& node) {
@@ -150,47 +157,70 @@ Result<TargetingRule> targeting_rule(const Node& node) {
   return rule;
 }
 
-Result<std::vector<TargetingRule>> targeting_rules(const Node& node) {
-  PL_CHECK(check_list(node, "targeting_rules", 0, kRulesMax, "{context: \"internal\", percentage: 100}"));
+std::vector<TargetingRule> targeting_rules(const Node& node, std::vector<Error>& problems) {
   std::vector<TargetingRule> rules;
+  if (auto listed =
+          check_list(node, "targeting_rules", 0, kRulesMax, "{context: \"internal\", percentage: 100}");
+      !listed) {
+    problems.push_back(std::move(listed).error());
+    return rules;
+  }
   std::set<std::string> seen;
   for (const Node& item : node.items) {
-    PL_TRY(TargetingRule rule, targeting_rule(item));
-    if (!seen.insert(rule.context).second) {
-      return fail(item.error("spec.rule", fmt::format("a second rule for the context '{}'", rule.context))
-                      .with_hint("keep one rule for each context"));
+    auto rule = targeting_rule(item);
+    if (!rule) {
+      problems.push_back(std::move(rule).error());
+      continue;
     }
-    rules.push_back(std::move(rule));
+    if (!seen.insert(rule->context).second)
+      problems.push_back(
+          item.error("spec.rule", fmt::format("a second rule for the context '{}'", rule->context))
+              .with_hint("keep one rule for each context"));
+    rules.push_back(std::move(*rule));
   }
   return rules;
 }
 
+Status check_strategy(const Node& node) {
+  PL_TRY(const std::string strategy, node.as_string("rollout_strategy"));
+  if (strategy == "percentage") return {};
+  return fail(node.error("spec.strategy", fmt::format("rollout_strategy: expected 'percentage', found {}",
+                                                      quote_for_message(strategy)))
+                  .with_hint("contexts are let in or kept out by targeting_rules"));
+}
+
 }  // namespace
 
-Result<FlagSpec> read_flag_spec(const Node& key, const Node& body) {
+std::optional<FlagSpec> read_flag_spec(const Node& key, const Node& body, std::vector<Error>& problems) {
+  const std::size_t before = problems.size();
   FlagSpec flag;
-  PL_TRY(flag.key, flag_key(key));
+  take(flag.key, flag_key(key), problems);
   flag.where = key.where;
-  PL_TRY(Fields fields, mapping(body, fmt::format("flag '{}'", flag.key),
-                                {"enabled", "rollout_strategy", "initial_percentage", "increment_step",
-                                 "steps", "increment_interval", "targeting_rules"}));
-  if (const Node* node = fields.optional("enabled")) {
-    PL_TRY(flag.enabled, node->as_bool("enabled"));
+  auto read = Fields::of(body, fmt::format("flag '{}'", key.scalar));
+  if (!read) {
+    problems.push_back(std::move(read).error());
+    return std::nullopt;
   }
+  Fields fields = std::move(*read);
+  for (const char* known : {"enabled", "rollout_strategy", "initial_percentage", "increment_step", "steps",
+                            "increment_interval", "targeting_rules"})
+    fields.optional(known);
+  if (auto unknown = fields.finish(); !unknown) problems.push_back(std::move(unknown).error());
+  if (const Node* node = fields.optional("enabled")) take(flag.enabled, node->as_bool("enabled"), problems);
   if (const Node* node = fields.optional("rollout_strategy")) {
-    PL_TRY(const std::string strategy, node->as_string("rollout_strategy"));
-    if (strategy != "percentage") {
-      return fail(
-          node->error("spec.strategy", fmt::format("rollout_strategy: expected 'percentage', found {}",
-                                                   quote_for_message(strategy)))
-              .with_hint("contexts are let in or kept out by targeting_rules"));
-    }
+    if (auto known = check_strategy(*node); !known) problems.push_back(std::move(known).error());
   }
-  PL_CHECK(read_steps(fields, flag));
-  if (const Node* node = fields.optional("targeting_rules")) {
-    PL_TRY(flag.rules, targeting_rules(*node));
-  }
+  read_steps(fields, flag, problems);
+  if (const Node* node = fields.optional("targeting_rules")) flag.rules = targeting_rules(*node, problems);
+  if (problems.size() > before) return std::nullopt;
   return flag;
+}
+
+Result<FlagSpec> read_flag_spec(const Node& key, const Node& body) {
+  std::vector<Error> problems;
+  auto flag = read_flag_spec(key, body, problems);
+  if (!flag) return fail(std::move(problems.front()));
+  return std::move(*flag);
 }
 
 }  // namespace poundlock::flag
