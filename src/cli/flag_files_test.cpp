@@ -152,6 +152,36 @@ TEST_F(FlagFilesTest, LaunchDarklysExportIsTranslatedOrNamed) {
   EXPECT_THAT(test.out, AllOf(HasSubstr(R"("in":[{"var":"targetingKey"},["u1"]])"), Not(HasSubstr("split"))));
 }
 
+TEST_F(FlagFilesTest, AnEnvironmentThatNoFlagHasIsAnErrorAlsoWithPartial) {
+  write("ld.json", R"({"items":[{"key":"k","variations":[{"value":true}],
+      "environments":{"production":{"on":true,"fallthrough":{"variation":0}},"test":{"on":false}}}]})");
+  const auto ran = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run", "--partial",
+                        "--environment-key", "prodution"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("there are production, test"), HasSubstr("did you mean production?")));
+}
+
+TEST_F(FlagFilesTest, AFlagThatIsOffKeepsItsTargeting) {
+  const std::string rest = R"("variations":[{"value":true},{"value":false}],"on":false,
+      "fallthrough":{"variation":1},"targets":[{"variation":0,"values":["u1"]}])";
+  write("ld.json", R"({"items":[{"key":"off","offVariation":1,)" + rest + R"(},{"key":"none",)" + rest +
+                       R"(},{"key":"lost","offVariation":1,"variations":[{"value":true},{"value":false}],
+                       "rules":[{"variation":0,"clauses":[{"op":"segmentMatch","values":["s"]}]}]}]})");
+  const auto ran = run({"flag", "import", "--from", "launchdarkly", "ld.json", "--dry-run"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("note: flag off: it is off: its targeting is kept behind"),
+                             HasSubstr("note: flag none: it is off: it is disabled"),
+                             HasSubstr("note: flag lost: the operator segmentMatch; it is off")));
+  const auto flags = output(ran).at("flags");
+  EXPECT_EQ(flags.at("off").at("targeting").at("if").at(1),
+            boost::json::parse(R"({"if":[{"in":[{"var":"targetingKey"},["u1"]]},"on","off"]})"));
+  EXPECT_EQ(flags.at("none").at("state"), "DISABLED");
+  EXPECT_TRUE(flags.at("none").as_object().contains("targeting"));
+  write("f.json", ran.out);
+  const auto eval = run({"flag", "eval", "off", "--targeting-key", "u1", "--flags", "f.json"});
+  EXPECT_THAT(eval.out, HasSubstr("false  (variant off")) << "off is for everybody";
+}
+
 // A rule of LaunchDarkly's exposes nobody who lacks the attribute or has it in another type.
 TEST_F(FlagFilesTest, AnImportedRuleExposesNobodyElse) {
   std::string items;

@@ -1,11 +1,13 @@
 #include "cli/launchdarkly.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/json.h"
+#include "base/suggest.h"
 #include "cli/fields.h"
 
 namespace poundlock::cli {
@@ -66,6 +68,7 @@ class Translator {
   Translator(std::string key, const bj::object& flag, const bj::object& settings)
       : key_(std::move(key)), flag_(flag), settings_(settings) {}
   Result<bj::object> definition();
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   Error cannot(const std::string& what) const {
@@ -79,12 +82,16 @@ class Translator {
   Result<bj::value> any_of(const bj::object& clause, const std::string& op, const bj::value& item) const;
   Status rules(bj::array& chain) const;
   Status targets(bj::array& chain) const;
+  // What decides while it is on: a rule, or the name of a variant.
+  Result<bj::value> targeting() const;
+  void keep_targeting(bj::object& out);
 
   const std::string key_;
   const bj::object& flag_;
   const bj::object& settings_;  // on, offVariation, fallthrough, rules, targets
   std::vector<std::string> names_;
   bj::object variants_;
+  std::vector<std::string> notes_;
 };
 
 Status Translator::variants() {
@@ -218,34 +225,50 @@ Status Translator::targets(bj::array& chain) const {
   return {};
 }
 
-Result<bj::object> Translator::definition() {
-  PL_CHECK(variants());
-  if (!list_at(settings_, "prerequisites").empty()) return fail(cannot("prerequisites"));
-  bj::object out{{"state", "ENABLED"}, {"variants", variants_}};
-  if (!bool_at(settings_, "on")) {
-    if (settings_.contains("offVariation") && !settings_.at("offVariation").is_null()) {
-      PL_TRY(out["defaultVariant"], variant(settings_.if_contains("offVariation")));
-    } else {
-      out["state"] = "DISABLED";
-    }
-    return out;
-  }
+Result<bj::value> Translator::targeting() const {
   bj::array chain;
   PL_CHECK(targets(chain));
   PL_CHECK(rules(chain));
   PL_TRY(auto last, outcome(object_at(settings_, "fallthrough"), true));
-  if (chain.empty() && last.is_string()) {
-    out["defaultVariant"] = std::move(last);
+  if (chain.empty()) return last;
+  chain.push_back(std::move(last));
+  return call("if", std::move(chain));
+}
+
+// Of a flag that is off: it decides nothing now, and is what somebody means to turn on again.
+void Translator::keep_targeting(bj::object& out) {
+  auto rule = targeting();
+  if (!rule) {
+    notes_.push_back(
+        fmt::format("{}; it is off, and was taken over without its targeting", rule.error().message));
+    return;
+  }
+  if (!rule->is_object()) return;
+  const bool disabled = out.at("state") == "DISABLED";
+  const char* how = disabled ? "it is disabled, and its targeting waits"
+                             : R"(its targeting is kept behind {"if": [false, ...]})";
+  out["targeting"] =
+      disabled ? std::move(*rule) : call("if", bj::array{false, std::move(*rule), out.at("defaultVariant")});
+  notes_.push_back(fmt::format("flag {}: it is off: {}", key_, how));
+}
+
+Result<bj::object> Translator::definition() {
+  PL_CHECK(variants());
+  if (!list_at(settings_, "prerequisites").empty()) return fail(cannot("prerequisites"));
+  bj::object out{{"state", "ENABLED"}, {"variants", variants_}};
+  const bool has_off = settings_.contains("offVariation") && !settings_.at("offVariation").is_null();
+  // A rule that answers nothing (nobody to put into a bucket) falls to what "off" would give.
+  out["defaultVariant"] = names_.front();
+  if (has_off) {
+    PL_TRY(out["defaultVariant"], variant(settings_.if_contains("offVariation")));
+  }
+  if (!bool_at(settings_, "on")) {
+    if (!has_off) out["state"] = "DISABLED";
+    keep_targeting(out);
     return out;
   }
-  // A rule that answers nothing (nobody to put into a bucket) falls to what "off" would give.
-  if (settings_.contains("offVariation") && !settings_.at("offVariation").is_null()) {
-    PL_TRY(out["defaultVariant"], variant(settings_.if_contains("offVariation")));
-  } else {
-    out["defaultVariant"] = names_.front();
-  }
-  chain.push_back(std::move(last));
-  out["targeting"] = chain.size() == 1 ? bj::value(chain.front()) : call("if", std::move(chain));
+  PL_TRY(auto rule, targeting());
+  out[rule.is_string() ? "defaultVariant" : "targeting"] = std::move(rule);
   return out;
 }
 
@@ -273,11 +296,36 @@ void add(Imported& to, const std::string& key, const bj::value& flag, const std:
     to.left_out.push_back(fmt::format("flag {}: it is not clear which environment is meant", key));
     return;
   }
-  auto made = Translator(key, flag.as_object(), *settings).definition();
+  Translator translator(key, flag.as_object(), *settings);
+  auto made = translator.definition();
+  for (const auto& note : translator.notes()) to.notes.push_back(note);
   if (made)
     to.flags[key] = std::move(*made);
   else
     to.left_out.push_back(made.error().message);
+}
+
+// With a wrong name every flag would be left out, and --partial would call that done.
+Status check_environment(const bj::object& root, const std::string& environment) {
+  std::vector<std::string> known;
+  bool any = false;
+  const auto look = [&](const bj::object& flag) {
+    any = any || settings_of(flag, environment) != nullptr;
+    for (const auto& one : object_at(flag, "environments"))
+      if (std::find(known.begin(), known.end(), one.key()) == known.end()) known.emplace_back(one.key());
+  };
+  for (const auto& one : list_at(root, "items")) look(element(one));
+  for (const auto& one : object_at(root, "flags")) look(element(one.value()));
+  if (any || known.empty()) return {};
+  std::sort(known.begin(), known.end());
+  const auto wanted = environment.empty() ? std::string("production") : environment;
+  const auto near = nearest(wanted, std::span<const std::string>(known));
+  constexpr std::size_t kNamed = 20;
+  if (known.size() > kNamed) known.resize(kNamed);
+  return fail(user_error("flag.environment", fmt::format("no flag has an environment {}; there are {}",
+                                                         wanted, fmt::join(known, ", ")))
+                  .with_hint(near.empty() || environment.empty() ? "--environment-key names one of them"
+                                                                 : fmt::format("did you mean {}?", near)));
 }
 
 }  // namespace
@@ -286,6 +334,7 @@ Result<Imported> import_launchdarkly(std::string_view text, const std::string& f
                                      const std::string& environment) {
   PL_TRY(const auto value, json::parse(text, file, {4 << 20, 64, 1'000'000}));
   const bj::object& root = element(value);
+  PL_CHECK(check_environment(root, environment));
   Imported out;
   for (const auto& one : list_at(root, "items")) add(out, text_at(element(one), "key"), one, environment);
   for (const auto& one : object_at(root, "flags")) add(out, std::string(one.key()), one.value(), environment);
