@@ -75,6 +75,13 @@ int flag_list_command(Context& context, const FlagListArguments& arguments) {
   } else {
     context.out << table.render(context.paint(), context.width) << std::flush;
   }
+  for (const auto& value : list_at(*answer, "refused")) {
+    const auto& one = element(value);
+    context.err << context.paint()(Colour::kYellow, "warning: ")
+                << clean(fmt::format("{} is refused since {}, its last good flags stay: {}",
+                                     text_at(one, "file"), text_at(one, "since"), text_at(one, "why")))
+                << std::endl;
+  }
   return 0;
 }
 

@@ -326,6 +326,17 @@ TEST_F(ServerCommandsTest, FlagsAreListedSetAndEvaluated) {
   EXPECT_EQ(read("out.json"), run({"flag", "export"}).out);
 }
 
+TEST_F(ServerCommandsTest, TheListNamesFilesThatAreRefused) {
+  serve([](const TestRequest&) {
+    return TestServer::json(R"({"flags":[{"key":"k"}],
+        "refused":[{"file":"a.json","since":"2026-01-02T03:04:05Z","why":"a.json:1:2: no JSON"}]})");
+  });
+  const auto ran = run({"flag", "list"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, HasSubstr("a.json is refused since 2026-01-02T03:04:05Z"));
+  EXPECT_THAT(ran.err, HasSubstr("a.json:1:2: no JSON"));
+}
+
 TEST_F(ServerCommandsTest, OnAndOffSayWhichRuleTheyTookOut) {
   serve([](const TestRequest&) {
     return TestServer::json(R"({"key":"k","epoch":1,"revision":8,"targeting":{"==":[1,1]}})");
@@ -448,6 +459,30 @@ TEST_F(ServerCommandsTest, ImportSetsEachFlagWithItsReason) {
   EXPECT_THAT(run({"flag", "import", "f.json"}).out, HasSubstr("2 flags imported, 0 left out"));
   EXPECT_EQ(server_->requests().back().path, "/v1/flags/b");
   EXPECT_THAT(server_->requests().back().body, HasSubstr("imported from f.json"));
+}
+
+TEST_F(ServerCommandsTest, ImportNamesWhatItReplacesAndLeavesRolloutsAlone) {
+  const std::string on = R"({"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"})";
+  serve([&](const TestRequest& request) {
+    if (request.method != "GET") return TestServer::json(R"({"key":"k","epoch":1,"revision":8})");
+    return TestServer::json(R"({"flags":[{"key":"same","rollout":"","definition":)" + on +
+                            R"(},{"key":"other","rollout":"","source":"f.yaml","definition":{}},)"
+                            R"({"key":"steered","rollout":"r","definition":{}}]})");
+  });
+  write("f.json", R"({"flags":{"same":)" + on + R"(,"other":)" + on + R"(,"fresh":)" + on + R"(,"steered":)" +
+                      on + "}}");
+  const auto refused = run({"flag", "import", "f.json"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("left out: flag steered: rollout r steers it"));
+  EXPECT_EQ(server_->requests().back().method, "GET") << "nothing was set";
+  const auto dry = run({"flag", "import", "f.json", "--partial", "--dry-run"});
+  EXPECT_THAT(dry.err, AllOf(HasSubstr("would replace: other, which was from f.yaml"), Not(HasSubstr("same")),
+                             Not(HasSubstr("fresh"))));
+  const auto done = run({"flag", "import", "f.json", "--partial", "--output", "json"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(boost::json::parse(done.out),
+            boost::json::parse(R"({"imported":3,"replaced":["other"],"left_out":1})"));
+  for (const auto& request : server_->requests()) EXPECT_THAT(request.path, Not(HasSubstr("steered")));
 }
 
 TEST_F(ServerCommandsTest, AuditShowsAndVerifies) {

@@ -63,18 +63,22 @@ OverrideFile::Stamp OverrideFile::stamp() const {
   return {true, info.st_ino, info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 
+Result<Overrides> OverrideFile::read() const {
+  PL_TRY(const std::optional<std::string> text, read_bounded(path_, kBytesMax));
+  if (!text) return Overrides{};
+  return parse_overrides(*text, path_);
+}
+
 Result<bool> OverrideFile::poll() {
   if (path_.empty()) return false;
   const Stamp now = stamp();
   if (now == seen_) return false;
   seen_ = now;
-  PL_TRY(std::optional<std::string> text, read_bounded(path_, kBytesMax));
-  Overrides next;
-  if (text) {
-    PL_TRY(next, parse_overrides(*text, path_));
-  }
-  if (next == overrides_) return false;
-  overrides_ = std::move(next);
+  auto next = read();
+  trouble_ = next ? "" : next.error().to_string();
+  if (!next) return fail(std::move(next).error());
+  if (*next == overrides_) return false;
+  overrides_ = std::move(*next);
   return true;
 }
 

@@ -32,6 +32,8 @@ class OverrideFile {
   // True where `overrides()` is now another one. An error is reported once for each state of the file.
   Result<bool> poll();
   const Overrides& overrides() const { return overrides_; }
+  // What is wrong with the file as it is now; "" for nothing.
+  const std::string& trouble() const { return trouble_; }
 
  private:
   struct Stamp {
@@ -42,8 +44,10 @@ class OverrideFile {
     bool operator==(const Stamp&) const = default;
   };
   Stamp stamp() const;
+  Result<Overrides> read() const;
 
   std::string path_;
+  std::string trouble_;
   Stamp seen_;
   Overrides overrides_;
 };

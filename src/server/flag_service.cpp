@@ -386,7 +386,7 @@ Result<FlagFilesLoaded> FlagService::load_files(std::vector<FlagFile> files) {
     if (before && file.flags) {
       if (auto fault = new_fault(*before, file)) {
         fault->message = fmt::format("{}: {}", file.path, fault->message);
-        out.refused.push_back(std::move(*fault));
+        out.refused.emplace(file.path, std::move(*fault));
         file.flags.reset();
       }
     }

@@ -35,9 +35,9 @@ struct FlagFile {
 // What became of a set of files.
 struct FlagFilesLoaded {
   flag::Revision revision;
-  std::vector<Error> refused;        // files whose rules are at fault: their last good flags stay
-  std::vector<Shadowed> shadowed;    // definitions that do not count
-  std::vector<std::string> missing;  // files that never held a good set of flags
+  std::map<std::string, Error> refused;  // files whose rules are at fault: their last good flags stay
+  std::vector<Shadowed> shadowed;        // definitions that do not count
+  std::vector<std::string> missing;      // files that never held a good set of flags
 };
 
 // Thread-safe.

@@ -34,7 +34,11 @@ bool FlagSources::Reading::operator==(const Reading& other) const {
 
 FlagSources::FlagSources(std::vector<FlagSource> sources, std::string override_file, FlagService& flags,
                          const Clock& clock)
-    : sources_(std::move(sources)), flags_(flags), clock_(clock), override_file_(std::move(override_file)) {}
+    : sources_(std::move(sources)),
+      flags_(flags),
+      clock_(clock),
+      override_path_(override_file),
+      override_file_(std::move(override_file)) {}
 
 void FlagSources::reload() {
   read_overrides();
@@ -134,6 +138,9 @@ void FlagSources::take(std::vector<Reading> now) {
   std::erase_if(parsed_, [&](const auto& known) {
     return std::none_of(now.begin(), now.end(), [&](const Reading& one) { return one.path == known.first; });
   });
+  std::map<std::string, std::string> refused;
+  for (const auto& one : now)
+    if (const auto& trouble = parsed_[one.path].trouble; !trouble.empty()) refused[one.path] = trouble;
   const auto before = flags_.view()->revision;
   const auto loaded = flags_.load_files(std::move(files));
   const std::string trouble = loaded ? "" : loaded.error().to_string();
@@ -141,12 +148,18 @@ void FlagSources::take(std::vector<Reading> now) {
   if (loaded || loaded.error().disposition == Disposition::kUser) taken_ = std::move(now);
   pending_.reset();
   if (loaded) {
+    for (const auto& [path, error] : loaded->refused) refused[path] = error.to_string();
+    remember(refused);
     tell(*loaded);
     if (loaded->revision != before)
       spdlog::info("flags loaded, {} in all", flags_.view()->snapshot->flags().size());
   } else if (trouble != trouble_) {
     spdlog::error("flags not reloaded: {}", trouble);
     if (!flags_.holds_files()) miss_all();
+  }
+  if (!loaded && loaded.error().disposition == Disposition::kUser) {
+    for (const auto& source : sources_) refused.emplace(source.path, trouble);  // together, whichever it is
+    remember(refused);
   }
   trouble_ = trouble;
 }
@@ -156,28 +169,34 @@ const std::optional<boost::json::object>& FlagSources::parse(const Reading& read
   Parsed& known = parsed_[reading.path];
   if (known.text && known.text == reading.text) return known.flags;
   const bool was_there = known.text != nullptr;
-  known = {reading.text, std::nullopt};
+  known = {reading.text, std::nullopt, {}};
   if (reading.is_empty) {
     if (told_.insert("empty " + reading.path).second)
       spdlog::warn("{} holds no flag file; flags that it held before stay until it holds one", reading.path);
     return known.flags;
   }
   if (!reading.text) {
+    known.trouble = reading.path + " cannot be read";
     if (was_there || told_.insert("no " + reading.path).second)
       spdlog::error("{} cannot be read; its last good flags stay", reading.path);
     return known.flags;
   }
   auto definition = flag::parse_definition(*reading.text, reading.path);
   if (!definition) {
+    known.trouble = definition.error().to_string();
     spdlog::error("{}; the last good flags of {} stay", definition.error().to_string(), reading.path);
     return known.flags;
   }
   for (const auto& problem : definition->problems) spdlog::error("{}", problem.to_string());
   for (const auto& warning : definition->warnings) spdlog::warn("{}", warning);
-  if (definition->problems.empty() || definition->only_rules_at_fault())
+  if (definition->problems.empty() || definition->only_rules_at_fault()) {
     known.flags = std::move(definition->flags);
-  else
+  } else {
+    known.trouble = definition->problems.front().to_string();
+    if (const auto more = definition->problems.size() - 1; more > 0)
+      known.trouble += fmt::format(" (and {} more)", more);
     spdlog::error("the last good flags of {} stay", reading.path);
+  }
   return known.flags;
 }
 
@@ -187,6 +206,31 @@ void FlagSources::miss_all() {
   std::lock_guard lock(mutex_);
   missing_.clear();
   for (const auto& source : sources_) missing_.push_back(source.path);
+}
+
+// All but the override file's, which is read apart.
+void FlagSources::remember(const std::map<std::string, std::string>& refused) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(refused_,
+                [&](const auto& one) { return one.first != override_path_ && !refused.contains(one.first); });
+  for (const auto& [path, why] : refused)
+    refused_.try_emplace(path, RefusedFile{path, "", clock_.now()}).first->second.why = why;
+}
+
+void FlagSources::remember_overrides(std::string trouble) {
+  std::lock_guard lock(mutex_);
+  if (trouble.empty())
+    refused_.erase(override_path_);
+  else
+    refused_.try_emplace(override_path_, RefusedFile{override_path_, "", clock_.now()}).first->second.why =
+        std::move(trouble);
+}
+
+std::vector<RefusedFile> FlagSources::refused() const {
+  std::lock_guard lock(mutex_);
+  std::vector<RefusedFile> out;
+  for (const auto& [path, one] : refused_) out.push_back(one);
+  return out;
 }
 
 std::vector<std::string> FlagSources::missing() const {
@@ -200,7 +244,7 @@ void FlagSources::tell(const FlagFilesLoaded& loaded) {
     missing_ = loaded.missing;
   }
   std::set<std::string> now;
-  for (const auto& error : loaded.refused)
+  for (const auto& [path, error] : loaded.refused)
     now.insert(fmt::format("{}; its last good flags stay", error.to_string()));
   for (const auto& one : loaded.shadowed) now.insert(one.to_string());
   for (const auto& line : now)
@@ -212,17 +256,23 @@ void FlagSources::read_overrides() {
   const auto changed = override_file_.poll();
   if (!changed) {
     spdlog::error("override file: {}", changed.error().to_string());
+    remember_overrides(override_file_.trouble());
     return;
   }
+  if (*changed) overrides_refused_.clear();
+  remember_overrides(override_file_.trouble().empty() ? overrides_refused_ : override_file_.trouble());
   if (*changed) overrides_wanted_ = true;
   if (!overrides_wanted_) return;
   const auto set = flags_.set_overrides(override_file_.overrides());
   if (!set && set.error().disposition != Disposition::kUser) return;  // the store was busy: asked again
   overrides_wanted_ = false;
-  if (!set)
+  if (!set) {
     spdlog::error("override file: {}", set.error().to_string());
-  else
-    spdlog::warn("{} flags are overridden by the override file", override_file_.overrides().size());
+    overrides_refused_ = set.error().to_string();
+    remember_overrides(overrides_refused_);
+    return;
+  }
+  spdlog::warn("{} flags are overridden by the override file", override_file_.overrides().size());
 }
 
 // After the files, whose flags the overrides may name. Once for as long as it is so.

@@ -27,6 +27,13 @@ struct FlagSource {
   std::string uri;   // what a selector calls it; "" for the path
 };
 
+// A file whose content does not count: its last good flags stay, where it had any.
+struct RefusedFile {
+  std::string path;
+  std::string why;
+  TimePoint since;  // when it was first refused without a break
+};
+
 // Used by one thread at a time.
 class FlagSources {
  public:
@@ -44,6 +51,8 @@ class FlagSources {
 
   // Sources that never gave a good set of flags, in this run or before. Any thread.
   std::vector<std::string> missing() const;
+  // Files that are refused now, the override file among them, by path. Any thread.
+  std::vector<RefusedFile> refused() const;
 
  private:
   struct Stamp {
@@ -66,6 +75,7 @@ class FlagSources {
   struct Parsed {
     Text text;
     std::optional<boost::json::object> flags;
+    std::string trouble;  // why there are none
   };
 
   std::vector<Reading> look();
@@ -75,6 +85,8 @@ class FlagSources {
   const std::optional<boost::json::object>& parse(const Reading& reading);
   void tell(const FlagFilesLoaded& loaded);
   void miss_all();
+  void remember(const std::map<std::string, std::string>& refused);
+  void remember_overrides(std::string trouble);
   void read_overrides();
   void poll_files();
   void tell_unheeded();
@@ -82,7 +94,9 @@ class FlagSources {
   const std::vector<FlagSource> sources_;
   FlagService& flags_;
   const Clock& clock_;
+  const std::string override_path_;
   client::OverrideFile override_file_;
+  std::string overrides_refused_;  // why the service did not take what the file says
   bool overrides_wanted_ = false;  // read, and not yet taken by the store
   std::map<std::string, Seen> seen_;
   // Device and inode of each when it held files last, in this run.
@@ -95,6 +109,7 @@ class FlagSources {
   flag::Revision told_at_;  // the set that told_unheeded_ is about
   mutable std::mutex mutex_;
   std::vector<std::string> missing_;
+  std::map<std::string, RefusedFile> refused_;
 };
 
 }  // namespace poundlock::server

@@ -179,6 +179,39 @@ TEST_F(FlagSourcesTest, ABadFileKeepsItsOwnLastGoodFlagsAlsoOverARestart) {
   EXPECT_EQ(variant("a"), "off");
 }
 
+TEST_F(FlagSourcesTest, ARefusedFileIsToldUntilItIsMended) {
+  const auto told = [&] {
+    std::vector<std::string> out;
+    for (const auto& one : sources_->refused()) out.push_back(fs::path(one.path).filename().string());
+    return out;
+  };
+  write("flags/a.json", flag("a", "on"));
+  write("flags/b.json", flag("b", "on"));
+  follow({"flags", "late.json"});
+  EXPECT_THAT(told(), ElementsAre("late.json"));
+  write("late.json", flag("late", "on"));
+  std::ofstream(folder_ / "flags" / "a.json") << "{\"flags\": {";
+  write("flags/b.json", flag("b", "off", R"(,"targeting":{"no_such_operator":[]})"));
+  std::ofstream(folder_ / "override.json") << "{";
+  const auto began = clock_.now();
+  sources_->reload();
+  ASSERT_THAT(told(), ElementsAre("a.json", "b.json", "override.json"));
+  const auto first = sources_->refused();
+  EXPECT_THAT(first[0].why, HasSubstr("a.json:1:"));
+  EXPECT_THAT(first[1].why, HasSubstr("no_such_operator"));
+  EXPECT_GE(first[0].since, began);
+  std::ofstream(folder_ / "flags" / "a.json") << "still nothing";
+  write("flags/b.json", flag("b", "off"));
+  std::ofstream(folder_ / "override.json") << R"({"flags":{}})";
+  sources_->reload();
+  ASSERT_THAT(told(), ElementsAre("a.json"));
+  EXPECT_EQ(sources_->refused()[0].since, first[0].since) << "refused without a break";
+  EXPECT_NE(sources_->refused()[0].why, first[0].why);
+  fs::remove(folder_ / "flags" / "a.json");
+  sources_->reload();
+  EXPECT_THAT(told(), IsEmpty());
+}
+
 TEST_F(FlagSourcesTest, SourcesThatAreRefusedTogetherAtAFirstStartAreMissing) {
   std::string many;
   for (int i = 0; i < 6'000; ++i) many += (i > 0 ? "," : "") + flag("a" + std::to_string(i), "on");

@@ -221,5 +221,21 @@ TEST_F(FlagStatusTest, AFileCountsAgainOnceTheOrderIsTakenBack) {
   ask("POST /v1/flags/by_hand/reset", "", 401);
 }
 
+TEST_F(FlagStatusTest, AFileThatIsRefusedIsToldEverywhere) {
+  EXPECT_TRUE(ask("GET /v1/flags").at("refused").as_array().empty());
+  std::ofstream(folder_ / "f.json") << "{";
+  service_->reload_flags();
+  const auto refused = ask("GET /v1/flags").at("refused").as_array();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].at("file").as_string(), (folder_ / "f.json").string());
+  EXPECT_TRUE(refused[0].at("since").as_string().starts_with("20"));
+  EXPECT_THAT(json::dump(ask("GET /v1/flags/k/status").at("warnings")), HasSubstr("f.json is refused since"));
+  Peer peer(static_cast<std::uint16_t>(std::stoi(service_->url().substr(service_->url().rfind(':') + 1))));
+  peer.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto page = peer.answer().second;
+  EXPECT_THAT(page, HasSubstr("\npoundlock_flag_files_refused 1\n"));
+  EXPECT_THAT(page, HasSubstr("poundlock_flag_file_refused_since_seconds{file=\""));
+}
+
 }  // namespace
 }  // namespace poundlock::server

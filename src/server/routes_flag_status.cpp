@@ -78,6 +78,10 @@ Response status(Service& service, const Request& request) {
       variants.push_back(bj::object{{"variant", one.variant}, {"reason", one.reason}, {"count", one.count}});
   for (const auto& one : service.flags().shadowed())
     if (one.key == key) warnings.push_back(bj::value(one.to_string()));
+  // Of every file: the refused one may be the one that defines this flag anew.
+  for (const auto& one : service.refused_flag_files())
+    warnings.push_back(
+        bj::value(fmt::format("{} is refused since {}: {}", one.path, format_timestamp(one.since), one.why)));
   out["evaluations"] = std::move(variants);
   out["warnings"] = std::move(warnings);
   return json_response(out);

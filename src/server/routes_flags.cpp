@@ -19,9 +19,15 @@ bj::object info_json(const FlagInfo& info) {
 Response list(Service& service) {
   bj::array out;
   for (const auto& info : service.flags().list()) out.push_back(info_json(info));
+  bj::array refused;
+  for (const auto& one : service.refused_flag_files())
+    refused.push_back(
+        bj::object{{"file", one.path}, {"since", format_timestamp(one.since)}, {"why", one.why}});
   const auto revision = service.flags().view()->revision;
-  return json_response(
-      bj::object{{"flags", std::move(out)}, {"epoch", revision.epoch}, {"revision", revision.number}});
+  return json_response(bj::object{{"flags", std::move(out)},
+                                  {"epoch", revision.epoch},
+                                  {"revision", revision.number},
+                                  {"refused", std::move(refused)}});
 }
 
 Response get(Service& service, const Request& request) {

@@ -75,6 +75,13 @@ Response metrics(Service& service) {
            static_cast<double>(service.flags().view()->revision.number));
   page.set("poundlock_flag_subscribers", "Open flag streams.", {},
            static_cast<double>(service.hub()->count()));
+  telemetry::Samples refused;
+  for (const auto& one : service.refused_flag_files())
+    refused.push_back({{{"file", one.path}}, static_cast<double>(one.since.ms) / 1'000});
+  page.set("poundlock_flag_files_refused", "Flag files whose content is refused now.", {},
+           static_cast<double>(refused.size()));
+  page.replace("poundlock_flag_file_refused_since_seconds", "Unix time since which a flag file is refused.",
+               std::move(refused));
   Response out = text_response(page.render(&service.metrics()));
   out.content_type = telemetry::MetricsPage::kContentType;
   return out;

@@ -69,6 +69,7 @@ class Service {
   void reload_flags();  // takes what the flag files hold now; a bad one changes nothing
   void poll_flags();    // the same for what has been there for two calls
   std::vector<std::string> missing_flags() const { return sources_->missing(); }
+  std::vector<RefusedFile> refused_flag_files() const { return sources_->refused(); }
 
   // The admin API's verbs.
   Result<boost::json::object> start_rollout(const boost::json::object& body);
