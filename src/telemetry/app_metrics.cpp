@@ -86,14 +86,24 @@ AppMetrics::Instance* AppMetrics::instance_of(std::string_view service, std::str
   return &made;
 }
 
-// Only who left properly makes room: who is merely silent may still serve users from an old snapshot. But one
+// Who left properly makes room: who is merely silent may still serve users from an old snapshot. But one
 // without a name could never be told to be back, and whoever connects again and again would fill the table.
+// Where that is not enough, whoever was heard of in its first moments only, and not for as long as somebody
+// who left is remembered: made-up names would keep real instances out for a day.
 bool AppMetrics::make_room() {
+  const TimePoint now = clock_.steady();
   auto oldest = instances_.end();
+  bool oldest_left = false;
   for (auto it = instances_.begin(); it != instances_.end(); ++it) {
-    const bool may_go = it->second.info.departed || it->second.anonymous;
-    if (!may_go || it->second.streams > 0) continue;
-    if (oldest == instances_.end() || it->second.seen < oldest->second.seen) oldest = it;
+    const Instance& one = it->second;
+    const bool left = one.info.departed || one.anonymous;
+    const bool once = one.seen - one.born <= limits_.silence && now - one.seen >= limits_.forget_departed;
+    if ((!left && !once) || one.streams > 0) continue;
+    const bool better = oldest == instances_.end() || (left && !oldest_left) ||
+                        (left == oldest_left && one.seen < oldest->second.seen);
+    if (!better) continue;
+    oldest = it;
+    oldest_left = left;
   }
   if (oldest == instances_.end()) return false;
   instances_.erase(oldest);

@@ -306,6 +306,28 @@ TEST(AppMetricsBounds, EveryTableIsBoundedAndSaysSo) {
   EXPECT_EQ(metrics.ingest(report("c", 1)), Ingested::kCounted);
 }
 
+// Names that somebody made up and never used again kept real instances out for a day.
+TEST(AppMetricsBounds, WhoWasHeardOfOnceMakesRoomAtLast) {
+  FakeClock clock;
+  AppMetricsLimits limits;
+  limits.instances_max = 3;
+  AppMetrics metrics(clock, limits);
+  metrics.ingest(report("real", 1));
+  metrics.ingest(report("made up", 0));
+  clock.sleep(Millis{60'000});
+  metrics.ingest(report("real", 2));
+  metrics.ingest(report("left", 1));
+  metrics.departed("orders", "left");
+  EXPECT_EQ(metrics.ingest(report("a", 1)), Ingested::kCounted) << "who left goes first";
+  EXPECT_EQ(metrics.ingest(report("b", 1)), Ingested::kRefused) << "it may be slow, and come back";
+  clock.sleep(Millis{545'000});
+  EXPECT_EQ(metrics.ingest(report("b", 1)), Ingested::kCounted);
+  std::vector<std::string> names;
+  for (const auto& one : metrics.instances()) names.push_back(one.instance);
+  EXPECT_THAT(names, testing::UnorderedElementsAre("real", "a", "b"));
+  EXPECT_EQ(metrics.ingest(report("c", 1)), Ingested::kRefused) << "the real one was heard of again";
+}
+
 TEST(AppMetricsBounds, SilentInstancesStayUntilTheyAreLongGone) {
   FakeClock clock;
   AppMetrics metrics(clock);
