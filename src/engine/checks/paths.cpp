@@ -124,6 +124,8 @@ Status Proof::open() {
   PL_TRY(session_, shadow_.database().connect());
   PL_TRY(search_path_, application_search_path(*session_, context_.plan));
   report_.shadow = shadow_.info().description;
+  if (shadow_.info().kept)
+    report_.shadow += "; the contract, which a clone cannot take back, in a transaction that is rolled back";
   const auto tables = tables_of(context_.plan);
   for (const auto& spec : context_.plan.paths) {
     Path path{&spec, {}, {}};
@@ -523,9 +525,10 @@ Result<CheckResult> check_paths(const CheckContext& context) {
     out.detail += fmt::format("{}path {}, {}: {}", out.detail.empty() ? "" : "; ", finding.path, finding.side,
                               finding.message);
   }
-  if (report.errors() == 0)
+  if (report.errors() == 0) {
     out.detail = fmt::format("{} paths, {} comparisons equal on {}; {}", context.plan.paths.size(),
                              report.comparisons(), report.shadow, report.statistics);
+  }
   return out;
 }
 

@@ -1,14 +1,16 @@
-// The whole change on the shadow: forth, back, forth again, through the contract. The schema and the data
-// must be as before after the way back, nothing of ours may be left, and the write cost of the expand is
-// measured: production's WAL per write is later held to it.
+#include "engine/checks/rehearsal.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <functional>
+#include <set>
 
 #include "base/json.h"
-#include "engine/checks.h"
+#include "engine/checks/shadow_blockers.h"
 #include "engine/leftovers.h"
+#include "engine/step_runner.h"
 #include "schema/catalog.h"
 #include "schema/identifier.h"
 
@@ -23,16 +25,17 @@ Result<std::string> fingerprint_of(const CheckContext& context, ports::Session& 
   return schema::fingerprint(catalog, {false, {"poundlock"}}).text;
 }
 
-// Counts and sums every row's text with its content as hash, so that a changed value cannot hide.
+// Counts every row and sums the hashes of their contents, so that a changed value cannot hide. As JSON, whose
+// keys are sorted: a column that was dropped and restored stands last.
 Result<std::string> data_of(const CheckContext& context, ports::Session& session) {
   std::string out;
   for (const auto& table : tables_of(context.plan)) {
-    PL_TRY(
-        const auto rows,
-        session.run(fmt::format(
-            "SELECT count(*)::text || ':' || coalesce(sum(pg_catalog.hashtextextended(t::text, 0)::numeric),"
-            " 0)::text FROM {} t",
-            table.to_sql())));
+    PL_TRY(const auto rows,
+           session.run(fmt::format(
+               "SELECT count(*)::text || ':' || "
+               "coalesce(sum(pg_catalog.hashtextextended(pg_catalog.to_jsonb(t)::text, 0)::numeric),"
+               " 0)::text FROM {} t",
+               table.to_sql())));
     out += rows.rows.at(0).at(0).value_or("") + "\n";
   }
   return out;
@@ -84,74 +87,310 @@ Result<Wal> wal_of_updates(const CheckContext& context, ports::Session& session)
   return Wal{number(top, "WAL Records") / rows, std::max(0.0, bytes) / rows};
 }
 
+// The first line that only one of them has, with its sign.
 std::string first_difference(const std::string& a, const std::string& b) {
-  std::size_t at = 0;
-  while (at < a.size() && at < b.size() && a[at] == b[at]) ++at;
-  const std::size_t line = a.rfind('\n', at) == std::string::npos ? 0 : a.rfind('\n', at) + 1;
-  return a.substr(line, a.find('\n', at) - line);
-}
-
-Status through_the_drop(const CheckContext& context, ports::Database& database) {
-  for (const auto phase : {change::Phase::kDualWrite, change::Phase::kExpose, change::Phase::kContract})
-    PL_CHECK(forward_on_shadow(context, database, phase));
-  for (const auto& step : context.plan.restore)
-    PL_CHECK(perform_on_shadow(context, database, step, Direction::kForward));
-  return {};
-}
-
-Result<CheckResult> rehearsal_on(const CheckContext& context, ShadowUse& shadow) {
-  CheckResult out;
-  ports::Database& database = shadow.database();
-  PL_TRY(auto session, database.connect());
-  PL_CHECK(live_a_little(context, *session));
-  PL_TRY(const std::string schema_before, fingerprint_of(context, *session));
-  PL_TRY(const std::string data_before, data_of(context, *session));
-  PL_TRY(const Wal wal_before, wal_of_updates(context, *session));
-  double failures = 0;
-  const auto fault = [&](const std::string& text) {
-    failures += 1;
-    out.detail += (out.detail.empty() ? "" : "; ") + text;
+  const auto lines = [](const std::string& text) {
+    std::set<std::string> out;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      out.insert(text.substr(at, end - at));
+      at = end + 1;
+    }
+    return out;
   };
-  PL_CHECK(forward_on_shadow(context, database, change::Phase::kDualWrite));
-  PL_CHECK(forward_on_shadow(context, database, change::Phase::kExpose));
-  PL_TRY(const Wal wal_after, wal_of_updates(context, *session));
-  PL_CHECK(back_on_shadow(context, database));
-  PL_TRY(const std::string schema_back, fingerprint_of(context, *session));
-  PL_TRY(const std::string data_back, data_of(context, *session));
-  if (schema_back != schema_before)
-    fault("the schema is not as before after the way back: " + first_difference(schema_before, schema_back));
-  if (data_back != data_before) fault("the data is not as before after the way back");
-  PL_TRY(const auto left,
-         leftovers(
-             *session, context.plan.rollout,
-             [&] {
-               std::vector<change::Step> steps;
-               for (const auto* step : forward_steps(context.plan, change::Phase::kDualWrite))
-                 steps.push_back(*step);
-               return steps;
-             }(),
-             context.plan.fresh));
-  for (const auto& line : left) fault("left behind: " + line);
-  if (!shadow.info().kept) PL_CHECK(through_the_drop(context, database));
-  out.figures = {{"failures", failures}};
-  if (wal_before.bytes > 0) out.figures["wal_ratio"] = wal_after.bytes / wal_before.bytes;
-  if (wal_before.records > 0) out.figures["wal_records_ratio"] = wal_after.records / wal_before.records;
-  if (failures == 0) {
-    out.detail = fmt::format(
-        "{} on {}; schema and data as before after the way back; an "
-        "updated row writes {:.1f} WAL records, {:.1f} before",
-        shadow.info().kept ? "forth and back (a clone cannot take the contract back)"
-                           : "forth, back, forth, contract and restore",
-        shadow.info().description, wal_after.records, wal_before.records);
+  const auto was = lines(a), is = lines(b);
+  for (const auto& line : was)
+    if (!is.contains(line)) return "missing: " + line;
+  for (const auto& line : is)
+    if (!was.contains(line)) return "too much: " + line;
+  return "another order";
+}
+
+// Our trigger is another one after a restore: its sides are exchanged. What it does is shown by the rows.
+std::string without_our_triggers(const std::string& text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    if (line.find(": trigger ") == std::string::npos ||
+        line.find(" EXECUTE FUNCTION poundlock.") == std::string::npos)
+      out += line + "\n";
+    at = end + 1;
   }
   return out;
 }
 
+Status refuse(std::string message) {
+  return fail(make_error(Disposition::kRefused, "rehearsal.differs", std::move(message)));
+}
+
+class Rehearsal {
+ public:
+  Rehearsal(const CheckContext& context, const RehearsalOptions& options, ShadowUse& shadow)
+      : context_(context), options_(options), shadow_(shadow) {}
+
+  Result<RehearsalReport> run() {
+    PL_TRY(session_, shadow_.database().connect());
+    report_.shadow = shadow_.info().description;
+    began_ = now();
+    PL_CHECK(live_a_little(context_, *session_));
+    PL_TRY(before_, look());
+    PL_TRY(const Wal wal_before, wal_of_updates(context_, *session_));
+    leg(Phase::kPrepare, "nothing is changed yet", "back", [&] { return expect(before_, true); });
+    if (options_.each_step) each_step();
+    PL_CHECK(dual_write());
+    expose();
+    PL_TRY(const Wal wal_after, wal_of_updates(context_, *session_));
+    if (wal_before.bytes > 0) report_.wal_ratio = wal_after.bytes / wal_before.bytes;
+    if (wal_before.records > 0) report_.wal_records_ratio = wal_after.records / wal_before.records;
+    report_.wal_records_before = wal_before.records;
+    report_.wal_records_after = wal_after.records;
+    expose_back();
+    contract();
+    if (stopped()) return fail(make_error(Disposition::kRetry, "check.stopped", "the check was stopped"));
+    return std::move(report_);
+  }
+
+ private:
+  struct Look {
+    std::string schema, data;
+  };
+  using Phase = change::Phase;
+
+  TimePoint now() const { return context_.ports.clock->steady(); }
+  bool stopped() const { return context_.ports.stopped && context_.ports.stopped(); }
+  Result<Look> look() {
+    Look out;
+    PL_TRY(out.schema, fingerprint_of(context_, *session_));
+    PL_TRY(out.data, data_of(context_, *session_));
+    return out;
+  }
+  // `nothing_left`: the rollout has been taken back as a whole.
+  Status expect(const Look& wanted, bool nothing_left);
+  void leg(Phase phase, std::string at, std::string direction, const std::function<Status()>& walk);
+  void skip(Phase phase, std::string at, std::string direction, std::string why) {
+    report_.legs.push_back(
+        {phase, std::move(at), std::move(direction), 0, LegVerdict::kSkipped, std::move(why)});
+  }
+  Status forward(Phase phase) { return forward_on_shadow(context_, shadow_.database(), phase); }
+  Status back() { return back_on_shadow(context_, shadow_.database()); }
+  Status perform(const change::Step& step, Direction direction) {
+    return perform_on_shadow(context_, shadow_.database(), step, direction);
+  }
+  void each_step();
+  Status dual_write();
+  void expose();
+  void expose_back();
+  void contract();
+  Status before_the_drop();
+
+  const CheckContext& context_;
+  const RehearsalOptions& options_;
+  ShadowUse& shadow_;
+  std::unique_ptr<ports::Session> session_;
+  TimePoint began_;
+  Look before_, expanded_;
+  bool broken_ = false;  // a way failed: where the shadow stands now is not known
+  RehearsalReport report_;
+};
+
+Status Rehearsal::expect(const Look& wanted, bool nothing_left) {
+  PL_TRY(const Look is, look());
+  if (is.schema != wanted.schema)
+    return refuse("the schema is not as expected; " + first_difference(wanted.schema, is.schema));
+  if (is.data != wanted.data) return refuse("the data is not as expected");
+  if (!nothing_left) return {};
+  std::vector<change::Step> steps;
+  for (const auto* step : forward_steps(context_.plan, Phase::kDualWrite)) steps.push_back(*step);
+  PL_TRY(const auto left, leftovers(*session_, context_.plan.rollout, steps, context_.plan.fresh));
+  if (!left.empty()) return refuse("left behind: " + left.front());
+  return {};
+}
+
+void Rehearsal::leg(Phase phase, std::string at, std::string direction, const std::function<Status()>& walk) {
+  if (broken_ || stopped()) return skip(phase, std::move(at), std::move(direction), "an earlier way failed");
+  const TimePoint begin = now();
+  const Status walked = walk();
+  RehearsalLeg one{phase,
+                   std::move(at),
+                   std::move(direction),
+                   static_cast<double>((now() - begin).count()) / 1000.0,
+                   LegVerdict::kPassed,
+                   {}};
+  if (!walked) {
+    one.verdict = LegVerdict::kFailed;
+    one.detail = walked.error().to_string();
+    broken_ = true;
+  }
+  if (context_.ports.progress) {
+    Progress progress;
+    progress.step = fmt::format("{}, {}, {}", change::to_string(phase), one.at, one.direction);
+    context_.ports.progress(progress);
+  }
+  report_.legs.push_back(std::move(one));
+}
+
+// Forward to each step of the expand, stopped in its middle as by a kill, and back.
+void Rehearsal::each_step() {
+  const auto steps = forward_steps(context_.plan, Phase::kDualWrite);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const std::string at = "in the middle of " + steps[i]->id;
+    if (now() - began_ > options_.budget) {
+      skip(Phase::kDualWrite, at, "back",
+           fmt::format("{} were spent on the steps before", format_duration(options_.budget)));
+      continue;
+    }
+    leg(Phase::kDualWrite, at, "back", [&]() -> Status {
+      for (std::size_t k = 0; k < i; ++k) PL_CHECK(perform(*steps[k], Direction::kForward));
+      PL_CHECK(stop_in_the_middle(context_, shadow_.database(), *steps[i]));
+      PL_CHECK(back());
+      return expect(before_, true);
+    });
+  }
+}
+
+Status Rehearsal::dual_write() {
+  leg(Phase::kDualWrite, "all steps", "forward", [&] { return forward(Phase::kDualWrite); });
+  if (!broken_) {
+    PL_TRY(expanded_, look());
+  }
+  leg(Phase::kDualWrite, "at its end", "back", [&]() -> Status {
+    PL_CHECK(back());
+    return expect(before_, true);
+  });
+  leg(Phase::kDualWrite, "once more", "forward", [&]() -> Status {
+    PL_CHECK(forward(Phase::kDualWrite));
+    return expect(expanded_, false);
+  });
+  return {};
+}
+
+void Rehearsal::expose() {
+  leg(Phase::kExpose, "both sides may be written", "forward", [&]() -> Status {
+    PL_CHECK(forward(Phase::kExpose));
+    return expect(expanded_, false);
+  });
+}
+
+void Rehearsal::expose_back() {
+  leg(Phase::kExpose, "readers go back, dual writing goes on", "back", [&]() -> Status {
+    const auto steps = forward_steps(context_.plan, Phase::kExpose);
+    for (auto it = steps.rbegin(); it != steps.rend(); ++it)
+      if (!(*it)->undo.empty()) PL_CHECK(perform(**it, Direction::kUndo));
+    return expect(expanded_, false);
+  });
+  leg(Phase::kExpose, "everything goes back", "back", [&]() -> Status {
+    PL_CHECK(forward(Phase::kExpose));
+    PL_CHECK(back());
+    return expect(before_, true);
+  });
+}
+
+// The last comparison, and whatever else comes before data is lost.
+Status Rehearsal::before_the_drop() {
+  for (const auto* step : forward_steps(context_.plan, Phase::kContract)) {
+    if (step->destructive) return {};
+    PL_CHECK(perform(*step, Direction::kForward));
+  }
+  return {};
+}
+
+void Rehearsal::contract() {
+  if (forward_steps(context_.plan, Phase::kContract).empty()) return;
+  const auto to_the_drop = [&]() -> Status {
+    PL_CHECK(forward(Phase::kDualWrite));
+    PL_CHECK(forward(Phase::kExpose));
+    return before_the_drop();
+  };
+  leg(Phase::kContract, "before the drop", "back", [&]() -> Status {
+    PL_CHECK(to_the_drop());
+    PL_CHECK(back());
+    return expect(before_, true);
+  });
+  if (shadow_.info().kept) {
+    return skip(Phase::kContract, "the drop", "forward",
+                "a clone cannot take the drop back; on a copy of it the drop is rehearsed, too");
+  }
+  Look dropped;
+  leg(Phase::kContract, "the drop", "forward", [&]() -> Status {
+    PL_CHECK(to_the_drop());
+    PL_TRY(report_.notes, set_views_aside(*session_, context_.plan));
+    PL_TRY(expanded_, look());
+    PL_CHECK(forward(Phase::kContract));
+    PL_TRY(dropped, look());
+    return {};
+  });
+  if (!context_.plan.restore.empty())
+    leg(Phase::kContract, "after the drop", "restore", [&]() -> Status {
+      for (const auto& step : context_.plan.restore) PL_CHECK(perform(step, Direction::kForward));
+      PL_TRY(const Look is, look());
+      if (is.data != expanded_.data)
+        report_.notes.push_back(
+            "after a restore the legacy side holds other values than before the drop: `down` "
+            "does not give back all that `up` was given");
+      const std::string wanted = without_our_triggers(expanded_.schema),
+                        got = without_our_triggers(is.schema);
+      return got == wanted ? Status{}
+                           : refuse("the schema is not as expected; " + first_difference(wanted, got));
+    });
+  leg(Phase::kContract, "once more", "forward", [&]() -> Status {
+    if (!context_.plan.restore.empty()) PL_CHECK(forward(Phase::kExpose));
+    PL_CHECK(forward(Phase::kContract));
+    return expect(dropped, false);
+  });
+}
+
 }  // namespace
+
+const char* to_string(LegVerdict verdict) {
+  switch (verdict) {
+    case LegVerdict::kPassed: return "passed";
+    case LegVerdict::kFailed: return "failed";
+    case LegVerdict::kSkipped: return "skipped";
+  }
+  return "";
+}
+
+int RehearsalReport::failures() const {
+  return static_cast<int>(std::count_if(legs.begin(), legs.end(),
+                                        [](const auto& one) { return one.verdict == LegVerdict::kFailed; }));
+}
+
+Result<RehearsalReport> rehearse(const CheckContext& context, const RehearsalOptions& options) {
+  RehearsalReport report;
+  const auto done = on_shadow(context, [&](ShadowUse& shadow) -> Result<CheckResult> {
+    PL_TRY(report, Rehearsal(context, options, shadow).run());
+    return CheckResult{};
+  });
+  PL_CHECK(done);
+  return report;
+}
 
 Result<CheckResult> check_rehearsal(const CheckContext& context) {
   if (!context.ports.shadow) return CheckResult{{}, "no shadow is configured"};
-  return on_shadow(context, [&](ShadowUse& shadow) { return rehearsal_on(context, shadow); });
+  PL_TRY(const auto report, rehearse(context, {}));
+  CheckResult out;
+  out.figures = {{"failures", report.failures()}};
+  if (report.wal_ratio > 0) out.figures["wal_ratio"] = report.wal_ratio;
+  if (report.wal_records_ratio > 0) out.figures["wal_records_ratio"] = report.wal_records_ratio;
+  int skipped = 0;
+  for (const auto& one : report.legs) {
+    if (one.verdict == LegVerdict::kSkipped) ++skipped;
+    if (one.verdict != LegVerdict::kFailed) continue;
+    out.detail += fmt::format("{}{}, {}, {}: {}", out.detail.empty() ? "" : "; ",
+                              change::to_string(one.phase), one.at, one.direction, one.detail);
+  }
+  if (report.failures() == 0) {
+    const bool kept = skipped > 0 && report.legs.back().verdict == LegVerdict::kSkipped;
+    out.detail = fmt::format(
+        "{} ways on {}; schema and data as before after each way back; an updated row writes {:.1f} WAL "
+        "records, "
+        "{:.1f} before{}",
+        report.legs.size() - static_cast<std::size_t>(skipped), report.shadow, report.wal_records_after,
+        report.wal_records_before, kept ? "; without the drop, which a clone cannot take back" : "");
+    for (const auto& note : report.notes) out.detail += "; " + note;
+  }
+  return out;
 }
 
 }  // namespace poundlock::engine

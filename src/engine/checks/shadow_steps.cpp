@@ -1,5 +1,6 @@
 // Steps on a shadow, by the same runner as in production.
 #include "engine/checks.h"
+#include "engine/checks/shadow_blockers.h"
 #include "engine/ledger.h"
 #include "engine/step_runner.h"
 
@@ -15,6 +16,10 @@ Status perform_on_shadow(const CheckContext& context, ports::Database& shadow, c
   PL_TRY(const auto outcome, runner.run(step, direction, 1, StopToken{context.ports.stopped}));
   if (outcome.error) {
     Error error = *outcome.error;
+    if (error.sqlstate == "2BP01") {
+      PL_TRY(auto session, shadow.connect());
+      error = explain_refused_drop(*session, context.plan, std::move(error));
+    }
     error.message = "on the shadow, " + step.id + ": " + error.message;
     return fail(std::move(error));
   }

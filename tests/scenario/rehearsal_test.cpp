@@ -1,0 +1,150 @@
+// The whole rollout forward and back on a shadow, and what makes a rehearsal fail.
+#include "engine/checks/rehearsal.h"
+
+#include <fmt/format.h>
+
+#include "support/checks_fixture.h"
+
+namespace poundlock::scenario {
+namespace {
+
+using engine::LegVerdict;
+using testing::HasSubstr;
+
+constexpr const char* kChange = R"(
+  - change_column:
+      table: shop."Order Items"
+      from: legacyStatus
+      to: {name: newStatus, type: text, default: "'open'"}
+      up: '"legacyStatus"'
+      down: '"newStatus"'
+      indexes: [{name: idx_new_status, columns: [newStatus]}]
+)";
+
+class RehearsalTest : public ChecksFixture {
+ protected:
+  void SetUp() override {
+    ChecksFixture::SetUp();
+    must(
+        "CREATE TABLE shop.\"Order Items\" (id bigint PRIMARY KEY, \"legacyStatus\" text NOT NULL DEFAULT "
+        "'open')");
+    must("CREATE INDEX idx_legacy ON shop.\"Order Items\" (\"legacyStatus\")");
+    must("INSERT INTO shop.\"Order Items\" SELECT g, 'S' || g % 7 FROM generate_series(1, 3000) g");
+    must("ANALYZE shop.\"Order Items\"");
+  }
+  rollout::Plan plan() { return plan_of(kChange, "  - {name: p, legacy: SELECT 1, new: SELECT 1}\n"); }
+  engine::RehearsalReport rehearse(const rollout::Plan& plan, const engine::RehearsalOptions& options = {}) {
+    const auto copy = shadow();
+    const auto ports = ports_with(*copy);
+    auto report = engine::rehearse({ports, plan}, options);
+    EXPECT_TRUE(report) << report.error().to_string();
+    return report ? std::move(*report) : engine::RehearsalReport{};
+  }
+  static std::string text(const engine::RehearsalReport& report) {
+    std::string out;
+    for (const auto& one : report.legs)
+      out += fmt::format("{} {} {} {} {}\n", change::to_string(one.phase), one.at, one.direction,
+                         to_string(one.verdict), one.detail);
+    for (const auto& note : report.notes) out += note + "\n";
+    return out;
+  }
+  static const engine::RehearsalLeg& leg(const engine::RehearsalReport& report, const std::string& at) {
+    for (const auto& one : report.legs)
+      if (one.at == at) return one;
+    ADD_FAILURE() << "no leg " << at << " in\n" << text(report);
+    static const engine::RehearsalLeg none;
+    return none;
+  }
+};
+
+TEST_F(RehearsalTest, GoesForwardAndBackFromEveryPhaseAndTheMiddleOfEveryStep) {
+  const auto plan = this->plan();
+  const auto report = rehearse(plan);
+  EXPECT_EQ(report.failures(), 0) << text(report);
+  for (const auto& one : report.legs) EXPECT_EQ(one.verdict, LegVerdict::kPassed) << text(report);
+  for (const auto* step : engine::forward_steps(plan, change::Phase::kDualWrite))
+    leg(report, "in the middle of " + step->id);
+  leg(report, "before the drop");
+  EXPECT_EQ(leg(report, "after the drop").direction, "restore");
+  EXPECT_EQ(report.legs.back().direction, "forward");
+  EXPECT_GT(report.wal_records_ratio, 0.5);
+  EXPECT_TRUE(report.notes.empty()) << text(report);
+  EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname = 'app_poundlock_shadow'"), "0");
+}
+
+// The middle is really reached: what a stopped step leaves is there before it is taken back.
+TEST_F(RehearsalTest, AStepStoppedInItsMiddleLeavesWhatAKillLeaves) {
+  const auto plan = this->plan();
+  const auto copy = shadow();
+  const auto ports = ports_with(*copy);
+  const engine::CheckContext context{ports, plan};
+  auto use = engine::ShadowUse::create(context);
+  ASSERT_TRUE(use) << use.error().to_string();
+  auto session = std::move(*use->database().connect());
+  const auto answer = [&](const std::string& sql) {
+    return must_on(*session, sql).rows.at(0).at(0).value_or("");
+  };
+  for (const auto* step : engine::forward_steps(plan, change::Phase::kDualWrite)) {
+    const auto stopped = engine::stop_in_the_middle(context, use->database(), *step);
+    ASSERT_TRUE(stopped) << step->id << ": " << stopped.error().to_string();
+    if (step->kind == change::StepKind::kBackfill) {
+      const auto done = answer("SELECT count(\"newStatus\") FROM shop.\"Order Items\"");
+      EXPECT_GT(std::stoi(done), 0);
+      EXPECT_LT(std::stoi(done), 3000);
+    }
+    if (step->kind == change::StepKind::kStandalone) {
+      EXPECT_EQ(answer("SELECT indisvalid FROM pg_index WHERE indexrelid = 'shop.idx_new_status'::regclass"),
+                "f");
+    }
+    if (step->kind == change::StepKind::kTransaction) {
+      EXPECT_EQ(answer(step->probe), "f") << step->id;
+    }
+    ASSERT_TRUE(engine::perform_on_shadow(context, use->database(), *step, engine::Direction::kForward))
+        << step->id;
+  }
+}
+
+TEST_F(RehearsalTest, AnUndoThatLeavesSomethingFails) {
+  auto plan = this->plan();
+  for (auto& item : plan.items) {
+    if (!item.step || item.step->id != "dual_write.add_column") continue;
+    item.step->sql.push_back("CREATE TABLE shop.forgotten ()");
+  }
+  const auto report = rehearse(plan, {.each_step = false});
+  EXPECT_EQ(report.failures(), 1) << text(report);
+  const auto& failed = leg(report, "at its end");
+  EXPECT_EQ(failed.verdict, LegVerdict::kFailed);
+  EXPECT_THAT(failed.detail, HasSubstr("too much: table shop.forgotten"));
+  EXPECT_EQ(report.legs.back().verdict, LegVerdict::kSkipped);
+}
+
+TEST_F(RehearsalTest, StepsBeyondTheBudgetAreSaidToBeSkipped) {
+  const auto report = rehearse(plan(), {.each_step = true, .budget = Millis{0}});
+  EXPECT_EQ(report.failures(), 0) << text(report);
+  EXPECT_EQ(leg(report, "in the middle of dual_write.backfill").verdict, LegVerdict::kSkipped);
+  EXPECT_EQ(leg(report, "once more").verdict, LegVerdict::kPassed);
+}
+
+TEST_F(RehearsalTest, AViewOnTheLegacyColumnIsSetAsideAndNamed) {
+  must("CREATE VIEW shop.open_items AS SELECT id FROM shop.\"Order Items\" WHERE \"legacyStatus\" = 'open'");
+  must("CREATE VIEW shop.above AS SELECT * FROM shop.open_items");
+  const auto report = rehearse(plan(), {.each_step = false});
+  EXPECT_EQ(report.failures(), 0) << text(report);
+  ASSERT_EQ(report.notes.size(), 1U) << text(report);
+  EXPECT_THAT(report.notes[0], HasSubstr("view shop.open_items reads shop.\"Order Items\".\"legacyStatus\""));
+  EXPECT_THAT(report.notes[0], HasSubstr("CREATE OR REPLACE VIEW"));
+}
+
+// What is no view cannot be set aside: the error names it and says what to do.
+TEST_F(RehearsalTest, WhatElseDependsOnTheColumnIsNamedInTheError) {
+  must("ALTER TABLE shop.\"Order Items\" ENABLE ROW LEVEL SECURITY");
+  must("CREATE POLICY seen ON shop.\"Order Items\" USING (\"legacyStatus\" <> 'hidden')");
+  const auto report = rehearse(plan(), {.each_step = false});
+  const auto& failed = leg(report, "the drop");
+  EXPECT_EQ(failed.verdict, LegVerdict::kFailed) << text(report);
+  EXPECT_THAT(failed.detail, HasSubstr("policy seen on table shop.\"Order Items\""));
+  EXPECT_THAT(failed.detail, HasSubstr("between the expand and the drop"));
+}
+
+}  // namespace
+}  // namespace poundlock::scenario
