@@ -94,8 +94,8 @@ class Steps {
     const ColumnPiece* identity = column_.piece(PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY);
     add(fmt::format(
         "BEGIN;\nALTER TABLE {0} ALTER COLUMN {1} DROP DEFAULT, ALTER COLUMN {1} ADD {2};\n"
-        "SELECT setval(pg_get_serial_sequence({3}, {4}), nextval({5}), false);\n"
-        "DROP SEQUENCE {6};\nCOMMIT;",
+        "SELECT setval(pg_get_serial_sequence({3}, {4}), nextval({5}), false);\nCOMMIT;\n"
+        "DROP SEQUENCE {6};",
         table_.to_sql(), column_.name, identity->text, schema::quote_literal(table_.to_sql()),
         schema::quote_literal(name_), schema::quote_literal(qualified("fill")), qualified("fill")));
   }
@@ -197,13 +197,13 @@ std::string AddedColumn::in_steps() const {
   return Steps(*this).text();
 }
 
-std::string not_null_in_steps(const schema::QualifiedName& table, std::string_view column) {
+std::string not_null_in_steps(const schema::QualifiedName& table, std::string_view column, std::string name) {
+  if (name.empty()) name = schema::derive_name(table.name, column, "not_null");
   return fmt::format(
       "ALTER TABLE {0} ADD CONSTRAINT {1} CHECK ({2} IS NOT NULL) NOT VALID;\n"
       "ALTER TABLE {0} VALIDATE CONSTRAINT {1};\nALTER TABLE {0} ALTER COLUMN {2} SET NOT NULL;\n"
       "ALTER TABLE {0} DROP CONSTRAINT {1};",
-      table.to_sql(), quote_identifier(schema::derive_name(table.name, column, "not_null")),
-      quote_identifier(column));
+      table.to_sql(), quote_identifier(name), quote_identifier(column));
 }
 
 }  // namespace poundlock::lint

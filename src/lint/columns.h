@@ -41,7 +41,9 @@ struct AddedColumn {
 
 // CHECK (c IS NOT NULL) NOT VALID, VALIDATE, SET NOT NULL, DROP: c's nulls are looked for while everybody
 // works.
-std::string not_null_in_steps(const schema::QualifiedName& table, std::string_view column);
+// `name` is the CHECK's, not quoted; "" for a derived one.
+std::string not_null_in_steps(const schema::QualifiedName& table, std::string_view column,
+                              std::string name = "");
 
 // Calls visit for each ADD COLUMN to a table that is not new.
 void each_added_column(const Context& context, const std::function<void(const AddedColumn&)>& visit);

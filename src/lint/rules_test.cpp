@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "lint/lint.h"
+#include "lint/in_place_for_test.h"
 #include "schema/sql.h"
 
 namespace poundlock::lint {
@@ -53,6 +53,27 @@ TEST_P(EachRule, RewritesIntoSqlThatItAccepts) {
       ASSERT_TRUE(script);
       EXPECT_TRUE(script->errors.empty()) << finding.rewrite;
       EXPECT_EQ(fires(GetParam()->id, finding.rewrite), 0U) << finding.rewrite;
+    }
+  }
+}
+
+// What a planner does: the first rewrite in its place, and the result judged again, until none is left.
+TEST_P(EachRule, RewritesComeToAnEnd) {
+  constexpr int kRoundsMax = 20;
+  Options options = GetParam()->examples;
+  options.timeouts_supplied = true;
+  for (const std::string_view example : GetParam()->bad) {
+    std::string sql(example);
+    int rounds = 0;
+    for (;; ++rounds) {
+      ASSERT_LT(rounds, kRoundsMax) << example << "\n" << sql;
+      const Report report = lint(sql, "example.sql", options);
+      const auto next = std::ranges::find_if(report.findings,
+                                             [](const Finding& finding) { return !finding.rewrite.empty(); });
+      if (next == report.findings.end()) break;
+      sql = in_place(*schema::parse_script(sql), *next);
+      ASSERT_FALSE(sql.empty()) << example;
+      EXPECT_TRUE(schema::parse_script(sql)->errors.empty()) << sql;
     }
   }
 }

@@ -104,6 +104,8 @@ void ScriptFacts::create(const schema::Statement& statement) {
     types_.insert(name);
   } else if (const auto* enumeration = as<PgQuery__CreateEnumStmt>(node)) {
     types_.insert(schema::name_of(enumeration->type_name, enumeration->n_type_name).name);
+  } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
+    types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
   } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
     tables_.insert(schema::name_of(*query->into->rel).name);
   }
@@ -205,6 +207,28 @@ std::vector<const PgQuery__Node*> validated_checks(const Context& context, const
     });
   }
   return conditions;
+}
+
+std::string free_name(const Context& context, const schema::QualifiedName& table,
+                      const std::vector<std::string_view>& parts) {
+  const schema::Table* known = context.table(table);
+  const auto taken = [&](const std::string& name) {
+    const auto added = context.facts->added_to(table.name);
+    const bool here = std::ranges::any_of(added, [&](const ScriptFacts::Added& one) {
+      return one.name == name && one.added < context.index() && one.dropped > context.index();
+    });
+    return here ||
+           (known != nullptr && (known->constraint(name) != nullptr || known->index(name) != nullptr));
+  };
+  std::string name = schema::derive_name(parts);
+  constexpr int kTriesMax = 100;
+  for (int number = 2; number < kTriesMax && taken(name); ++number) {
+    const std::string digits = std::to_string(number);
+    auto numbered = parts;
+    numbered.push_back(digits);
+    name = schema::derive_name(numbered);
+  }
+  return name;
 }
 
 bool known_not_null(const Context& context, const schema::QualifiedName& table, std::string_view column) {

@@ -46,6 +46,7 @@ class ScriptFacts {
   std::span<const Added> added_to(std::string_view table) const;  // by its bare name
   bool has_key(const schema::QualifiedName& table, std::span<const std::string> leading) const;
   bool makes_domain(const schema::QualifiedName& name) const { return domains_.contains(name.name); }
+  // A domain, an enum or a sequence.
   bool makes_type(const schema::QualifiedName& name) const { return types_.contains(name.name); }
   // What the script has made of a constraint that it may not have added: true validated, false dropped.
   std::optional<bool> changed_before(const schema::QualifiedName& table, const std::string& constraint,
@@ -86,6 +87,11 @@ bool proves_not_null(const PgQuery__Node* condition, std::string_view column);
 // Is the column known to hold no null at this statement: NOT NULL or a validated CHECK, in the catalog or
 // made by the script before?
 bool known_not_null(const Context& context, const schema::QualifiedName& table, std::string_view column);
+
+// A name for a constraint or index of the table that is not taken, as far as catalog and script tell: the
+// derived one, or it with a number behind. Not quoted.
+std::string free_name(const Context& context, const schema::QualifiedName& table,
+                      const std::vector<std::string_view>& parts);
 
 // The conditions of the table's validated CHECK constraints at this statement, from catalog and script; the
 // catalog's are parsed into `parsed`, which has to outlive the answer.

@@ -17,11 +17,12 @@ std::string list_of(const std::vector<std::string>& columns) {
   return list;
 }
 
-std::string default_name(const Action& action, const std::vector<std::string>& columns, bool primary) {
+std::string default_name(const Context& context, const Action& action,
+                         const std::vector<std::string>& columns, bool primary) {
   std::vector<std::string_view> parts{action.table.name};
   if (!primary) parts.insert(parts.end(), columns.begin(), columns.end());
   parts.emplace_back(primary ? "pkey" : "key");
-  return schema::derive_name(parts);
+  return free_name(context, action.table, parts);
 }
 
 // A primary key's columns have to be NOT NULL before, or PostgreSQL looks for nulls under the lock.
@@ -30,7 +31,10 @@ std::string columns_not_null(const Context& context, const Action& action,
   std::string steps;
   for (const std::string& column : columns) {
     const schema::Column* known = context.column(action.table, column);
-    if (known == nullptr || !known->not_null) steps += not_null_in_steps(action.table, column) + "\n";
+    if (known == nullptr || !known->not_null)
+      steps += not_null_in_steps(action.table, column,
+                                 free_name(context, action.table, {action.table.name, column, "not_null"})) +
+               "\n";
   }
   return steps;
 }
@@ -42,7 +46,7 @@ std::string rewritten(const Context& context, const Action& action, const PgQuer
   const bool primary = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
   const std::vector<std::string> columns = schema::strings(constraint.keys, constraint.n_keys);
   std::string name(schema::text_of(constraint.conname));
-  if (name.empty()) name = default_name(action, columns, primary);
+  if (name.empty()) name = default_name(context, action, columns, primary);
   std::string more;
   if (constraint.n_including > 0)
     more +=

@@ -88,7 +88,7 @@ std::vector<Match> check(const Context& context) {
           "ALTER TABLE {0} ADD CONSTRAINT {1} CHECK ({2}) NOT VALID;\nALTER TABLE {0} VALIDATE CONSTRAINT "
           "{1};\n"
           "{3};\nALTER TABLE {0} DROP CONSTRAINT {1};",
-          child.to_sql(), schema::quote_identifier(schema::derive_name({child.name, "bound", "check"})),
+          child.to_sql(), schema::quote_identifier(free_name(context, child, {child.name, "bound", "check"})),
           condition, context.statement.text());
     matches.push_back({.range = action.range,
                        .detail = table_text(child),

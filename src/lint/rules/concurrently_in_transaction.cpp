@@ -8,7 +8,7 @@ std::vector<Match> check(const Context& context) {
   if (!context.in_transaction) return {};
   const NoTransaction found = needs_no_transaction(context.statement);
   if (!found.concurrently) return {};
-  return {{found.range, found.what, "COMMIT;\n" + context.statement.text() + ";"}};
+  return {{found.range, found.what, context.begun ? "COMMIT;\n" + context.statement.text() + ";" : ""}};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "lint/columns.h"
 #include "lint/rule.h"
+#include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -33,7 +34,7 @@ std::string rewritten(const Context& context, const Action& action, const PgQuer
     std::vector<std::string> parts{action.table.name};
     for (std::string& column : columns_of(constraint)) parts.push_back(std::move(column));
     parts.emplace_back(foreign ? "fkey" : "check");
-    name = schema::derive_name({parts.begin(), parts.end()});
+    name = free_name(context, action.table, {parts.begin(), parts.end()});
     const auto begin = static_cast<std::size_t>(std::max(0, constraint.location));
     text = fmt::format("ADD CONSTRAINT {} {}", schema::quote_identifier(name),
                        context.statement.slice({begin, action.range.end}));

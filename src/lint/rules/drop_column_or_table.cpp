@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "lint/rule.h"
+#include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -38,7 +39,10 @@ std::vector<Match> check(const Context& context) {
                     drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
   if (drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
     return {{{0, context.statement.text().size()}, "a schema", ""}};
-  if (const char* kind = other_kind(drop->remove_type))
+  const auto* first = drop->n_objects == 0 ? nullptr : schema::as<PgQuery__List>(drop->objects[0]);
+  const bool own =
+      first != nullptr && context.facts->makes_type(schema::name_of(first->items, first->n_items));
+  if (const char* kind = other_kind(drop->remove_type); kind != nullptr && !own)
     return {{{0, context.statement.text().size()}, kind, "", true}};
   if (!table && !view) return matches;
   for (std::size_t i = 0; i < drop->n_objects; ++i) {

@@ -66,7 +66,7 @@ const Rule& drop_constraint() {
       .good = {"ALTER TABLE orders ADD CONSTRAINT c CHECK (status IS NOT NULL) NOT VALID;\n"
                "ALTER TABLE orders VALIDATE CONSTRAINT c; ALTER TABLE orders ALTER status SET NOT NULL;\n"
                "ALTER TABLE orders DROP CONSTRAINT c;",
-               "ALTER TABLE orders DROP CONSTRAINT orders_status_not_null;"},
+               "ALTER TABLE orders DROP CONSTRAINT IF EXISTS orders_status_not_null;"},
       .check = check};
   return rule;
 }

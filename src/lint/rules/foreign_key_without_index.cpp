@@ -34,7 +34,7 @@ Match match_of(const Context& context, const schema::QualifiedName& table,
   const bool made_here = context.statement.kind() == schema::StatementKind::kCreateTable;
   const std::string index =
       fmt::format("CREATE INDEX {}{} ON {} ({});", made_here ? "" : "CONCURRENTLY ",
-                  schema::quote_identifier(schema::derive_name(parts)), table.to_sql(), list);
+                  schema::quote_identifier(free_name(context, table, parts)), table.to_sql(), list);
   const schema::Table* known = context.table(table);
   const bool partitioned = known != nullptr && known->kind == 'p';
   const std::string& text = context.statement.text();

@@ -22,13 +22,18 @@ std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint) return;
-    bool together = adds_not_valid(context.statement, action);
+    const bool here = adds_not_valid(context.statement, action);
+    bool before = false;
     for (const schema::Statement* earlier : context.transaction)
-      together = together || adds_not_valid(*earlier, action);
-    if (!together) return;
+      before = before || adds_not_valid(*earlier, action);
+    if (!here && !before) return;
+    const std::string alone = fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {};", action.table.to_sql(),
+                                          schema::quote_identifier(action.name));
+    const std::string safe = before ? "COMMIT;\nBEGIN;\n" + alone : alone;
+    // A transaction of the runner's is not for the script to end.
+    const bool possible = context.begun || !before;
     matches.push_back({action.range, fmt::format("constraint {}", schema::quote_identifier(action.name)),
-                       fmt::format("COMMIT;\nALTER TABLE {} VALIDATE CONSTRAINT {};", action.table.to_sql(),
-                                   schema::quote_identifier(action.name))});
+                       possible ? in_place_of(context.statement, action, safe) : ""});
   });
   return matches;
 }

@@ -17,7 +17,10 @@ std::vector<Match> check(const Context& context) {
         {.range = context.statement.words({"SET", "NOT", "NULL"}, action.range.begin),
          .detail =
              fmt::format("column {} of {}", schema::quote_identifier(action.name), table_text(action.table)),
-         .rewrite = in_place_of(context.statement, action, not_null_in_steps(action.table, action.name)),
+         .rewrite = in_place_of(context.statement, action,
+                                not_null_in_steps(action.table, action.name,
+                                                  free_name(context, action.table,
+                                                            {action.table.name, action.name, "not_null"}))),
          .lesser = context.is_small(action.table)});
   });
   return matches;

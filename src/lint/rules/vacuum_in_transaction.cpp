@@ -8,7 +8,7 @@ std::vector<Match> check(const Context& context) {
   if (!context.in_transaction) return {};
   const NoTransaction found = needs_no_transaction(context.statement);
   if (found.what.empty() || found.concurrently) return {};
-  return {{found.range, found.what, "COMMIT;\n" + context.statement.text() + ";"}};
+  return {{found.range, found.what, context.begun ? "COMMIT;\n" + context.statement.text() + ";" : ""}};
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ const Rule& vacuum_in_transaction() {
               "BEGIN; DISCARD ALL; COMMIT;"},
       .good = {"BEGIN; ALTER TABLE orders DROP COLUMN old; COMMIT; VACUUM (ANALYZE) orders;",
                "BEGIN; ANALYZE orders; COMMIT;", "BEGIN; CLUSTER orders USING orders_pkey; COMMIT;",
-               "BEGIN; ALTER TYPE mood ADD VALUE 'calm'; COMMIT;",
+               "BEGIN; ALTER TYPE mood ADD VALUE 'happy'; COMMIT;",
                "BEGIN; CREATE SUBSCRIPTION s CONNECTION 'host=a' PUBLICATION p WITH (create_slot = false); "
                "COMMIT;"},
       .check = check};
