@@ -210,10 +210,10 @@ class Linter {
 
   const IgnoreComment* ignored_by(std::string_view rule, std::size_t statement) const {
     // The comments come in the order of their statements.
-    for (const IgnoreComment& ignore :
-         std::ranges::equal_range(ignores_, statement, {}, &IgnoreComment::statement))
-      if (ignore.problem.empty() && std::ranges::find(ignore.rules, rule) != ignore.rules.end())
-        return &ignore;
+    const auto first = std::ranges::lower_bound(ignores_, statement, {}, &IgnoreComment::statement);
+    for (auto ignore = first; ignore != ignores_.end() && ignore->statement == statement; ++ignore)
+      if (ignore->problem.empty() && std::ranges::find(ignore->rules, rule) != ignore->rules.end())
+        return &*ignore;
     return nullptr;
   }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "base/strings.h"
 #include "migration/source_words.h"
@@ -261,7 +260,8 @@ PlainSql plain_sql(std::string_view sql, Tool tool) {
 
 std::string with_placeholders(std::string text, const PlainSql& plain) {
   // Backwards: pl_ab comes before pl_a, which it begins with.
-  for (const auto& [name, written] : plain.placeholders | std::views::reverse) {
+  for (auto one = plain.placeholders.rbegin(); one != plain.placeholders.rend(); ++one) {
+    const auto& [name, written] = *one;
     for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + written.size()))
       text.replace(at, name.size(), written);
   }
