@@ -438,6 +438,7 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   add_local_verbs(app, context, a);
   add_lint(app, context);
   add_plan(app, context);
+  add_dry_run(app, context);
   add_verify(app, context);
   add_rollout_verbs(app, context, a);
   add_flag_verbs(app, context, a);

@@ -20,6 +20,7 @@ namespace poundlock::cli {
 int init_command(Context& context, bool force);
 
 // Verbs that register themselves, each in a file of its own.
+void add_dry_run(CLI::App& app, Context& context);
 void add_lint(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);

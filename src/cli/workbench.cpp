@@ -10,6 +10,8 @@
 #include "cli/text.h"
 #include "cli/verb.h"
 #include "postgres/catalog_loader.h"
+#include "postgres/hook_shadow.h"
+#include "postgres/lock_sampler.h"
 #include "postgres/pg_dump_shadow.h"
 #include "postgres/traffic.h"
 
@@ -46,6 +48,12 @@ void add_workbench(CLI::App& verb, WorkbenchArguments& arguments) {
   verb.add_option("--database-url", arguments.database_url,
                   "the database that it stands for, instead of poundlock.yaml's; only read");
   verb.add_option("--database", arguments.database, "a database of poundlock.yaml");
+  auto* create = verb.add_option("--shadow-create", arguments.shadow_create,
+                                 "a command that makes a shadow and prints its URL (a snapshot, a clone)");
+  auto* destroy = verb.add_option("--shadow-destroy", arguments.shadow_destroy,
+                                  "the command that takes it away; always run, URL in POUNDLOCK_SHADOW_URL");
+  create->needs(destroy)->excludes("--shadow");
+  destroy->needs(create);
   verb.add_flag("--in-place", arguments.in_place, "work on the given shadow itself, not on a copy of it");
   verb.add_option("--rows", arguments.rows, "rows sampled from each table where a shadow is made")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
@@ -79,6 +87,28 @@ Status Workbench::open_site(Context& context, const WorkbenchArguments& argument
   return {};
 }
 
+Status Workbench::open_hooks(Context& context, const WorkbenchArguments& arguments) {
+  if (!source_) {
+    return fail(user_error("workbench.nothing", "no database is named for which the command makes a shadow")
+                    .with_hint("name it with --database-url URL or in poundlock.yaml"));
+  }
+  postgres::HookOptions hooks;
+  hooks.create = arguments.shadow_create;
+  hooks.destroy = arguments.shadow_destroy;
+  hooks.stopped = ports_.stopped;
+  hooks.on = [this, rows = arguments.rows, &clock = context.clock](std::unique_ptr<PgDatabase> database) {
+    postgres::ShadowOptions options;
+    options.rows_max = rows;
+    options.disposable = true;
+    options.stopped = ports_.stopped;
+    for (const auto& one : environments_) options.environments.push_back(one.get());
+    options.given = std::move(database);
+    return postgres::make_pg_dump_shadow(*source_, clock, std::move(options));
+  };
+  shadow_ = postgres::make_hook_shadow(context.clock, std::move(hooks));
+  return {};
+}
+
 Status Workbench::open_shadow(Context& context, const WorkbenchArguments& arguments) {
   if (!arguments.shadow.empty()) {
     PL_TRY(given_, PgDatabase::create(arguments.shadow));
@@ -88,6 +118,7 @@ Status Workbench::open_shadow(Context& context, const WorkbenchArguments& argume
                     .with_hint("--shadow URL names a database that bears the mark poundlock.shadow, "
                                "--database-url URL one whose schema and a sample are copied beside it"));
   }
+  if (!arguments.shadow_create.empty()) return open_hooks(context, arguments);
   postgres::ShadowOptions options;
   options.rows_max = arguments.rows;
   options.copy_bytes_max = arguments.in_place ? 0 : kCopyBytesMax;
@@ -110,6 +141,8 @@ Result<std::unique_ptr<Workbench>> Workbench::open(Context& context, const Workb
   }
   PL_CHECK(out->open_shadow(context, arguments));
   out->traffic_ = postgres::make_traffic(context.clock);
+  out->sampler_ = postgres::make_lock_sampler(context.clock);
+  out->ports_.sampler = out->sampler_.get();
   out->ports_.databases.primary = out->source_.get();
   out->ports_.shadow = out->shadow_.get();
   out->ports_.traffic = out->traffic_.get();

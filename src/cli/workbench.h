@@ -21,9 +21,11 @@ class App;
 namespace poundlock::cli {
 
 struct WorkbenchArguments {
-  std::string shadow;           // a URL; "": poundlock.yaml's, else one is made beside the database
-  std::string database_url;     // "": poundlock.yaml's; may be absent where a shadow with tables is given
-  std::string database;         // a name of poundlock.yaml; "" for the only one
+  std::string shadow;        // a URL; "": poundlock.yaml's, else one is made beside the database
+  std::string database_url;  // "": poundlock.yaml's; may be absent where a shadow with tables is given
+  std::string database;      // a name of poundlock.yaml; "" for the only one
+  // Commands that make a shadow and take it away (postgres/hook_shadow.h); both or none, with a source.
+  std::string shadow_create, shadow_destroy;
   bool in_place = false;        // work on a given shadow itself, not on a copy of it
   std::uint64_t rows = 20'000;  // sampled from each table of a shadow that is made
 };
@@ -50,6 +52,7 @@ class Workbench {
  private:
   Workbench() = default;
   Status open_site(Context& context, const WorkbenchArguments& arguments, const std::string& database);
+  Status open_hooks(Context& context, const WorkbenchArguments& arguments);
   Status open_shadow(Context& context, const WorkbenchArguments& arguments);
 
   std::unique_ptr<postgres::PgDatabase> source_;
@@ -57,6 +60,7 @@ class Workbench {
   std::vector<std::unique_ptr<postgres::PgDatabase>> environments_;  // none of them is a shadow
   std::unique_ptr<ports::Shadow> shadow_;
   std::unique_ptr<ports::Traffic> traffic_;
+  std::unique_ptr<ports::LockSampler> sampler_;
   std::vector<std::string> notes_;
   engine::ExecutorPorts ports_;
 };

@@ -15,6 +15,7 @@
 #include "engine/progress.h"
 #include "engine/step_runner.h"
 #include "ports/database.h"
+#include "ports/lock_sampler.h"
 #include "ports/shadow.h"
 #include "ports/traffic.h"
 #include "rollout/decide.h"
@@ -24,8 +25,9 @@ namespace poundlock::engine {
 
 struct ExecutorPorts {
   ports::Databases databases;
-  ports::Shadow* shadow = nullptr;    // null: none is configured; the dry run then has no figures
-  ports::Traffic* traffic = nullptr;  // replays paths on the shadow; null: contention is not measured
+  ports::Shadow* shadow = nullptr;        // null: none is configured; the dry run then has no figures
+  ports::Traffic* traffic = nullptr;      // replays paths on the shadow; null: contention is not measured
+  ports::LockSampler* sampler = nullptr;  // null: locks of what refuses a transaction are not seen
   Clock* clock = nullptr;
   std::uint64_t seed = 1;  // for the jitter of retries
   // Reads a schema (postgres/catalog_loader).

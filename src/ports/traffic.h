@@ -24,7 +24,9 @@ struct TrafficReport {
   std::string first_error;
   std::uint64_t long_waits = 0;  // statements that waited longer than `wait_limit` for a lock
   Millis longest_wait{0};        // from pg_locks.waitstart, sampled every 10 ms
+  Millis longest_statement{0};  // from sending it to its answer, as the application would see it
   std::uint64_t deadlocks = 0;
+  std::string first_deadlock;  // the statement that was its victim; "": the other side was
 };
 
 // One replay at a time. Thread-safe against nothing: start and stop from one thread.

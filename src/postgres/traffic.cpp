@@ -36,6 +36,7 @@ class ThreadedTraffic final : public ports::Traffic {
                std::string_view search_path, int sessions, Millis wait_limit) override {
     join();
     report_ = {};
+    victims_ = 0;
     stop_ = false;
     wait_limit_ = wait_limit;
     statements_ = std::move(statements);
@@ -66,7 +67,9 @@ class ThreadedTraffic final : public ports::Traffic {
     threads_.clear();
     sessions_.clear();
     if (watcher_) {
+      // The server's counter is up to a second late: our own victims count as well.
       if (auto now = deadlocks()) report_.deadlocks = *now > deadlocks_before_ ? *now - deadlocks_before_ : 0;
+      report_.deadlocks = std::max(report_.deadlocks, victims_);
       watcher_.reset();
     }
   }
@@ -77,22 +80,32 @@ class ThreadedTraffic final : public ports::Traffic {
   }
 
   void play(ports::Session& session, std::size_t offset) {
+    // Sessions that all began with the same statement would wait for each other only; but a transaction is
+    // to be played from its beginning.
+    if (statements_.empty() || statements_.front().sql == "BEGIN") offset = 0;
     for (std::size_t round = offset; !stop_; ++round) {
       const TrafficStatement& statement = statements_[round % statements_.size()];
       const auto& samples = statement.samples;
       const std::vector<Cell> params =
           samples.empty() ? std::vector<Cell>{} : samples[round % samples.size()];
+      const TimePoint began = clock_.steady();
       auto rows = session.run(ports::Sql{statement.sql, params});
+      const Millis took = clock_.steady() - began;
       {
         std::lock_guard lock(mutex_);
         report_.statements += 1;
-        if (!rows) {
+        report_.longest_statement = std::max(report_.longest_statement, took);
+        if (!rows && rows.error().sqlstate == "40P01") {
+          victims_ += 1;
+          if (report_.first_deadlock.empty()) report_.first_deadlock = statement.sql;
+        } else if (!rows) {
           report_.errors += 1;
           if (report_.first_error.empty())
             report_.first_error = statement.name + ": " + rows.error().to_string();
         }
       }
       if (!rows && session.broken()) return;
+      if (!rows) (void)session.run("ROLLBACK");  // of a transaction that is played
       clock_.sleep(kThink);
     }
   }
@@ -120,6 +133,7 @@ class ThreadedTraffic final : public ports::Traffic {
   std::unique_ptr<ports::Session> watcher_;
   std::vector<std::thread> threads_;
   std::uint64_t deadlocks_before_ = 0;
+  std::uint64_t victims_ = 0;
   std::mutex mutex_;
   ports::TrafficReport report_;
 };

@@ -1,0 +1,216 @@
+// dry-run: the change on a shadow, with every lock, rewrite and scan traced and the lock queue measured.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <fstream>
+
+#include "cli/commands.h"
+#include "cli/dry_run_output.h"
+#include "cli/live.h"
+#include "cli/migration_files.h"
+#include "cli/text.h"
+#include "cli/verb.h"
+#include "cli/workbench.h"
+#include "engine/traffic_script.h"
+#include "postgres/database.h"
+
+namespace poundlock::cli {
+namespace {
+
+struct DryRunArguments {
+  std::vector<std::string> files;
+  WorkbenchArguments bench;
+  std::string traffic, traffic_from, output_sql;
+  std::int64_t scale = 1;  // pgbench's
+  Millis long_transaction{1'000};
+  Millis lock_timeout{50};
+  int sessions = 4;
+  bool no_queue = false;
+};
+
+constexpr int kSampled = 20;      // statements of pg_stat_statements
+constexpr int kSampledRows = 50;  // rows of parameters for each
+
+bool is_rollout(const std::vector<std::string>& files) {
+  return files.size() == 1 && (files[0].ends_with(".yaml") || files[0].ends_with(".yml"));
+}
+
+// The statements that ran most often there, with parameters from the shadow's own rows.
+Result<std::vector<ports::TrafficStatement>> sampled_traffic(const std::string& url, ports::Session& shadow,
+                                                             const rollout::Plan& plan) {
+  PL_TRY(const auto database, postgres::PgDatabase::create(url));
+  PL_TRY(const auto session, database->connect());
+  PL_TRY(
+      const auto schema,
+      session->run("SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid "
+                   "= e.extnamespace WHERE e.extname = 'pg_stat_statements'"));
+  if (schema.rows.empty())
+    return fail(user_error("traffic.statements", "the extension pg_stat_statements is not in " + url)
+                    .with_hint("CREATE EXTENSION pg_stat_statements there, or give --traffic FILE"));
+  PL_TRY(
+      const auto found,
+      session->run(fmt::format(
+          "SELECT query FROM {}.pg_stat_statements WHERE dbid = (SELECT oid FROM pg_catalog.pg_database "
+          "WHERE datname = pg_catalog.current_database()) AND query ~* '^\\s*(select|insert|update|delete)' "
+          "GROUP BY query ORDER BY sum(calls) DESC LIMIT {}",
+          schema::force_quote_identifier(schema.rows[0][0].value_or("public")), kSampled)));
+  rollout::Plan probe = plan;
+  probe.paths.clear();
+  for (const auto& row : found.rows) {
+    const std::string sql = row[0].value_or("");
+    probe.paths.push_back(
+        {.name = fit(clean(sql), 60), .legacy = sql, .fresh = sql, .sample = {}, .where = {}});
+  }
+  PL_TRY(const std::string path, engine::application_search_path(shadow, probe));
+  PL_TRY(const auto paths, engine::sample_paths(shadow, probe, kSampledRows, path));
+  std::vector<ports::TrafficStatement> out;
+  for (const auto& one : paths)
+    if (one.problem.empty()) out.push_back({one.name, one.legacy, one.samples});
+  return out;
+}
+
+// Told line by line on a terminal's last line, and nowhere else.
+class Told {
+ public:
+  explicit Told(Context& context)
+      : context_(context),
+        live_(context.err, context.width, context.height),
+        shown_(context.terminal && context.output == "text") {}
+  ~Told() {
+    if (shown_) live_.draw({});
+  }
+  void operator()(const std::string& what) {
+    if (shown_) live_.draw({fit(clean(what), context_.width > 4 ? context_.width - 1 : 79)});
+  }
+
+ private:
+  Context& context_;
+  Live live_;
+  const bool shown_;
+};
+
+struct Work {
+  rollout::Plan plan;  // of scripts only their tables
+  std::vector<engine::Script> scripts;
+};
+
+Status add_traffic(Context& context, const DryRunArguments& arguments, engine::ShadowUse& shadow,
+                   const rollout::Plan& plan, engine::DryRunOptions& options) {
+  engine::Jitter random(1);
+  if (!arguments.traffic.empty()) {
+    PL_TRY(const std::string text, read_file(context, arguments.traffic));
+    PL_TRY(options.queue.traffic, engine::parse_traffic(text, arguments.traffic, arguments.scale, random));
+  }
+  if (!arguments.traffic_from.empty()) {
+    PL_TRY(const auto session, shadow.database().connect());
+    PL_TRY(const auto sampled, sampled_traffic(arguments.traffic_from, *session, plan));
+    auto& traffic = options.queue.traffic;
+    traffic.insert(traffic.end(), sampled.begin(), sampled.end());
+  }
+  return {};
+}
+
+Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& arguments, Workbench& bench,
+                                      Work& work) {
+  const engine::CheckContext check = bench.check(work.plan);
+  Told told(context);
+  told("making the shadow");
+  PL_TRY(auto shadow, engine::ShadowUse::create(check));
+  const bool rollout = work.scripts.empty();
+  const bool kept = shadow.info().kept;
+  // What a killed run left in it.
+  if (rollout && kept) {
+    PL_CHECK(engine::back_on_shadow(check, shadow.database()));
+  }
+  engine::DryRunOptions options;
+  options.measure_queue = !arguments.no_queue;
+  options.queue.long_transaction = arguments.long_transaction;
+  options.queue.lock_timeout = arguments.lock_timeout;
+  options.queue.sessions = arguments.sessions;
+  options.progress = [&](const std::string& what) { told(what); };
+  PL_CHECK(add_traffic(context, arguments, shadow, work.plan, options));
+  if (!rollout) {
+    PL_CHECK(leave_out_applied(shadow, work.scripts));
+  }
+  auto report = rollout ? engine::dry_run_plan(check, shadow, options)
+                        : engine::dry_run_scripts(check, shadow, work.scripts, options);
+  if (rollout && kept) {
+    const Status back = engine::back_on_shadow(check, shadow.database());
+    if (report && !back) return fail(back.error());
+  }
+  if (report && !rollout && kept)
+    report->notes.push_back("the shadow could not be copied: what the statements did stays in it");
+  if (report && !rollout)
+    report->notes.push_back("run as written; `poundlock plan` turns unsafe statements into safe steps");
+  for (const auto& note : bench.notes())
+    if (report) report->notes.push_back(note);
+  return report;
+}
+
+Result<Work> read_work(Context& context, const DryRunArguments& arguments,
+                       std::unique_ptr<Workbench>& bench) {
+  Work work;
+  if (is_rollout(arguments.files)) {
+    PL_TRY(const std::string text, read_file(context, arguments.files[0]));
+    PL_TRY(const auto spec, rollout::parse_rollout(text, arguments.files[0]));
+    PL_TRY(bench, Workbench::open(context, arguments.bench, spec.database));
+    PL_TRY(work.plan, bench->plan(spec));
+    return work;
+  }
+  PL_TRY(work.scripts, read_scripts(context, arguments.files));
+  PL_TRY(bench, Workbench::open(context, arguments.bench));
+  PL_TRY(const auto catalog, bench->catalog());
+  work.plan.rollout = "dry_run";
+  for (const auto& table : tables_of_scripts(work.scripts, catalog))
+    work.plan.legacy.push_back({table.schema, table.name, ""});
+  return work;
+}
+
+Result<engine::DryRunReport> dry_run(Context& context, const DryRunArguments& arguments) {
+  std::unique_ptr<Workbench> bench;
+  PL_TRY(auto work, read_work(context, arguments, bench));
+  if (!arguments.output_sql.empty()) {
+    const std::string sql = work.scripts.empty() ? plan_sql_file(work.plan) : scripts_sql_file(work.scripts);
+    PL_CHECK(write_file(context, arguments.output_sql, sql));
+  }
+  return run_work(context, arguments, *bench, work);
+}
+
+int dry_run_command(Context& context, const DryRunArguments& arguments) {
+  const auto done = dry_run(context, arguments);
+  if (!done) return report(context, done.error());
+  if (context.json)
+    print_json(context, dry_run_json(*done));
+  else if (context.output == "junit")
+    context.out << dry_run_junit(*done) << std::flush;
+  else
+    context.out << dry_run_text(context, *done) << std::flush;
+  return done->passed ? 0 : 1;
+}
+
+}  // namespace
+
+void add_dry_run(CLI::App& app, Context& context) {
+  auto a = std::make_shared<DryRunArguments>();
+  auto* verb = add_verb(app, context, "dry-run", "try a change on a shadow: locks, rewrites, scans, stalls",
+                        [&context, a] { return dry_run_command(context, *a); }, {"junit"});
+  verb->add_option("file", a->files,
+                   "a rollout file, or SQL files and folders of migrations as they are written")
+      ->required()
+      ->type_name(kFile);
+  add_workbench(*verb, a->bench);
+  verb->add_option("--traffic", a->traffic, "a pgbench script to play while locks are waited for")
+      ->type_name(kFile);
+  verb->add_option("--traffic-scale", a->scale, ":scale of that script")->check(CLI::PositiveNumber);
+  verb->add_option("--traffic-from", a->traffic_from,
+                   "a database whose pg_stat_statements tells what the application does");
+  verb->add_option("--traffic-sessions", a->sessions, "how many play it")->check(CLI::Range(1, 16));
+  add_duration(*verb, "--long-transaction", a->long_transaction,
+               "how long a reader stands in the way (1s unless given)");
+  add_duration(*verb, "--lock-timeout", a->lock_timeout, "of one try with our policy (50ms unless given)");
+  verb->add_flag("--no-queue", a->no_queue, "do not measure the lock queue");
+  verb->add_option("--output-sql", a->output_sql, "write the exact SQL to this file")->type_name(kFile);
+}
+
+}  // namespace poundlock::cli

@@ -1,0 +1,147 @@
+#include "engine/lock_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace poundlock::engine {
+namespace {
+
+constexpr int kShare = 5;  // the weakest mode that an UPDATE has to wait for
+constexpr Millis kBackoffMin{50};
+constexpr Millis kBackoffMax{200};
+constexpr Millis kGiveUpAfter{30'000};  // beyond the long transaction
+
+// With and without our policy nobody else is served better: both rounds measure the same.
+Status roll_back(ports::Session& session) {
+  PL_CHECK(session.run("ROLLBACK"));
+  return {};
+}
+
+}  // namespace
+
+std::vector<ports::TrafficStatement> LockQueue::traffic_for(const std::vector<std::string>& tables) const {
+  if (!options_.traffic.empty()) return options_.traffic;
+  std::vector<ports::TrafficStatement> out;
+  for (const auto& table : tables) {
+    out.push_back({"read of " + table, fmt::format("SELECT 1 FROM {} LIMIT 1", table), {}});
+    out.push_back({"write of " + table, fmt::format("DELETE FROM {} WHERE false", table), {}});
+  }
+  return out;
+}
+
+// Ends by itself: nobody here could end it while the statement waits for it.
+Result<std::unique_ptr<ports::Session>> LockQueue::long_transaction(const std::vector<std::string>& tables) {
+  PL_TRY(auto session, shadow_.connect());
+  PL_CHECK(session->run("SET idle_in_transaction_session_timeout = '" +
+                        std::to_string(options_.long_transaction.count()) + "ms'"));
+  PL_CHECK(session->run("BEGIN"));
+  for (const auto& table : tables)
+    PL_CHECK(session->run(fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", table)));
+  return session;
+}
+
+Status LockQueue::attempt(ports::Session& session, const std::vector<std::string>& statements,
+                          Millis lock_timeout, Round& round) {
+  const TimePoint began = ports_.clock->steady();
+  for (;;) {
+    round.tries += 1;
+    PL_CHECK(session.run("BEGIN"));
+    PL_CHECK(session.run(fmt::format("SET LOCAL lock_timeout = {}", lock_timeout.count())));
+    std::optional<Error> error;
+    for (const auto& sql : statements) {
+      if (auto done = session.run(sql); !done) {
+        error = std::move(done).error();
+        break;
+      }
+    }
+    if (session.broken()) return fail(*error);
+    PL_CHECK(roll_back(session));
+    if (!error) return {};
+    if (error->sqlstate == "40P01") round.deadlock = true;
+    if (error->disposition != Disposition::kRetry) return fail(std::move(*error));
+    if (ports_.clock->steady() - began > options_.long_transaction + kGiveUpAfter ||
+        (ports_.stopped && ports_.stopped())) {
+      round.unfinished = true;
+      return {};
+    }
+    ports_.clock->sleep(std::max(kBackoffMin, jitter_.around(kBackoffMax)));
+  }
+}
+
+Result<LockQueue::Round> LockQueue::play(const std::vector<std::string>& statements,
+                                         const std::vector<std::string>& tables, Millis lock_timeout) {
+  Round round;
+  PL_TRY(auto session, shadow_.connect());
+  PL_CHECK(session->run("SET search_path = " + options_.search_path));
+  std::unique_ptr<ports::Session> in_the_way;
+  if (options_.long_transaction.count() > 0) {
+    PL_TRY(in_the_way, long_transaction(tables));
+  }
+  PL_CHECK(ports_.traffic->start(shadow_, traffic_for(tables), options_.search_path, options_.sessions,
+                                 options_.lock_timeout * 2));
+  const Status done = attempt(*session, statements, lock_timeout, round);
+  round.traffic = ports_.traffic->stop();
+  PL_CHECK(done);
+  return round;
+}
+
+Status LockQueue::measure(Tracer& tracer, const std::string& name,
+                          const std::vector<std::string>& statements) {
+  if (!ports_.traffic || report_.groups >= options_.groups_max) return {};
+  std::vector<std::string> tables;
+  PL_CHECK(tracer.session().run("BEGIN"));
+  double seconds = 0;
+  Status failed;
+  for (const auto& sql : statements) {
+    auto trace = tracer.in_transaction(sql);
+    if (!trace) return fail(std::move(trace).error());
+    seconds += trace->seconds;
+    if (trace->error) {
+      PL_CHECK(roll_back(tracer.session()));
+      return {};
+    }
+    for (const auto& lock : trace->locks) {
+      const bool table = lock.kind == 'r' || lock.kind == 'p' || lock.kind == 'm';
+      if (table && lock_strength(lock.mode) >= kShare &&
+          std::find(tables.begin(), tables.end(), lock.relation) == tables.end())
+        tables.push_back(lock.relation);
+    }
+  }
+  PL_CHECK(roll_back(tracer.session()));
+  if (tables.empty()) return {};
+  const Millis own{static_cast<std::int64_t>(seconds * 1000)};
+  if (own > options_.statement_max) {
+    report_.longest_stall = std::max(report_.longest_stall, own);
+    report_.longest_stall_without_policy = std::max(report_.longest_stall_without_policy, own);
+    report_.notes.push_back(fmt::format(
+        "{} takes {} by itself: every statement on its tables waits that long", name, format_duration(own)));
+    return {};
+  }
+  for (const bool policy : {false, true}) {
+    auto round = play(statements, tables, policy ? options_.lock_timeout : Millis{0});
+    if (!round) {
+      report_.notes.push_back(
+          fmt::format("the lock queue of {} was not measured: {}", name, round.error().to_string()));
+      return {};
+    }
+    auto& stall = policy ? report_.longest_stall : report_.longest_stall_without_policy;
+    stall = std::max(stall, round->traffic.longest_statement);
+    report_.statements += round->traffic.statements;
+    report_.deadlocks += std::max<std::uint64_t>(round->traffic.deadlocks, round->deadlock ? 1 : 0);
+    if (policy) report_.lock_tries += round->tries;
+    if (round->unfinished)
+      report_.notes.push_back(fmt::format("{} never got its locks beside the traffic", name));
+    if (round->deadlock || round->traffic.deadlocks > 0)
+      report_.notes.push_back(fmt::format(
+          "{} {} with the traffic{}", name, policy ? "deadlocks, with our policy as well," : "deadlocks",
+          round->traffic.first_deadlock.empty() ? "" : ": its victim was " + round->traffic.first_deadlock));
+    if (round->traffic.errors > 0)
+      report_.notes.push_back(fmt::format("{} statements of the traffic failed: {}", round->traffic.errors,
+                                          round->traffic.first_error));
+  }
+  report_.groups += 1;
+  return {};
+}
+
+}  // namespace poundlock::engine

@@ -1,0 +1,350 @@
+// poundlock dry-run on real servers: what it sees, what it measures, what it refuses, and that nothing stays.
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/json.h"
+#include "cli/app.h"
+#include "engine/traffic_script.h"
+#include "support/rollout_fixture.h"
+#include "support/wait.h"
+
+extern char** environ;
+
+namespace poundlock::scenario {
+namespace {
+
+namespace bj = boost::json;
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class DryRunTest : public RolloutFixture {
+ protected:
+  void SetUp() override {
+    RolloutFixture::SetUp();
+    for (const char* name : {"given", "given_poundlock_copy", "given_poundlock_copy_intent"})
+      must(std::string("DROP DATABASE IF EXISTS ") + name + " WITH (FORCE)");
+    must("CREATE DATABASE given");
+    must("COMMENT ON DATABASE given IS 'poundlock.shadow = on'");
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, "CREATE TABLE public.orders (id bigint PRIMARY KEY, status text, amount int)");
+    must_on(*inside, "INSERT INTO public.orders SELECT g, 's' || g % 5, g FROM generate_series(1, 20000) g");
+    must_on(*inside, "CREATE TABLE public.\"Order Items\" (id bigint PRIMARY KEY, \"orderId\" bigint)");
+    must_on(*inside, "ANALYZE");
+    std::string pattern = (fs::temp_directory_path() / "poundlock_dry_run_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override {
+    fs::remove_all(folder_);
+    RolloutFixture::TearDown();
+  }
+  std::string write(const std::string& name, const std::string& text) {
+    fs::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name) << text;
+    return name;
+  }
+  std::string shadow() { return cluster_->conninfo("app", "given"); }
+
+  int run(std::vector<std::string> arguments) {
+    out_.str("");
+    err_.str("");
+    arguments.insert(arguments.begin(), "dry-run");
+    cli::Context context{.out = out_,
+                         .err = err_,
+                         .clock = clock_,
+                         .environment_variable = [](std::string_view) { return std::nullopt; },
+                         .directory = folder_,
+                         .program = {}};
+    return cli::run(context, arguments);
+  }
+  bj::object json(std::vector<std::string> arguments, int wanted) {
+    arguments.insert(arguments.end(), {"--output", "json"});
+    EXPECT_EQ(run(std::move(arguments)), wanted) << out_.str() << err_.str();
+    auto parsed = json::parse(out_.str(), "out");
+    EXPECT_TRUE(parsed) << out_.str();
+    return parsed ? parsed->as_object() : bj::object{};
+  }
+  static bool holds(const bj::value& array, std::string_view text) {
+    return std::any_of(array.as_array().begin(), array.as_array().end(),
+                       [&](const bj::value& one) { return one.as_string() == text; });
+  }
+  static std::string mode_of(const bj::value& statement, std::string_view relation) {
+    for (const auto& lock : statement.at("locks").as_array())
+      if (lock.at("relation").as_string() == relation) return std::string(lock.at("mode").as_string());
+    return "";
+  }
+  bool left_behind() { return row("SELECT count(*) FROM pg_database WHERE datname LIKE 'given_%'") != "0"; }
+  std::string columns() {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    return must_on(*inside,
+                   "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = "
+                   "'public.orders'::regclass AND attnum > 0 AND NOT attisdropped")
+        .rows[0][0]
+        .value_or("");
+  }
+
+  fs::path folder_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(DryRunTest, ShowsLocksRewritesAndScansOfUnsafeSqlAndLeavesTheShadowAsItWas) {
+  write("a.sql",
+        "BEGIN;\nALTER TABLE orders ADD COLUMN note text DEFAULT 'x';\n"
+        "ALTER TABLE orders ALTER COLUMN amount TYPE bigint;\nCOMMIT;\n"
+        "CREATE INDEX CONCURRENTLY i ON orders (amount);\n"
+        "ALTER TABLE \"Order Items\" ADD CONSTRAINT fk FOREIGN KEY (\"orderId\") REFERENCES orders;\n"
+        "ALTER TABLE orders ALTER COLUMN status SET NOT NULL;\nVACUUM FULL orders;\nDROP TABLE \"Order "
+        "Items\";\n");
+  const auto report = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 0);
+  EXPECT_TRUE(report.at("passed").as_bool());
+  const auto& statements = report.at("statements").as_array();
+  ASSERT_EQ(statements.size(), 7U);
+  EXPECT_EQ(mode_of(statements[0], "public.orders"), "AccessExclusiveLock");
+  EXPECT_TRUE(statements[0].at("rewrites").as_array().empty());
+  EXPECT_TRUE(statements[0].at("scans").as_array().empty());
+  EXPECT_TRUE(holds(statements[1].at("rewrites"), "public.orders"));
+  EXPECT_GT(statements[1].at("wal_bytes").to_number<std::int64_t>(), 500'000);
+  EXPECT_GT(statements[1].at("disk_bytes").to_number<std::int64_t>(), 500'000);
+  EXPECT_EQ(mode_of(statements[2], "public.orders"), "ShareUpdateExclusiveLock");
+  EXPECT_TRUE(holds(statements[2].at("index_builds"), "public.i"));
+  EXPECT_FALSE(statements[2].at("in_transaction").as_bool());
+  EXPECT_EQ(mode_of(statements[3], "public.orders"), "ShareRowExclusiveLock");
+  EXPECT_EQ(mode_of(statements[3], "public.\"Order Items\""), "ShareRowExclusiveLock");
+  EXPECT_TRUE(holds(statements[4].at("scans"), "public.orders"));
+  EXPECT_TRUE(statements[4].at("rewrites").as_array().empty());
+  EXPECT_TRUE(holds(statements[5].at("rewrites"), "public.orders"));
+  EXPECT_EQ(mode_of(statements[5], "public.orders"), "AccessExclusiveLock");
+  EXPECT_EQ(mode_of(statements[6], "public.\"Order Items\""),
+            "AccessExclusiveLock");  // it has no name any more
+  EXPECT_EQ(columns(), "id,status,amount");
+  EXPECT_FALSE(left_behind());
+}
+
+// Without a lock time-out everybody waits for the long transaction; with ours nobody does for long.
+TEST_F(DryRunTest, MeasuresTheLockQueueWithAndWithoutOurPolicy) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN note text;");
+  const auto report = json({"--shadow", shadow(), "--long-transaction", "1500ms", "a.sql"}, 0);
+  const auto& queue = report.at("queue");
+  const auto with = queue.at("longest_stall_ms").to_number<std::int64_t>();
+  const auto without = queue.at("longest_stall_ms_without_policy").to_number<std::int64_t>();
+  EXPECT_GT(without, 1'000);
+  EXPECT_LT(with, 600);  // 50 ms on a machine that has nothing else to do
+  EXPECT_GT(queue.at("lock_tries").to_number<int>(), 2);
+  EXPECT_GT(queue.at("application_statements").to_number<int>(), 10);
+}
+
+TEST_F(DryRunTest, FindsADeadlockOfAMigrationWithTheTraffic) {
+  write("a.sql",
+        "BEGIN;\nLOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\nSELECT pg_sleep(0.1);\n"
+        "LOCK TABLE \"Order Items\" IN ACCESS EXCLUSIVE MODE;\nCOMMIT;\n");
+  // The other way round, with a moment between the two.
+  write(
+      "traffic.sql",
+      "\\set id random(1, 100)\nBEGIN;\nDELETE FROM \"Order Items\" WHERE id = :id;\nSELECT pg_sleep(0.05);\n"
+      "UPDATE orders SET status = 'x' WHERE id = :id;\nEND;\n");
+  const auto report = json({"--shadow", shadow(), "--long-transaction", "0s", "--lock-timeout", "5s",
+                            "--traffic", "traffic.sql", "a.sql"},
+                           1);
+  EXPECT_FALSE(report.at("passed").as_bool());
+  EXPECT_GT(report.at("queue").at("deadlocks").to_number<int>(), 0);
+  EXPECT_THAT(json::dump(report.at("why_not")), HasSubstr("deadlock"));
+}
+
+TEST_F(DryRunTest, AStatementThatFailsEndsItWithItsReason) {
+  write("a.sql",
+        "ALTER TABLE orders ADD COLUMN note text;\nALTER TABLE orders ALTER COLUMN status TYPE int USING "
+        "status::int;\nDROP TABLE orders;\n");
+  const auto report = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 1);
+  ASSERT_EQ(report.at("statements").as_array().size(), 2U);
+  EXPECT_EQ(report.at("statements").at(1).at("error").at("sqlstate").as_string(), "22P02");
+  EXPECT_EQ(report.at("statements").at(1).at("line").to_number<int>(), 2);
+  EXPECT_EQ(columns(), "id,status,amount");
+}
+
+TEST_F(DryRunTest, ARolloutRunsForwardOnTheShadowAlone) {
+  write("r.yaml", R"(rollout: status
+change:
+  - change_column:
+      table: public.orders
+      from: status
+      to: {name: new_status, type: varchar(32)}
+      up: status
+      down: new_status
+feature_flags:
+  orders_status: {steps: [1, 100]}
+paths:
+  - name: by_id
+    legacy: SELECT id, status AS s FROM orders WHERE id = $1
+    new: SELECT id, new_status AS s FROM orders WHERE id = $1
+)");
+  const int code = run({"--shadow", shadow(), "--long-transaction", "300ms", "--output-sql", "out.sql",
+                        "--output", "json", "r.yaml"});
+  const auto report = json::parse(out_.str(), "out")->as_object();
+  // On a machine with other work a statement may wait longer than 50 ms: that alone says no.
+  const auto& replay = report.at("replay");
+  EXPECT_EQ(code, replay.at("contention").to_number<int>() == 0 ? 0 : 1) << json::dump(report.at("why_not"));
+  EXPECT_EQ(replay.at("errors").to_number<int>(), 0) << json::dump(report.at("why_not"));
+  EXPECT_GT(replay.at("statements").to_number<int>(), 0);
+  for (const auto& one : report.at("statements").as_array())
+    EXPECT_FALSE(one.as_object().contains("error")) << json::dump(one);
+  EXPECT_GT(report.at("queue").at("transactions").to_number<int>(), 0);
+  EXPECT_GE(report.at("queue").at("longest_stall_ms_without_policy").to_number<int>(), 100);
+  EXPECT_EQ(columns(), "id,status,amount");
+  EXPECT_FALSE(left_behind());
+  std::ifstream in(folder_ / "out.sql");
+  const std::string sql((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_THAT(sql, HasSubstr("SET LOCAL lock_timeout = '50ms';"));
+  EXPECT_THAT(sql, HasSubstr("ADD COLUMN"));
+}
+
+// The real table has ten times the rows.
+TEST_F(DryRunTest, ScalesWhatGrowsToTheRealTableAndSaysWhy) {
+  must("DROP TABLE IF EXISTS public.orders");
+  must("CREATE TABLE public.orders (id bigint PRIMARY KEY, status text, amount int)");
+  must("INSERT INTO public.orders SELECT g, 's' || g % 5, g FROM generate_series(1, 200000) g");
+  must("ANALYZE public.orders");
+  write("a.sql",
+        "ALTER TABLE orders ADD COLUMN a int;\nALTER TABLE orders ALTER COLUMN amount TYPE bigint;\n");
+  const auto report =
+      json({"--shadow", shadow(), "--database-url", cluster_->conninfo(), "--no-queue", "a.sql"}, 0);
+  const auto& statements = report.at("statements").as_array();
+  EXPECT_EQ(statements[0].at("basis").as_string(), "");
+  EXPECT_THAT(std::string(statements[1].at("basis").as_string()), HasSubstr("200000 rows"));
+  const double seconds = statements[1].at("seconds").to_number<double>();
+  EXPECT_NEAR(statements[1].at("scaled_seconds").to_number<double>(), seconds * 10, seconds * 2);
+  EXPECT_EQ(row("SELECT count(*) FROM information_schema.columns WHERE table_name = 'orders' AND column_name "
+                "= 'a'"),
+            "0");
+  must("DROP TABLE public.orders");
+}
+
+TEST_F(DryRunTest, FlywaysFolderRunsInItsOrderWithoutWhatIsAppliedAndUndone) {
+  write("m/V1__base.sql", "CREATE TABLE public.never (a int);");
+  write("m/V10__last.sql", "ALTER TABLE orders DROP COLUMN two;");
+  write("m/V2__two.sql", "ALTER TABLE orders ADD COLUMN two int;");
+  write("m/U2__two.sql", "ALTER TABLE orders DROP COLUMN nothing_of_this_name;");
+  {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, "CREATE TABLE public.flyway_schema_history (version text, script text, success bool)");
+    must_on(*inside, "INSERT INTO public.flyway_schema_history VALUES ('1', 'V1__base.sql', true)");
+  }
+  const auto report = json({"--shadow", shadow(), "--no-queue", "m"}, 0);
+  ASSERT_EQ(report.at("statements").as_array().size(), 2U);
+  EXPECT_EQ(report.at("statements").at(0).at("source").as_string(), "m/V2__two.sql");
+  EXPECT_EQ(report.at("statements").at(1).at("source").as_string(), "m/V10__last.sql");
+}
+
+TEST_F(DryRunTest, RefusesWhatIsNoShadowOrNoSql) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;");
+  write("broken.sql", "ALTER TABLE orders ADD COLUMN;\n");
+  write("empty.sql", "-- nothing\n");
+  EXPECT_EQ(run({"--shadow", cluster_->conninfo(), "a.sql"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("does not bear the mark"));
+  EXPECT_EQ(run({"--shadow", shadow(), "broken.sql"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("broken.sql:1:"));
+  EXPECT_EQ(run({"--shadow", shadow(), "empty.sql"}), 2);
+  EXPECT_EQ(run({"a.sql"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("--shadow URL"));
+  EXPECT_FALSE(left_behind());
+}
+
+TEST_F(DryRunTest, WritesJunitForPipelines) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN \"a<b\" int;");
+  EXPECT_EQ(run({"--shadow", shadow(), "--no-queue", "--output", "junit", "a.sql"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("tests=\"2\" failures=\"0\""));
+  EXPECT_THAT(out_.str(), HasSubstr("&quot;a&lt;b&quot;"));
+}
+
+// Killed at any instant, the next run finds and removes what it left.
+TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(60);\n");
+  write("b.sql", "ALTER TABLE orders ADD COLUMN a int;\n");
+  const std::string program = std::string(POUNDLOCK_BINARY_DIR) + "/poundlock";
+  const std::string file = (folder_ / "a.sql").string(), url = shadow();
+  std::vector<std::string> words{program, "dry-run", "--no-queue", "--shadow", url, file};
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  pid_t child = -1;
+  ASSERT_EQ(posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments.data(), environ), 0);
+  EXPECT_TRUE(wait_until([&] {
+    return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given_poundlock_copy' AND query LIKE "
+               "'%pg_sleep%' AND state = 'active'") == "1";
+  }));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_TRUE(left_behind());
+  // The sessions of the killed run end by themselves; until then the shadow is somebody's.
+  EXPECT_TRUE(wait_until(
+      [&] { return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given'") == "0"; }));
+  (void)json({"--shadow", url, "--no-queue", "b.sql"}, 0);
+  EXPECT_FALSE(left_behind());
+  EXPECT_EQ(columns(), "id,status,amount");
+}
+
+// The commands stand for a snapshot that is restored and thrown away.
+TEST_F(DryRunTest, HooksMakeAShadowAndItIsAlwaysTakenAway) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(0);\n");
+  write("wrong.sql", "ALTER TABLE orders DROP COLUMN nothing_of_this_name;\n");
+  const std::string log = (folder_ / "log").string();
+  const std::string create = "echo made >> " + log + "; echo progress; echo '" + shadow() + "'";
+  const std::string destroy = "echo \"gone $POUNDLOCK_SHADOW_URL\" >> " + log;
+  const auto told = [&] {
+    std::ifstream in(log);
+    return std::string((std::istreambuf_iterator<char>(in)), {});
+  };
+  const std::vector<std::string> hooks{
+      "--database-url", cluster_->conninfo(), "--no-queue", "--shadow-create",
+      create,           "--shadow-destroy",   destroy};
+  auto arguments = hooks;
+  arguments.push_back("a.sql");
+  (void)json(arguments, 0);
+  EXPECT_EQ(told(), "made\ngone " + shadow() + "\n");
+  EXPECT_EQ(columns(), "id,status,amount,a");  // worked on itself: it is thrown away as a whole
+  arguments = hooks;
+  arguments.push_back("wrong.sql");
+  (void)json(arguments, 1);
+  EXPECT_EQ(told(), "made\ngone " + shadow() + "\nmade\ngone " + shadow() + "\n");
+  fs::remove(log);
+  arguments = {"--database-url",
+               cluster_->conninfo(),
+               "--shadow-create",
+               "echo no >&2; exit 3",
+               "--shadow-destroy",
+               destroy,
+               "a.sql"};
+  EXPECT_EQ(run(arguments), 2);
+  EXPECT_THAT(err_.str(), HasSubstr(": no"));
+  EXPECT_EQ(told(), "gone \n");
+}
+
+TEST_F(DryRunTest, PgbenchScriptsBecomeTraffic) {
+  engine::Jitter random(7);
+  const auto read = engine::parse_traffic(
+      "-- tpcb\n\\set aid random(1, 1000 * :scale)\n\\set delta 5\nbegin;\nUPDATE a SET b = b + :delta, c = "
+      "':no' "
+      "WHERE id = :aid AND d = :aid::int;\nEND;\n",
+      "t.sql", 10, random);
+  ASSERT_TRUE(read) << read.error().to_string();
+  ASSERT_EQ(read->size(), 3U);
+  EXPECT_EQ((*read)[0].sql, "BEGIN");
+  EXPECT_EQ((*read)[1].sql, "UPDATE a SET b = b + $1, c = ':no' WHERE id = $2 AND d = $2::int");
+  for (const auto& sample : (*read)[1].samples) {
+    EXPECT_EQ(sample[0], "5");
+    EXPECT_GE(ports::to_int(sample[1]), 1);
+    EXPECT_LE(ports::to_int(sample[1]), 10'000);
+  }
+  EXPECT_FALSE(engine::parse_traffic("\\if :x\nSELECT 1;\n", "t.sql", 1, random));
+  EXPECT_FALSE(engine::parse_traffic("SELECT :unknown;\n", "t.sql", 1, random));
+}
+
+}  // namespace
+}  // namespace poundlock::scenario
