@@ -86,6 +86,9 @@ LockInfo create_table_lock(const PgQuery__CreateStmt& create) {
   if (create.n_inh_relations > 0) strongest = {kSUX, Work::kCatalogOnly, parent};
   schema::walk(&create.base, [&](const schema::Message* message) {
     const auto* constraint = as<PgQuery__Constraint>(message);
+    const auto* other = as<PgQuery__RangeVar>(message);  // LIKE
+    if (other != nullptr && other != create.relation && strongest.mode == LockMode::kNone)
+      strongest = {LockMode::kAccessShare, Work::kCatalogOnly, schema::name_of(*other)};
     if (constraint != nullptr && constraint->pktable != nullptr)
       strongest = {kSRX, Work::kCatalogOnly, schema::name_of(*constraint->pktable)};
     return true;
@@ -164,8 +167,11 @@ std::optional<LockInfo> maintenance_lock(const PgQuery__Node& node) {
       return LockInfo{kAX, Work::kRewrite,
                       first_relation(node.truncate_stmt->relations, node.truncate_stmt->n_relations)};
     case PG_QUERY__NODE__NODE_REFRESH_MAT_VIEW_STMT:
-      return LockInfo{node.refresh_mat_view_stmt->concurrent ? LockMode::kExclusive : kAX, Work::kRewrite,
+      return LockInfo{node.refresh_mat_view_stmt->concurrent ? LockMode::kExclusive : kAX,
+                      node.refresh_mat_view_stmt->concurrent ? Work::kScan : Work::kRewrite,
                       relation_or_none(node.refresh_mat_view_stmt->relation)};
+    case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT:  // nextval() waits for it
+      return LockInfo{kSRX, Work::kCatalogOnly, relation_or_none(node.alter_seq_stmt->sequence)};
     case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT:
       return LockInfo{kSRX, Work::kCatalogOnly, relation_or_none(node.create_trig_stmt->relation)};
     case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT:
@@ -252,8 +258,11 @@ LockInfo strongest_lock(const schema::Statement& statement) {
     case PG_QUERY__NODE__NODE_CREATE_STMT: return create_table_lock(*node.create_stmt);
     case PG_QUERY__NODE__NODE_RENAME_STMT: return rename_lock(*node.rename_stmt);
     case PG_QUERY__NODE__NODE_DROP_STMT: return drop_lock(*node.drop_stmt);
-    case PG_QUERY__NODE__NODE_SELECT_STMT:
     case PG_QUERY__NODE__NODE_VIEW_STMT:
+      // The view that is replaced; its tables are only looked at.
+      if (node.view_stmt->replace) return {kAX, Work::kCatalogOnly, relation_or_none(node.view_stmt->view)};
+      return select_lock(statement);
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return select_lock(statement);
     case PG_QUERY__NODE__NODE_COMMENT_STMT:
     case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:

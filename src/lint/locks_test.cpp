@@ -65,7 +65,7 @@ const Case kCases[] = {
     {"CREATE TABLE n (a int REFERENCES t (id))", kSRX},
     {"CREATE TABLE n PARTITION OF t DEFAULT", kAX, Work::kScan},
     {"ALTER TABLE t RENAME x TO y", kAX},
-    {"REFRESH MATERIALIZED VIEW CONCURRENTLY t", LockMode::kExclusive, Work::kRewrite},
+    {"REFRESH MATERIALIZED VIEW CONCURRENTLY t", LockMode::kExclusive, Work::kScan},
     {"LOCK TABLE t IN SHARE MODE", LockMode::kShare},
     {"INSERT INTO t VALUES (1)", LockMode::kRowExclusive},
     {"SELECT 1 FROM t FOR UPDATE", LockMode::kRowShare, Work::kCatalogOnly, ""},
