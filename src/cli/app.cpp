@@ -439,6 +439,8 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   add_lint(app, context);
   add_plan(app, context);
   add_dry_run(app, context);
+  add_paths(app, context);
+  add_rehearse(app, context);
   add_verify(app, context);
   add_rollout_verbs(app, context, a);
   add_flag_verbs(app, context, a);

@@ -23,6 +23,8 @@ int init_command(Context& context, bool force);
 void add_dry_run(CLI::App& app, Context& context);
 void add_lint(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
+void add_paths(CLI::App& app, Context& context);
+void add_rehearse(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 
 struct DoctorArguments {
