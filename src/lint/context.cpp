@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -11,6 +12,9 @@ bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b) 
 }
 
 bool Context::is_new(const schema::QualifiedName& table) const {
+  // A script of many tables asks this for each statement and rule: a walk over all of them takes seconds.
+  if (facts != nullptr)
+    if (const auto made = facts->makes_table_before(table, index())) return *made;
   return std::ranges::any_of(created, [&](const auto& name) { return same_table(name, table); });
 }
 

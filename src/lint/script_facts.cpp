@@ -27,7 +27,8 @@ ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) {
   for (std::size_t i = 0; i < script.statements.size(); ++i) {
     const schema::Statement& statement = script.statements[i];
     lock(statement, i, options.in_transaction);
-    create(statement);
+    create(statement, i);
+    rolls_back_ = rolls_back_ || statement.kind() == schema::StatementKind::kRollback;
     alter(statement, i);
     time_zone(statement, i);
   }
@@ -69,11 +70,11 @@ void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
   });
 }
 
-void ScriptFacts::create(const schema::Statement& statement) {
+void ScriptFacts::create(const schema::Statement& statement, std::size_t index) {
   const PgQuery__Node* node = statement.node();
   if (const auto* table = as<PgQuery__CreateStmt>(node)) {
     const schema::QualifiedName name = schema::name_of(*table->relation);
-    tables_.insert(name.name);
+    tables_[name.name].push_back({name, index});
     for (std::size_t i = 0; i < table->n_table_elts; ++i) {
       const auto* column = as<PgQuery__ColumnDef>(table->table_elts[i]);
       const auto* constraint = as<PgQuery__Constraint>(table->table_elts[i]);
@@ -85,14 +86,14 @@ void ScriptFacts::create(const schema::Statement& statement) {
           add_key(name, {std::string(text_of(column->colname))});
       }
     }
-  } else if (const auto* index = as<PgQuery__IndexStmt>(node)) {
-    if (index->where_clause != nullptr) return;
+  } else if (const auto* build = as<PgQuery__IndexStmt>(node)) {
+    if (build->where_clause != nullptr) return;
     std::vector<std::string> columns;
-    for (std::size_t i = 0; i < index->n_index_params; ++i) {
-      const auto* element = as<PgQuery__IndexElem>(index->index_params[i]);
+    for (std::size_t i = 0; i < build->n_index_params; ++i) {
+      const auto* element = as<PgQuery__IndexElem>(build->index_params[i]);
       columns.emplace_back(element == nullptr ? "" : text_of(element->name));
     }
-    add_key(schema::name_of(*index->relation), std::move(columns));
+    add_key(schema::name_of(*build->relation), std::move(columns));
   } else if (const auto* domain = as<PgQuery__CreateDomainStmt>(node)) {
     const std::string name = schema::name_of(domain->domainname, domain->n_domainname).name;
     for (std::size_t i = 0; i < domain->n_constraints; ++i) {
@@ -107,7 +108,12 @@ void ScriptFacts::create(const schema::Statement& statement) {
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
     types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
   } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
-    tables_.insert(schema::name_of(*query->into->rel).name);
+    const schema::QualifiedName name = schema::name_of(*query->into->rel);
+    tables_[name.name].push_back({name, index});
+  } else if (const auto* select = as<PgQuery__SelectStmt>(node);
+             select != nullptr && select->into_clause != nullptr) {
+    const schema::QualifiedName name = schema::name_of(*select->into_clause->rel);
+    tables_[name.name].push_back({name, index});
   }
 }
 
@@ -149,6 +155,15 @@ bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const st
     return same_table(key.table, table) && key.columns.size() >= leading.size() &&
            std::is_permutation(leading.begin(), leading.end(), key.columns.begin());
   });
+}
+
+std::optional<bool> ScriptFacts::makes_table_before(const schema::QualifiedName& table,
+                                                    std::size_t index) const {
+  if (rolls_back_) return std::nullopt;
+  const auto found = tables_.find(table.name);
+  return found != tables_.end() && std::ranges::any_of(found->second, [&](const Made& made) {
+           return made.at < index && same_table(made.table, table);
+         });
 }
 
 std::optional<bool> ScriptFacts::changed_before(const schema::QualifiedName& table,

@@ -45,6 +45,8 @@ class ScriptFacts {
 
   std::span<const Added> added_to(std::string_view table) const;  // by its bare name
   bool has_key(const schema::QualifiedName& table, std::span<const std::string> leading) const;
+  // Has an earlier statement made the table? nullopt: there is a ROLLBACK, and it takes following the script.
+  std::optional<bool> makes_table_before(const schema::QualifiedName& table, std::size_t index) const;
   bool makes_domain(const schema::QualifiedName& name) const { return domains_.contains(name.name); }
   // A domain, an enum or a sequence.
   bool makes_type(const schema::QualifiedName& name) const { return types_.contains(name.name); }
@@ -58,7 +60,7 @@ class ScriptFacts {
 
  private:
   void alter(const schema::Statement& statement, std::size_t index);
-  void create(const schema::Statement& statement);
+  void create(const schema::Statement& statement, std::size_t index);
   void lock(const schema::Statement& statement, std::size_t index, bool wrapped);
   void time_zone(const schema::Statement& statement, std::size_t index);
   void add_key(const schema::QualifiedName& table, std::vector<std::string> columns);
@@ -73,7 +75,12 @@ class ScriptFacts {
   std::map<std::string, std::vector<Key>, std::less<>> keys_;
   std::set<std::string, std::less<>> domains_;  // with a CHECK or NOT NULL
   std::set<std::string, std::less<>> types_;
-  std::set<std::string, std::less<>> tables_;
+  struct Made {
+    schema::QualifiedName table;
+    std::size_t at = 0;
+  };
+  std::map<std::string, std::vector<Made>, std::less<>> tables_;
+  bool rolls_back_ = false;
   std::map<std::size_t, schema::QualifiedName> locks_;  // by the statement that takes it
   std::vector<std::size_t> locked_by_;                  // for each statement; kNever
   std::size_t holder_ = kNever;
