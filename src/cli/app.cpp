@@ -441,6 +441,7 @@ int run(Context& context, const std::vector<std::string>& arguments) {
   add_dry_run(app, context);
   add_paths(app, context);
   add_rehearse(app, context);
+  add_parity(app, context);
   add_verify(app, context);
   add_rollout_verbs(app, context, a);
   add_flag_verbs(app, context, a);

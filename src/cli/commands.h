@@ -25,6 +25,7 @@ void add_lint(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
 void add_paths(CLI::App& app, Context& context);
 void add_rehearse(CLI::App& app, Context& context);
+void add_parity(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 
 struct DoctorArguments {

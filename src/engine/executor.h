@@ -32,6 +32,8 @@ struct ExecutorPorts {
   std::uint64_t seed = 1;  // for the jitter of retries
   // Reads a schema (postgres/catalog_loader).
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
+  // The same with Catalog::parts, for comparing environments; where it is empty, load_catalog serves.
+  std::function<Result<schema::Catalog>(ports::Session&)> load_whole_catalog;
   ProgressCallback progress;      // may be empty; called a few times a second
   std::function<bool()> stopped;  // polled between statements: true ends with kStopped
 };

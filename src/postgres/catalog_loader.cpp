@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ports/cells.h"
+#include "postgres/catalog_parts.h"
 
 namespace poundlock::postgres {
 namespace {
@@ -21,21 +22,9 @@ using ports::to_oid;
 using ports::to_text;
 using Row = std::vector<ports::Cell>;
 
-// Schemas of people: not the system's, not temporary, and where asked for, only these ($1 is an array).
-constexpr std::string_view kSchemaFilter =
-    "n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)' AND n.nspname <> 'information_schema' "
-    "AND (pg_catalog.cardinality($1::text[]) = 0 OR n.nspname = ANY ($1::text[]))";
-
 // $2 holds schema and table joined by chr(1): a dot or a quote may be part of either name.
 constexpr std::string_view kTableFilter =
     "AND (pg_catalog.cardinality($2::text[]) = 0 OR n.nspname || E'\\x01' || c.relname = ANY ($2::text[]))";
-
-std::string no_extension(std::string_view catalog, std::string_view oid) {
-  return fmt::format(
-      "AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND "
-      "e.objid = {} AND e.deptype = 'e')",
-      catalog, oid);
-}
 
 // Tables, columns, indexes, constraints and triggers share one choice of relations.
 std::string relations(std::string_view kinds) {
@@ -44,6 +33,8 @@ std::string relations(std::string_view kinds) {
       "{} {} {}",
       kinds, kSchemaFilter, kTableFilter, no_extension("pg_class", "c.oid"));
 }
+
+constexpr std::size_t kPlainQueries = 10;  // those of every catalog; parts come behind them
 
 constexpr std::string_view kKinds = "'r','p','v','m','f'";
 
@@ -263,16 +254,18 @@ Result<schema::Catalog> load_catalog(ports::Session& session, const CatalogFilte
   for (const auto& name : filter.tables) tables.push_back(name.schema + "\x01" + name.name);
   const ports::Cell schemas = array_literal(filter.schemas);
   const ports::Cell names = array_literal(tables);
-  const std::vector<Sql> queries{{"SELECT current_setting('server_version_num'), current_database()", {}},
-                                 {tables_query(), {schemas, names}},
-                                 {columns_query(), {schemas, names}},
-                                 {indexes_query(), {schemas, names}},
-                                 {constraints_query(), {schemas, names}},
-                                 {triggers_query(), {schemas, names}},
-                                 {sequences_query(), {schemas}},
-                                 {functions_query(), {schemas}},
-                                 {types_query(), {schemas}},
-                                 {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}}};
+  std::vector<Sql> queries{{"SELECT current_setting('server_version_num'), current_database()", {}},
+                           {tables_query(), {schemas, names}},
+                           {columns_query(), {schemas, names}},
+                           {indexes_query(), {schemas, names}},
+                           {constraints_query(), {schemas, names}},
+                           {triggers_query(), {schemas, names}},
+                           {sequences_query(), {schemas}},
+                           {functions_query(), {schemas}},
+                           {types_query(), {schemas}},
+                           {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}}};
+  if (filter.whole)
+    for (auto& query : part_queries()) queries.push_back({std::move(query), {schemas}});
   PL_TRY(const auto answers, session.pipeline(queries));
 
   schema::Catalog catalog;
@@ -290,6 +283,9 @@ Result<schema::Catalog> load_catalog(ports::Session& session, const CatalogFilte
     return schema::Trigger{to_oid(r[1]), to_text(r[2]), to_text(r[3]), to_text(r[4]), to_char(r[5], 'O')};
   });
   read_loose_objects(catalog, answers);
+  for (std::size_t i = kPlainQueries; i < answers.size(); ++i)
+    for (const auto& r : answers[i].rows)
+      catalog.parts.push_back({to_text(r[0]), to_text(r[1]), to_text(r[2]), to_text(r[3]), to_text(r[4])});
   return catalog;
 }
 

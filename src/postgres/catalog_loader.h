@@ -16,6 +16,7 @@ namespace poundlock::postgres {
 struct CatalogFilter {
   std::vector<std::string> schemas;           // unquoted; empty: all
   std::vector<schema::QualifiedName> tables;  // empty: all; functions and types are not filtered by it
+  bool whole = false;  // Catalog::parts too, of all tables; a plan needs none of it, and it costs its time
 };
 
 // One pipeline of queries. Sees the effects of the session's own open transaction. Definitions are the

@@ -126,6 +126,17 @@ struct Extension {
   std::string version;
 };
 
+// What else an environment has, as the server's own text: partitions with their bounds, owners, grants,
+// policies, publications, rules, statistics objects, event triggers, schemas, and the roles that own or use
+// any of it. Loaded on request only (CatalogFilter::whole of postgres/catalog_loader.h).
+struct Part {
+  std::string kind;        // "policy", "grant", "owner", "partition", ...
+  std::string name;        // quoted; a partition's parent; "" where what it belongs to is name enough
+  std::string of_kind;     // "table", "partitioned table", "sequence", ...; "" where it belongs to nothing
+  std::string of;          // quoted and qualified
+  std::string definition;  // "FOR SELECT TO app USING (...)"
+};
+
 struct Catalog {
   int server_version_num = 0;  // 150006
   std::string database;
@@ -134,6 +145,7 @@ struct Catalog {
   std::vector<Function> functions;
   std::vector<Type> types;
   std::vector<Extension> extensions;
+  std::vector<Part> parts;  // empty unless asked for
 
   // nullptr when absent. A name without a schema is looked for in `public` first, then in every schema,
   // where it must be the only one.

@@ -87,6 +87,9 @@ Result<Connections> connect(const rollout::Config& config, const std::string& en
   }
   out.primary = std::move(primary);
   out.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
+  out.load_whole_catalog = [](ports::Session& session) {
+    return postgres::load_catalog(session, {.schemas = {}, .tables = {}, .whole = true});
+  };
   if (database->shadow) {
     shadow.rows_max = database->shadow->rows;
     if (database->shadow->given) {

@@ -25,7 +25,7 @@ struct Connections {
   std::vector<std::unique_ptr<ports::Database>> replicas;
   std::unique_ptr<ports::Shadow> shadow;
   std::unique_ptr<ports::Traffic> traffic;
-  std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
+  std::function<Result<schema::Catalog>(ports::Session&)> load_catalog, load_whole_catalog;
   ports::Databases view() const;
 };
 

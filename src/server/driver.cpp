@@ -291,6 +291,7 @@ engine::ExecutorPorts Driver::executor_ports() {
   ports.shadow = connections_.shadow.get();
   ports.traffic = connections_.traffic.get();
   ports.load_catalog = connections_.load_catalog;
+  ports.load_whole_catalog = connections_.load_whole_catalog;
   ports.clock = &clock_;
   ports.seed = static_cast<std::uint64_t>(clock_.now().ms);
   ports.stopped = stopped();

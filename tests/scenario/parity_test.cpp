@@ -1,0 +1,337 @@
+// poundlock parity against real databases: what is told, what is not, and what a rollout is held up by.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <map>
+
+#include "cli/run_for_test.h"
+#include "engine/checks.h"
+#include "engine/checks/parity_sides.h"
+#include "postgres/catalog_loader.h"
+#include "support/pg_cluster.h"
+
+namespace poundlock::scenario {
+namespace {
+
+namespace bj = boost::json;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Key;
+using testing::Not;
+
+// A shop with what names, trees and rights can look like.
+const std::vector<std::string> kShop{
+    "CREATE SCHEMA shop",
+    "CREATE SCHEMA \"Other Schema\"",
+    "CREATE TYPE shop.mood AS ENUM ('good', 'bad')",
+    "CREATE TABLE shop.\"Order Items\" (id bigint PRIMARY KEY, legacy_status text DEFAULT 'a  b', mood "
+    "shop.mood, "
+    "\"select\" int CHECK (\"select\" > 0))",
+    "CREATE TABLE \"Other Schema\".\"Order Items\" (id bigint, item bigint REFERENCES shop.\"Order Items\")",
+    "CREATE INDEX by_status ON shop.\"Order Items\" (legacy_status)",
+    "CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TRIGGER touch BEFORE UPDATE ON shop.\"Order Items\" FOR EACH ROW EXECUTE FUNCTION shop.touch()",
+    "CREATE VIEW shop.seen AS SELECT id FROM shop.\"Order Items\"",
+    "CREATE TABLE shop.elsewhere (id bigint, note text)",
+    "CREATE TABLE shop.events (id int, at date) PARTITION BY RANGE (at)",
+    "CREATE TABLE shop.events_1 PARTITION OF shop.events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
+    "GRANT SELECT ON shop.\"Order Items\" TO writer",
+    "CREATE POLICY own ON shop.\"Order Items\" FOR SELECT TO writer USING (id > 3)",
+    "CREATE PUBLICATION outward FOR TABLE shop.\"Order Items\" WHERE (id > 5)",
+    "CREATE TABLE shop.history (installed_rank int PRIMARY KEY, version text, description text, type text, "
+    "script text, checksum int, success bool)",
+    "INSERT INTO shop.history VALUES (1, '1', 'init', 'SQL', 'V1__init.sql', 11, true)",
+    "CREATE TABLE shop.alembic_version (version_num varchar(32) PRIMARY KEY)",
+    "INSERT INTO shop.alembic_version VALUES ('ae10')",
+};
+
+constexpr const char* kRollout = R"(rollout: items
+change:
+  - change_column:
+      table: shop."Order Items"
+      from: legacy_status
+      to: {name: new_status, type: text}
+      up: legacy_status
+      down: new_status
+feature_flags:
+  items_flag: {enabled: true}
+)";
+
+class ParityTest : public cli::CommandLineTest {
+ protected:
+  static void SetUpTestSuite() {
+    auto started = PgCluster::start({.settings = {"wal_level=logical"}});
+    ASSERT_TRUE(started) << started.error().to_string();
+    cluster_ = started->release();
+  }
+  static void TearDownTestSuite() {
+    delete cluster_;
+    cluster_ = nullptr;
+  }
+  void SetUp() override {
+    CommandLineTest::SetUp();
+    ASSERT_NE(cluster_, nullptr);
+    for (const auto* name : {"staging", "prod"}) {
+      admin(fmt::format("DROP DATABASE IF EXISTS {}", name));
+      admin(fmt::format("CREATE DATABASE {} OWNER app", name));
+      for (const auto& sql : kShop) in(name, sql);
+    }
+    write("items.yaml", kRollout);
+  }
+  void admin(const std::string& sql) { in("postgres", sql, "postgres"); }
+  void in(const std::string& database, const std::string& sql, const std::string& role = "app") {
+    auto& session = sessions_[database + role];
+    if (!session || session->broken()) {
+      databases_.push_back(cluster_->database(role, database));
+      auto opened = databases_.back()->connect();
+      ASSERT_TRUE(opened) << opened.error().to_string();
+      session = std::move(*opened);
+    }
+    const auto done = session->run(sql);
+    ASSERT_TRUE(done) << sql << ": " << done.error().to_string();
+    if (sql.starts_with("DROP DATABASE")) sessions_.clear();
+  }
+  void TearDown() override {
+    sessions_.clear();
+    CommandLineTest::TearDown();
+  }
+
+  // "kind object" -> {from, to, blocking}, and the exit code.
+  std::map<std::string, std::vector<std::string>> compare(std::vector<std::string> more = {}) {
+    std::vector<std::string> words{
+        "parity",   "--from", cluster_->conninfo("app", "staging"), "--to", cluster_->conninfo("app", "prod"),
+        "--output", "json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto ran = run(words);
+    code_ = ran.code;
+    std::map<std::string, std::vector<std::string>> out;
+    boost::system::error_code bad;
+    const auto answer = bj::parse(ran.out, bad);
+    EXPECT_FALSE(bad) << ran.out << ran.err;
+    if (bad || !answer.as_object().contains("equal")) {
+      ADD_FAILURE() << ran.out << ran.err;
+      return out;
+    }
+    EXPECT_EQ(answer.at("equal").as_bool(), code_ == 0);
+    for (const auto& value : answer.at("differences").as_array()) {
+      const auto& one = value.as_object();
+      const auto text = [&](const char* key) {
+        return one.at(key).is_null() ? std::string("-") : std::string(one.at(key).as_string());
+      };
+      out[text("kind") + " " + text("object")] = {text("from"), text("to"),
+                                                  one.at("blocking").as_bool() ? "blocks" : "shown"};
+    }
+    return out;
+  }
+
+  static PgCluster* cluster_;
+  std::vector<std::unique_ptr<postgres::PgDatabase>> databases_;
+  std::map<std::string, std::unique_ptr<ports::Session>> sessions_;
+  int code_ = -1;
+};
+PgCluster* ParityTest::cluster_ = nullptr;
+
+TEST_F(ParityTest, TheSameSchemaMadeInAnotherOrderIsEqual) {
+  in("prod", "DROP INDEX shop.by_status");
+  in("prod", "ALTER TABLE shop.\"Order Items\" DROP CONSTRAINT \"Order Items_select_check\"");
+  in("prod", "ALTER TABLE shop.\"Order Items\" ADD CHECK (\"select\" > 0)");
+  in("prod", "CREATE INDEX by_status ON shop.\"Order Items\" (legacy_status)");
+  in("prod", "INSERT INTO shop.elsewhere SELECT g, 'x' FROM pg_catalog.generate_series(1, 1000) g");
+  in("prod", "ANALYZE");
+  EXPECT_THAT(compare(), IsEmpty());
+  EXPECT_EQ(code_, 0);
+}
+
+TEST_F(ParityTest, EveryKindOfDifferenceIsTold) {
+  for (const auto& sql : std::vector<std::string>{
+           "ALTER TABLE shop.\"Order Items\" ALTER legacy_status SET DEFAULT 'a b'",
+           "ALTER TABLE shop.\"Order Items\" ALTER legacy_status TYPE varchar(9)",
+           "ALTER TABLE shop.\"Order Items\" ADD CONSTRAINT big CHECK (id > 0) NOT VALID",
+           "CREATE OR REPLACE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; "
+           "END'",
+           "ALTER TABLE shop.\"Order Items\" DISABLE TRIGGER touch",
+           "GRANT INSERT ON shop.\"Order Items\" TO writer",
+           "ALTER POLICY own ON shop.\"Order Items\" USING (id > 4)",
+           "ALTER PUBLICATION outward SET TABLE shop.\"Order Items\" WHERE (id > 6)",
+           "ALTER TYPE shop.mood ADD VALUE 'so so'", "DROP TABLE shop.elsewhere",
+           "CREATE TABLE shop.events_2 PARTITION OF shop.events FOR VALUES FROM ('2024-02-01') TO "
+           "('2024-03-01')",
+           "CREATE TABLE \"Other Schema\".fresh (a int)", "DROP INDEX shop.by_status",
+           "UPDATE shop.history SET checksum = 12", "UPDATE shop.alembic_version SET version_num = 'bf20'",
+           "ALTER DATABASE prod SET TimeZone = 'Europe/Berlin'", "ALTER DATABASE prod SET work_mem = '8MB'",
+           "CREATE SEQUENCE shop.numbers"})
+    in("prod", sql);
+  in("prod", "ALTER ROLE writer IN DATABASE prod SET statement_timeout = '5s'", "postgres");
+  in("prod", "CREATE EXTENSION citext", "postgres");
+  const auto found = compare();
+  EXPECT_EQ(code_, 1);
+  const std::string items = "shop.\"Order Items\"";
+  const std::map<std::string, std::vector<std::string>> expected{
+      {"column " + items + ".legacy_status",
+       {"text DEFAULT 'a  b'::text", "character varying(9) DEFAULT 'a b'::text", "blocks"}},
+      {"constraint big on " + items, {"-", "CHECK ((id > 0)) NOT VALID (not validated)", "blocks"}},
+      {"grant writer on " + items, {"SELECT", "INSERT, SELECT", "blocks"}},
+      {"policy own on " + items,
+       {"PERMISSIVE FOR SELECT TO writer USING (id > 3)", "PERMISSIVE FOR SELECT TO writer USING (id > 4)",
+        "blocks"}},
+      {"publication outward on " + items, {"published WHERE (id > 5)", "published WHERE (id > 6)", "blocks"}},
+      {"type shop.mood", {"enum 'good', 'bad'", "enum 'good', 'bad', 'so so'", "blocks"}},
+      {"table shop.elsewhere", {"2 columns", "-", "blocks"}},
+      {"partition shop.events_2",
+       {"-", "of shop.events FOR VALUES FROM ('2024-02-01') TO ('2024-03-01'); 2 columns", "blocks"}},
+      {"table \"Other Schema\".fresh", {"-", "1 column", "blocks"}},
+      {"index by_status on " + items,
+       {"CREATE INDEX by_status ON shop.\"Order Items\" USING btree (legacy_status)", "-", "blocks"}},
+      {"migration flyway 1 init", {"SQL, checksum 11", "SQL, checksum 12", "blocks"}},
+      {"migration alembic ae10", {"current", "-", "blocks"}},
+      {"migration alembic bf20", {"-", "current", "blocks"}},
+      {"role setting statement_timeout of writer", {"-", "5s", "blocks"}},
+      {"extension citext", {"-", "1.6", "blocks"}},
+  };
+  for (const auto& [name, value] : expected) {
+    ASSERT_THAT(found, Contains(Key(name)));
+    EXPECT_EQ(found.at(name), value) << name;
+  }
+  for (const std::string name : {"function shop.touch()", "trigger touch on shop.\"Order Items\"",
+                                 "setting TimeZone", "sequence shop.numbers"})
+    EXPECT_THAT(found, Contains(Key(name)));
+  EXPECT_EQ(found.size(), expected.size() + 4) << "sizes are no drift, and nothing is told twice";
+}
+
+TEST_F(ParityTest, OnlyWhatTouchesTheRolloutBlocks) {
+  in("prod", "DROP TABLE shop.elsewhere");
+  in("prod", "CREATE FUNCTION shop.other() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+  in("prod", "UPDATE shop.history SET checksum = 12");
+  auto found = compare({"--rollout", "items.yaml"});
+  EXPECT_EQ(code_, 0);
+  EXPECT_EQ(found.size(), 3U);
+  for (const auto& [name, value] : found) EXPECT_EQ(value[2], "shown") << name;
+  // Each of these is met by the change, though none is a column of its table.
+  for (const auto& [sql, name] : std::vector<std::pair<std::string, std::string>>{
+           {"CREATE OR REPLACE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; "
+            "END'",
+            "function shop.touch()"},
+           {"ALTER TYPE shop.mood ADD VALUE 'so so'", "type shop.mood"},
+           {"CREATE OR REPLACE VIEW shop.seen AS SELECT id FROM shop.\"Order Items\" WHERE id > 1",
+            "view shop.seen"},
+           {"ALTER TABLE \"Other Schema\".\"Order Items\" DROP CONSTRAINT \"Order Items_item_fkey\"",
+            "constraint \"Order Items_item_fkey\" on \"Other Schema\".\"Order Items\""},
+           {"ALTER DATABASE prod SET TimeZone = 'Europe/Berlin'", "setting TimeZone"}}) {
+    in("prod", sql);
+    found = compare({"--rollout", "items.yaml"});
+    EXPECT_EQ(code_, 1) << sql;
+    ASSERT_THAT(found, Contains(Key(name)));
+    EXPECT_EQ(found.at(name)[2], "blocks") << name;
+  }
+  // The table of the same name in another schema is another table.
+  in("prod", "ALTER TABLE \"Other Schema\".\"Order Items\" ADD extra int");
+  EXPECT_EQ(compare({"--rollout", "items.yaml"}).at("column \"Other Schema\".\"Order Items\".extra")[2],
+            "shown");
+}
+
+TEST_F(ParityTest, APartitionThatDataBroughtDoesNotBlockAndAnotherColumnDoes) {
+  write("events.yaml", R"(rollout: events
+change:
+  - add_column: {table: shop.events, column: {name: kind, type: text}}
+)");
+  in("prod",
+     "CREATE TABLE shop.events_2 PARTITION OF shop.events FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')");
+  auto found = compare({"--rollout", "events.yaml"});
+  EXPECT_EQ(code_, 0);
+  EXPECT_EQ(found.at("partition shop.events_2")[2], "shown");
+  in("prod", "CREATE INDEX only_here ON shop.events_1 (id)");
+  EXPECT_THAT(compare({"--rollout", "events.yaml"}), Contains(Key("index only_here on shop.events_1")));
+  EXPECT_EQ(code_, 1);
+}
+
+TEST_F(ParityTest, TheGateCountsAsTheVerbDoes) {
+  in("prod", "DROP TABLE shop.elsewhere");
+  in("prod", "ALTER TABLE shop.\"Order Items\" ALTER \"select\" SET NOT NULL");
+  auto staging = cluster_->database("app", "staging"), prod = cluster_->database("app", "prod");
+  engine::ExecutorPorts ports;
+  ports.databases.primary = prod.get();
+  ports.databases.staging = staging.get();
+  ports.load_whole_catalog = [](ports::Session& session) {
+    return postgres::load_catalog(session, {.schemas = {}, .tables = {}, .whole = true});
+  };
+  rollout::Plan plan;
+  plan.fresh = {{"shop", "Order Items", "new_status"}};
+  auto result = engine::check_parity({ports, plan});
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(result->figures.at("differences"), 1);
+  EXPECT_THAT(result->detail, HasSubstr("shop.\"Order Items\".\"select\""));
+  in("staging", "ALTER TABLE shop.\"Order Items\" ALTER \"select\" SET NOT NULL");
+  result = engine::check_parity({ports, plan});
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(result->figures.at("differences"), 0);
+}
+
+TEST_F(ParityTest, FiveThousandObjectsAreComparedWhole) {
+  const std::string many =
+      "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE pg_catalog.format('CREATE TABLE shop.t%s (id bigint PRIMARY "
+      "KEY, a text, b int CHECK (b > 0))', i); EXECUTE pg_catalog.format('CREATE INDEX ON shop.t%s (a)', i); "
+      "EXECUTE pg_catalog.format('CREATE SEQUENCE shop.s%s', i); EXECUTE pg_catalog.format('CREATE FUNCTION "
+      "shop.f%s() RETURNS int LANGUAGE sql AS ''SELECT %s''', i, i); END LOOP; END $$";
+  in("staging", many);
+  in("prod", many);
+  EXPECT_THAT(compare(), IsEmpty());
+  in("prod", "ALTER TABLE shop.t500 ALTER a TYPE varchar(5)");
+  EXPECT_THAT(compare(), ElementsAre(Key("column shop.t500.a")));
+}
+
+TEST_F(ParityTest, EnvironmentsOfTheConfigurationAndReachability) {
+  write("poundlock.yaml",
+        fmt::format(R"(environments:
+  staging: {{databases: {{app: {{url: "{}"}}}}}}
+  prod: {{databases: {{app: {{url: "{}"}}}}, parity: staging}}
+)",
+                    cluster_->conninfo("app", "staging"), cluster_->conninfo("app", "prod")));
+  auto ran = run({"parity"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("staging and prod are alike"));
+  in("prod", "ALTER TABLE shop.elsewhere ADD extra int");
+  ran = run({"parity"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out,
+              HasSubstr("column (1)\n  shop.elsewhere.extra\n    staging  is not there\n    prod     "
+                        "integer\n"));
+  EXPECT_EQ(run({"parity", "--from", "postgresql://nobody:secret@127.0.0.1:1/x"}).code, 3);
+  EXPECT_THAT(run({"parity", "--from", "postgresql://nobody:secret@127.0.0.1:1/x"}).err,
+              Not(HasSubstr("secret")));
+}
+
+TEST_F(ParityTest, FlagsOfTwoFiles) {
+  write("a.yaml", R"({"flags": {"one": {"state": "ENABLED", "variants": {"on": true, "off": false},
+    "defaultVariant": "off", "targeting": {"if": [{"==": [{"var": "plan"}, "pro"]}, "on", "off"]}},
+    "two": {"state": "ENABLED", "variants": {"off": false, "on": true}, "defaultVariant": "on"}}})");
+  write("b.yaml", R"({"flags": {"one": {"state": "ENABLED", "variants": {"off": false, "on": true},
+    "defaultVariant": "on", "targeting": {"if": [{"==": [{"var": "tenant"}, "pro"]}, "on", "off"]}},
+    "two": {"state": "ENABLED", "variants": {"off": false, "on": true}}}})");
+  const auto ran = run({"parity", "--from-flags", "a.yaml", "--to-flags", "b.yaml", "--output", "json"});
+  EXPECT_EQ(ran.code, 1) << ran.err;
+  std::vector<std::string> found;
+  const auto answer = bj::parse(ran.out);
+  for (const auto& one : answer.at("differences").as_array())
+    found.push_back(std::string(one.at("kind").as_string()) + " " +
+                    std::string(one.at("object").as_string()));
+  EXPECT_THAT(found,
+              ElementsAre("flag context one", "flag default one", "flag default two", "flag targeting one"));
+  EXPECT_EQ(run({"parity", "--from-flags", "a.yaml", "--to-flags", "a.yaml"}).code, 0);
+  EXPECT_EQ(run({"parity", "--from-flags", "a.yaml"}).code, 2);
+}
+
+TEST(ReviewedSettings, AreThoseThatTheirPageNames) {
+  std::ifstream page(std::string(POUNDLOCK_SOURCE_DIR) + "/docs/how-to/compare-environments.md");
+  std::string expected, found;
+  for (const auto& one : engine::reviewed_settings())
+    expected += fmt::format("| `{}` | {} |\n", one.name, one.reason);
+  for (std::string line; std::getline(page, line);)
+    if (line.starts_with("| `")) found += line + "\n";
+  EXPECT_EQ(found, expected);
+}
+
+}  // namespace
+}  // namespace poundlock::scenario
