@@ -6,6 +6,7 @@
 
 #include "cli/api.h"
 #include "cli/bar.h"
+#include "cli/boundaries_command.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/live.h"
@@ -142,6 +143,9 @@ Result<int> verify_all(Context& context, const VerifyArguments& arguments) {
 }
 
 int verify_command(Context& context, const VerifyArguments& arguments) {
+  if (arguments.name.empty())
+    return report(context, user_error("usage", "which rollout?")
+                               .with_hint("`poundlock verify NAME`, or `poundlock verify boundaries`"));
   const auto code = verify_all(context, arguments);
   return code ? *code : report(context, code.error());
 }
@@ -150,10 +154,18 @@ int verify_command(Context& context, const VerifyArguments& arguments) {
 
 void add_verify(CLI::App& app, Context& context) {
   auto a = std::make_shared<VerifyArguments>();
+  auto boundaries = std::make_shared<std::function<int()>>();
+  auto below = std::make_shared<CLI::App*>(nullptr);
   auto* verify = add_verb(app, context, "verify", "count the rows whose two sides are out of step",
-                          [&context, a] { return verify_command(context, *a); });
-  verify->add_option("name", a->name, "rollout")->required();
+                          [&context, a, boundaries, below] {
+                            if ((*below)->parsed()) return (*boundaries)();
+                            return verify_command(context, *a);
+                          });
+  verify->add_option("name", a->name, "rollout");
+  verify->add_option("--rollout", a->name, "a rollout, where it is called as a verb below");
   verify->add_option("--database-url", a->database_url, "this database instead of poundlock.yaml's");
+  *boundaries = add_boundaries(*verify, context);
+  *below = verify->get_subcommand("boundaries");
 }
 
 }  // namespace poundlock::cli

@@ -9,7 +9,7 @@
 namespace poundlock::engine {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // Idempotent, in order, one transaction. Names are qualified: the session's search_path does not matter.
 constexpr std::array kInstall{
@@ -37,6 +37,12 @@ constexpr std::array kInstall{
     "NULL, stripes int NOT NULL, rows bigint NOT NULL, pass_rows bigint NOT NULL, done boolean NOT NULL, at "
     "timestamptz "
     "NOT NULL, PRIMARY KEY (rollout, step, relation)) WITH (fillfactor = 50)",
+    // Version 2.
+    "CREATE TABLE IF NOT EXISTS poundlock.begun (rollout text NOT NULL, step text NOT NULL, direction text "
+    "NOT "
+    "NULL, generation bigint NOT NULL, at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), sql "
+    "jsonb "
+    "NOT NULL, PRIMARY KEY (rollout, step))",
     R"(CREATE OR REPLACE FUNCTION poundlock.fence(p_rollout text, p_generation bigint) RETURNS bigint
 LANGUAGE plpgsql AS $fence$
 DECLARE
@@ -89,7 +95,7 @@ BEGIN
 END
 $batch$)",
     "REVOKE EXECUTE ON FUNCTION poundlock.backfill_batch(bigint, text, poundlock.backfill) FROM PUBLIC",
-    "DELETE FROM poundlock.meta", "INSERT INTO poundlock.meta (version) VALUES (1)"};
+    "DELETE FROM poundlock.meta", "INSERT INTO poundlock.meta (version) VALUES (2)"};
 
 // -1: not there.
 Result<int> installed_version(ports::Session& session) {
@@ -144,6 +150,20 @@ ports::Sql record(const LedgerEntry& entry) {
       "$4::bigint, $5, $6::jsonb)",
       {entry.rollout, entry.step, std::string(to_string(entry.direction)), std::to_string(entry.generation),
        entry.attempt, entry.detail.empty() ? std::string("{}") : entry.detail}};
+}
+
+ports::Sql begin_step(const LedgerEntry& entry) {
+  return {
+      "INSERT INTO poundlock.begun AS b (rollout, step, direction, generation, sql) VALUES ($1, $2, $3, "
+      "$4::bigint, $5::jsonb) ON CONFLICT (rollout, step) DO UPDATE SET direction = excluded.direction, "
+      "generation = excluded.generation, at = excluded.at, sql = excluded.sql",
+      {entry.rollout, entry.step, std::string(to_string(entry.direction)), std::to_string(entry.generation),
+       entry.detail}};
+}
+
+ports::Sql end_step(std::string_view rollout, std::string_view step) {
+  return {"DELETE FROM poundlock.begun WHERE rollout = $1 AND step = $2",
+          {std::string(rollout), std::string(step)}};
 }
 
 Result<bool> was_recorded(ports::Session& session, std::string_view attempt) {

@@ -4,7 +4,8 @@
 //
 //   poundlock.rollout(name, uuid, generation)                      one row a rollout; the fence locks it
 //   poundlock.ledger(rollout, step, direction, generation, attempt, at, detail)   append-only
-//   poundlock.backfill(rollout, step, relation, filenode, ...)     one row a backfill
+//   poundlock.begun(rollout, step, direction, generation, at, sql)  a step outside a transaction, until it
+//   ended poundlock.backfill(rollout, step, relation, filenode, ...)     one row a backfill
 // Stateless functions on a session; errors are the session's.
 #pragma once
 
@@ -39,6 +40,11 @@ struct LedgerEntry {
 };
 // Last statement before COMMIT.
 ports::Sql record(const LedgerEntry& entry);
+
+// Before a step that no transaction holds together: with its statements (a JSON array of texts) as `detail`,
+// so that what a crash leaves half-built is known to be ours. After it, in the transaction of its record.
+ports::Sql begin_step(const LedgerEntry& entry);
+ports::Sql end_step(std::string_view rollout, std::string_view step);
 
 Result<bool> was_recorded(ports::Session& session, std::string_view attempt);
 // The newest entry of the step: done forward, or undone? nullopt: it never ran here.

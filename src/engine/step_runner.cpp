@@ -194,15 +194,23 @@ Result<bool> StepRunner::in_effect(const Attempt& attempt) {
   return last == Direction::kUndo;
 }
 
-// Fences, and writes the ledger row of an effect that is already there.
-Status StepRunner::fenced_record(Attempt& attempt, bool with_record) {
+// Fences, and writes the ledger row of an effect that is already there, or that a step is begun which no
+// transaction holds together.
+Status StepRunner::fenced_record(Attempt& attempt, bool with_record, bool begins) {
   std::vector<ports::Sql> all{{"BEGIN", {}},
                               local_settings(kFenceWait, kFenceWait * 10, false),
                               fence(options_.rollout, attempt.generation)};
+  if (begins) {
+    json::Array sql;
+    for (const auto& statement : attempt.sql()) sql.emplace_back(statement);
+    all.push_back(begin_step({options_.rollout, attempt.step.id, attempt.direction, attempt.generation, "",
+                              json::dump(json::Value(std::move(sql)))}));
+  }
   if (with_record) {
     all.push_back(record({options_.rollout, attempt.step.id, attempt.direction, attempt.generation,
                           new_attempt_id(attempt.generation),
                           json::dump(json::Object{{"detail", attempt.outcome.detail}})}));
+    all.push_back(end_step(options_.rollout, attempt.step.id));
   }
   all.push_back({"COMMIT", {}});
   for (int tries = 0;; ++tries) {
@@ -329,7 +337,7 @@ Status StepRunner::try_standalone(Attempt& attempt, const std::vector<std::strin
 Status StepRunner::perform_standalone(Attempt& attempt) {
   PL_CHECK(take_advisory_lock(attempt));
   if (attempt.stopped) return {};
-  PL_CHECK(fenced_record(attempt, false));
+  PL_CHECK(fenced_record(attempt, false, true));
   const Step& step = attempt.step;
   // A half-done effect (an INVALID index) would make IF NOT EXISTS skip it, and its name is taken.
   auto repair = [&]() -> Status {

@@ -62,7 +62,7 @@ class StepRunner {
   Status try_standalone(Attempt& attempt, const std::vector<std::string>& sql);
   Status perform_rows(Attempt& attempt);
   Status take_advisory_lock(Attempt& attempt);
-  Status fenced_record(Attempt& attempt, bool with_record);
+  Status fenced_record(Attempt& attempt, bool with_record, bool begins = false);
   Result<bool> await_lock(Attempt& attempt);
   Result<bool> resolve_doubt(Attempt& attempt);
   Result<bool> probe(const std::string& sql);
