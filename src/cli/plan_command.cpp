@@ -1,10 +1,15 @@
-// plan: what a rollout would do, step by step, against the schema that is there now. Changes nothing.
+// plan: what a rollout or a migration would do, step by step: unsafe SQL as safe phased steps. Changes
+// nothing.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
 
 #include "cli/bar.h"
 #include "cli/commands.h"
+#include "cli/plan_adopt.h"
+#include "cli/plan_files.h"
+#include "cli/plan_view.h"
+#include "cli/plan_write.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verb.h"
@@ -17,36 +22,40 @@ namespace poundlock::cli {
 namespace {
 
 struct PlanArguments {
-  std::string file;
+  std::vector<std::string> files;  // one rollout file, or SQL files and folders
   std::string database_url;
   double speed = 1;
   bool sql = false;
+  bool in_transaction = false;
+  std::string schema = "public";
+  std::string name = "migration";
+  PlanWriting writing;
+  bool adopt = false;
 };
 
 namespace bj = boost::json;
 using rollout::Item;
 using rollout::ItemKind;
 
-Result<rollout::Plan> make(const Context& context, const PlanArguments& arguments) {
-  PL_TRY(const std::string text, read_file(context, arguments.file));
-  PL_TRY(const auto spec, rollout::parse_rollout(text, arguments.file));
-  PL_TRY(const auto database, open_database(context, arguments.database_url, spec.database));
-  PL_TRY(const auto session, database->connect());
+struct RolloutPlan {
+  rollout::Plan plan;
+  schema::Catalog catalog;
+};
+
+Result<schema::Catalog> read_catalog(ports::Database& database) {
+  PL_TRY(const auto session, database.connect());
   PL_CHECK(session->run("BEGIN READ ONLY"));
-  PL_TRY(const auto catalog, postgres::load_catalog(*session));
-  return rollout::make_plan(spec, catalog, {arguments.speed});
+  return postgres::load_catalog(*session);
 }
 
-std::string lock_of(const change::Step& step) {
-  std::string mode = step.lock_mode;
-  if (mode.ends_with("Lock")) mode.resize(mode.size() - 4);
-  return mode.empty() ? "-" : mode;
-}
-
-// The lock's time-out for a try, and the statement's where there is one.
-std::string timeouts_of(const change::Step& step) {
-  std::string out = step.lock_timeout.count() > 0 ? format_duration(step.lock_timeout) : "-";
-  if (step.statement_timeout.count() > 0) out += " / " + format_duration(step.statement_timeout);
+Result<RolloutPlan> make(const Context& context, const PlanArguments& arguments) {
+  const std::string& file = arguments.files.front();
+  PL_TRY(const std::string text, read_file(context, file));
+  PL_TRY(const auto spec, rollout::parse_rollout(text, file));
+  PL_TRY(const auto database, open_database(context, arguments.database_url, spec.database));
+  RolloutPlan out;
+  PL_TRY(out.catalog, read_catalog(*database));
+  PL_TRY(out.plan, rollout::make_plan(spec, out.catalog, {arguments.speed}));
   return out;
 }
 
@@ -76,16 +85,6 @@ std::string step_table(const rollout::Plan& plan, const Context& context) {
                wait_of(item)});
   }
   return table.render(context.paint(), context.width);
-}
-
-void print_statements(Context& context, std::string_view title, const std::vector<std::string>& sql) {
-  if (sql.empty()) return;
-  if (!title.empty()) say(context, fmt::format("-- {}", title));
-  for (const auto& statement : sql) {
-    std::string text = clean_lines(statement);
-    while (!text.empty() && (text.back() == '\n' || text.back() == ';')) text.pop_back();
-    say(context, text + ";");
-  }
 }
 
 void print_sql(Context& context, const rollout::Plan& plan) {
@@ -176,28 +175,161 @@ void print_text(Context& context, const rollout::Plan& plan, bool sql) {
   context.out << std::flush;
 }
 
-int plan_command(Context& context, const PlanArguments& arguments) {
-  const auto plan = make(context, arguments);
-  if (!plan) return report(context, plan.error());
+int plan_rollout(Context& context, const PlanArguments& arguments) {
+  if (!arguments.writing.path.empty())
+    return report(context, user_error("plan.write", "a rollout is a file already: --write is for SQL"));
+  const auto made = make(context, arguments);
+  if (!made) return report(context, made.error());
   if (context.json) {
-    print_json(context, bj::object{{"plan", rollout::to_json(*plan)}, {"gates", gates_json(*plan)}});
+    // steps and decisions are what every plan has; plan and gates what only a rollout has.
+    print_json(context, bj::object{{"steps", steps_json(steps_of(made->plan, &made->catalog))},
+                                   {"decisions", bj::array()},
+                                   {"plan", rollout::to_json(made->plan)},
+                                   {"gates", gates_json(made->plan)}});
   } else {
-    print_text(context, *plan, arguments.sql);
+    print_text(context, made->plan, arguments.sql);
   }
   return 0;
+}
+
+Result<migration::SqlPlan> make_sql(const Context& context, const PlanArguments& arguments) {
+  PL_TRY(auto sources, plan_sources(context, arguments.files));
+  if (arguments.in_transaction)
+    for (auto& source : sources) source.in_transaction = true;
+  std::optional<schema::Catalog> catalog;
+  if (!arguments.database_url.empty()) {
+    PL_TRY(const auto database, open_database(context, arguments.database_url, ""));
+    PL_TRY(catalog, read_catalog(*database));
+  }
+  migration::SqlPlanOptions options;
+  options.name = arguments.name;
+  options.default_schema = arguments.schema;
+  return migration::plan_sql(sources, catalog ? &*catalog : nullptr, options);
+}
+
+// Steps of which the catalog does not tell go with the rest of their plan: nothing says that they are
+// missing.
+bool all_there(const std::vector<Adopted>& states) {
+  bool some = false;
+  for (const Adopted state : states) {
+    if (state == Adopted::kNotDone || state == Adopted::kHalf) return false;
+    some = some || state == Adopted::kDone;
+  }
+  return some;
+}
+
+void print_adopted(Context& context, const migration::SqlPlan& plan, const std::vector<Adopted>& states,
+                   bool recorded) {
+  const bool all = all_there(states);
+  if (context.json) {
+    bj::array steps;
+    for (std::size_t i = 0; i < states.size(); ++i)
+      steps.push_back(bj::object{{"id", plan.steps[i].step.id}, {"state", to_string(states[i])}});
+    print_json(context, bj::object{{"adopted", all}, {"recorded", recorded}, {"steps", std::move(steps)}});
+    return;
+  }
+  Table table({Column("#", Align::kRight), "what", "on the database"});
+  for (std::size_t i = 0; i < states.size(); ++i)
+    table.add({fmt::format("{}", i + 1), clean(plan.steps[i].step.title),
+               Cell(to_string(states[i]), states[i] == Adopted::kDone ? Colour::kPlain : Colour::kYellow)});
+  context.out << table.render(context.paint(), context.width);
+  say(context, all ? "\nAll that the catalog tells of is there." : "\nNot all of it is there.");
+  if (recorded) say(context, "The files are written, and the tool's history takes them as run.");
+}
+
+// The files first: a row of the history without its file makes the tool refuse to go on.
+Status record(Context& context, ports::Session& session, const migration::SqlPlan& plan,
+              const PlanArguments& arguments) {
+  PlanWriting writing = arguments.writing;
+  writing.options.name = arguments.name;
+  PL_TRY(const auto planned, planned_files(context, plan, writing));
+  PL_TRY(const auto statements, migration::history_sql(planned.format, planned.files, planned.options,
+                                                       arguments.schema, writing.path));
+  writing.options = planned.options;
+  PL_TRY(const auto written, write_plan_files(context, plan, writing));
+  auto recorded = record_history(session, statements);
+  if (!recorded && recorded.error().disposition != Disposition::kInDoubt && !writing.force)
+    remove_plan_files(context, written);
+  return recorded;
+}
+
+int adopt(Context& context, const PlanArguments& arguments) {
+  const auto go = [&]() -> Result<bool> {
+    // Planned without the catalog: the change is in it already.
+    PlanArguments blind = arguments;
+    blind.database_url.clear();
+    PL_TRY(const auto plan, make_sql(context, blind));
+    PL_TRY(const auto database, open_database(context, arguments.database_url, ""));
+    PL_TRY(const auto session, database->connect());
+    PL_TRY(const auto states, adopted(*session, plan));
+    const bool write = all_there(states) && !arguments.writing.path.empty();
+    if (write) PL_CHECK(record(context, *session, plan, arguments));
+    print_adopted(context, plan, states, write);
+    return all_there(states);
+  };
+  const auto done = go();
+  if (!done) return report(context, done.error());
+  return *done ? 0 : 1;
+}
+
+int plan_sql_files(Context& context, const PlanArguments& arguments) {
+  const auto plan = make_sql(context, arguments);
+  if (!plan) return report(context, plan.error());
+  bj::array files;
+  if (!arguments.writing.path.empty()) {
+    PlanWriting writing = arguments.writing;
+    writing.options.name = arguments.name;
+    const auto written = write_plan_files(context, *plan, writing);
+    if (!written) return report(context, written.error());
+    for (const auto& file : *written) files.emplace_back(file);
+  }
+  if (context.json) {
+    bj::array notes;
+    for (const auto& note : plan->plan.notes) notes.emplace_back(note);
+    print_json(context, bj::object{{"steps", steps_json(plan->steps)},
+                                   {"decisions", decisions_json(plan->decisions)},
+                                   {"notes", std::move(notes)},
+                                   {"written", std::move(files)}});
+  } else {
+    print_sql_plan(context, *plan, arguments.sql);
+    for (const auto& file : files) say(context, "wrote " + clean(std::string_view(file.as_string())));
+  }
+  return 0;
+}
+
+int plan_command(Context& context, const PlanArguments& arguments) {
+  const bool rollout = arguments.files.size() == 1 && is_rollout_file(arguments.files.front());
+  if (rollout) return plan_rollout(context, arguments);
+  return arguments.adopt ? adopt(context, arguments) : plan_sql_files(context, arguments);
 }
 
 }  // namespace
 
 void add_plan(CLI::App& app, Context& context) {
   auto a = std::make_shared<PlanArguments>();
-  auto* plan = add_verb(app, context, "plan", "the ordered steps of a rollout, with locks and time-outs",
+  auto* plan = add_verb(app, context, "plan",
+                        "the ordered steps of a rollout or of SQL files, with locks and time-outs",
                         [&context, a] { return plan_command(context, *a); });
-  plan->add_option("file", a->file, "rollout file")->required();
+  plan->add_option("file", a->files,
+                   "one rollout file; or SQL files, folders of Flyway's, - for standard input")
+      ->required();
   plan->add_option("--database-url", a->database_url,
-                   "plan against this database instead of poundlock.yaml's");
+                   "plan against this database instead of poundlock.yaml's; SQL is planned without any");
   plan->add_option("--speed", a->speed, "divide windows and dwell by this")->check(CLI::Range(1.0, 1e9));
   plan->add_flag("--sql", a->sql, "print the exact SQL of each step");
+  plan->add_option("--schema", a->schema, "where names without a schema are, when no database tells");
+  plan->add_option("--name", a->name, "the plan's name, of ledger rows and files");
+  plan->add_option("--write", a->writing.path, "write the plan: a .sql or .yaml file, or a folder of files");
+  plan->add_option("--format", a->writing.format,
+                   "of --write: flyway, liquibase, alembic, rails, sql, rollout");
+  plan->add_option("--version", a->writing.options.version, "first version of what is written");
+  plan->add_option("--after", a->writing.options.after, "Alembic's revision that it comes behind");
+  plan->add_flag(
+      "--adopt", a->adopt,
+      "what of it is on the database already, by each step's probe; with --write, and all of it there, the "
+      "tool's files and its history rows");
+  plan->add_flag("--force", a->writing.force, "write over files that are there");
+  plan->add_flag("--in-transaction", a->in_transaction, "the runner puts each file into one transaction");
 }
 
 }  // namespace poundlock::cli

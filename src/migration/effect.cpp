@@ -285,7 +285,10 @@ std::string index_name(const PgQuery__Node& node) {
   for (std::size_t i = 0; i < index.n_index_params; ++i) {
     const auto* element = as<PgQuery__IndexElem>(index.index_params[i]);
     const std::string_view column = element == nullptr ? "" : text_of(element->name);
-    parts.emplace_back(column.empty() ? "expr" : column);
+    const auto* call = element == nullptr ? nullptr : as<PgQuery__FuncCall>(element->expr);
+    const std::string function =
+        call == nullptr ? "" : schema::name_of(call->funcname, call->n_funcname).name;
+    parts.emplace_back(!column.empty() ? column : function.empty() ? "expr" : function);
   }
   parts.emplace_back("idx");
   return schema::derive_name(std::vector<std::string_view>(parts.begin(), parts.end()));

@@ -50,10 +50,17 @@ Effect add_column(const Site& site) {
   return effect;
 }
 
+// Backslashes stay as they are in what pg_get_expr() prints.
+std::string expression_literal(std::string_view value) {
+  std::string out = "'";
+  for (const char c : value) out += c == '\'' ? "''" : std::string(1, c);
+  return out + "'";
+}
+
 // pg_get_expr() prints 'x' as 'x'::text, and 5 as 5 or '5'::bigint.
 std::string constant_default(const PgQuery__AConst& value, std::string_view text) {
   std::string literal(text);
-  if (value.val_case == PG_QUERY__A__CONST__VAL_SVAL) literal = quote_literal(text_of(value.sval->sval));
+  if (value.val_case == PG_QUERY__A__CONST__VAL_SVAL) literal = expression_literal(text_of(value.sval->sval));
   const std::string quoted = literal.starts_with('\'') ? literal : "'" + literal + "'";
   return fmt::format(
       "EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND "

@@ -41,9 +41,10 @@ void turn_type(const Turning& turning, const Action& action) {
   const std::string fresh = schema::derive_name({action.name, "new"});
   turning.out.decide(
       turning.statement,
-      fmt::format("changing the type of {} {} writes the whole table anew while nobody can read it{}", quoted,
-                  known == nullptr ? "may" : "from " + known->type,
-                  known == nullptr ? "; with --database-url its present type tells" : ""),
+      fmt::format(
+          "changing the type of {}{} writes the whole table anew while nobody can read it{}", quoted,
+          known == nullptr ? "" : " from " + known->type,
+          known == nullptr ? ", unless the present type allows it without, which --database-url tells" : ""),
       {"a rollout of change_column: a new column of the new type, kept in step, then the old one dropped",
        kWindow},
       propose_rollout({.table = action.table,

@@ -178,7 +178,7 @@ std::string probe_of(std::span<const Entry* const> group) {
 class Builder {
  public:
   Builder(Reading reading, const schema::Catalog* catalog, const SqlPlanOptions& options)
-      : reading_(std::move(reading)), catalog_(catalog) {
+      : reading_(std::move(reading)), catalog_(catalog), default_schema_(options.default_schema) {
     out_.plan.rollout = options.name;
     out_.plan.profile = change::Profile::kAdditive;
   }
@@ -204,6 +204,21 @@ class Builder {
     const std::string id = fmt::format("{}.{}", change::to_string(entry.piece.phase), slug(entry));
     const int n = ++ids_[id];
     return n == 1 ? id : fmt::format("{}_{}", id, n);
+  }
+
+  // Sessions of ours see pg_catalog alone, and the author's names are written without their schema.
+  std::string search_path(std::span<const Entry* const> group) const {
+    std::vector<std::string> schemas{default_schema_};
+    for (const Entry* entry : group) {
+      for (const auto& setting : entry->prelude)
+        if (setting.find(" search_path") != std::string::npos) return "";
+      for (const auto* name : {&entry->subject, &entry->lock.relation})
+        if (!name->schema.empty() && std::ranges::find(schemas, name->schema) == schemas.end())
+          schemas.push_back(name->schema);
+    }
+    std::string out;
+    for (const auto& schema : schemas) out += (out.empty() ? "" : ", ") + schema::quote_identifier(schema);
+    return fmt::format("SET {}search_path = {}", group.front()->standalone ? "" : "LOCAL ", out);
   }
 
   void gates() {
@@ -250,6 +265,8 @@ class Builder {
       out_.steps.push_back(std::move(one));
     }
     whole.title = item.title;
+    if (const auto path = search_path(group); !path.empty() && !whole.sql.empty())
+      whole.sql.insert(whole.sql.begin(), path);
     whole.probe = probe_of(group);
     item.step = std::move(whole);
     out_.plan.items.push_back(std::move(item));
@@ -257,6 +274,7 @@ class Builder {
 
   Reading reading_;
   const schema::Catalog* catalog_;
+  std::string default_schema_;
   SqlPlan out_;
   std::map<std::string, int> ids_;
   int transaction_group_ = 0;
@@ -320,6 +338,12 @@ std::string sql_text(const Step& step) {
                        step.open && !step.in_step->out_of_step_open.empty() ? step.in_step->out_of_step_open
                                                                             : step.in_step->out_of_step);
   return joined(step.sql);
+}
+
+std::string probe_text(const Step& step) {
+  if (!step.probe.empty() || !step.in_step) return step.probe;
+  return fmt::format("SELECT NOT EXISTS (SELECT FROM {} WHERE {})", step.in_step->table,
+                     step.in_step->out_of_step);
 }
 
 std::string undo_text(const Step& step) {

@@ -46,8 +46,9 @@ struct SqlStep {
 };
 
 struct SqlPlan {
-  // Items of kind kStep in order, and before the first drop the gates of kBeforeDrop: dry run, boundaries and
-  // rehearsal take it as they take a rollout's.
+  // Their sql sets search_path, since sessions of ours see pg_catalog alone; that of `steps` is as it was
+  // written. Items of kind kStep in order, and before the first drop the gates of kBeforeDrop: dry run,
+  // boundaries and rehearsal take it as they take a rollout's.
   rollout::Plan plan;
   std::vector<SqlStep> steps;
   std::vector<Decision> decisions;
@@ -70,5 +71,7 @@ SqlStep seen(const change::Step& step, const schema::Catalog* catalog);
 // amount to.
 std::string sql_text(const change::Step& step);
 std::string undo_text(const change::Step& step);
+// The step's probe; of rows that are brought in step whether any is left, which reads the table.
+std::string probe_text(const change::Step& step);
 
 }  // namespace poundlock::migration

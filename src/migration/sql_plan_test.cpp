@@ -119,7 +119,8 @@ TEST(SqlPlan, SetsNotNullOverAProvenCheckAndDropsItInTheSameTransaction) {
   EXPECT_THAT(groups_of(plan), ElementsAre(1, 2, 3, 3));
   EXPECT_FALSE(plan.steps[2].scans);
   EXPECT_THAT(plan.plan.items[2].step->sql,
-              ElementsAre(HasSubstr("SET NOT NULL"), HasSubstr("DROP CONSTRAINT IF EXISTS")));
+              ElementsAre("SET LOCAL search_path = public", HasSubstr("SET NOT NULL"),
+                          HasSubstr("DROP CONSTRAINT IF EXISTS")));
 }
 
 TEST(SqlPlan, KeepsTogetherWhatWouldLeaveAGap) {

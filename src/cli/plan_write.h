@@ -1,0 +1,32 @@
+// plan --write: a plan as files, all of them or none, and nothing over what is there unless told to. One
+// thread.
+#pragma once
+
+#include "cli/context.h"
+#include "migration/write.h"
+
+namespace poundlock::cli {
+
+struct PlanWriting {
+  std::string path;    // a file, or a folder for formats of several files
+  std::string format;  // "" by the path: .yaml a rollout, .sql plain SQL, else Flyway's files
+  migration::WriteOptions options;
+  bool force = false;
+};
+
+// What would be written, and how: for the rows of the tool's history.
+struct PlannedFiles {
+  migration::Format format = migration::Format::kSql;
+  migration::WriteOptions options;
+  std::vector<migration::WrittenFile> files;
+};
+Result<PlannedFiles> planned_files(const Context& context, const migration::SqlPlan& plan,
+                                   const PlanWriting& writing);
+
+// The files' names, as they stand on the disk. kConflict "plan.exists"; kUser where the plan cannot be
+// written so.
+Result<std::vector<std::string>> write_plan_files(const Context& context, const migration::SqlPlan& plan,
+                                                  const PlanWriting& writing);
+void remove_plan_files(const Context& context, const std::vector<std::string>& written);
+
+}  // namespace poundlock::cli

@@ -1,0 +1,262 @@
+#include "migration/write.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "change/table_sql.h"
+#include "schema/sql.h"
+#include "schema/text.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+namespace {
+
+using change::StepKind;
+using schema::quote_literal;
+
+std::string with_semicolon(std::string text) {
+  while (!text.empty() && (text.back() == ';' || text.back() == ' ' || text.back() == '\n')) text.pop_back();
+  return text + ";";
+}
+
+// In batches of blocks, each committed by itself; again from the start while rows are left, because a row
+// that was updated meanwhile may lie behind. DO commits only outside a transaction.
+std::string batched(const change::InStep& in_step) {
+  return fmt::format(
+      "DO $poundlock$\nDECLARE\n  blocks bigint;\n  at_block bigint;\n  batch CONSTANT bigint := "
+      "256;\nBEGIN\n"
+      "  FOR pass IN 1..20 LOOP\n"
+      "    SELECT max(pg_relation_size(relid)) / current_setting('block_size')::bigint INTO blocks\n"
+      "      FROM (SELECT relid FROM pg_partition_tree({1}::regclass) UNION SELECT {1}::regclass) leaves;\n"
+      "    at_block := 0;\n    WHILE at_block <= blocks LOOP\n"
+      "      UPDATE {0} SET {2}\n"
+      "        WHERE ctid >= format('(%s,0)', at_block)::tid AND ctid < format('(%s,0)', at_block + "
+      "batch)::tid\n"
+      "          AND {3};\n"
+      "      COMMIT;\n      at_block := at_block + batch;\n    END LOOP;\n"
+      "    EXIT WHEN NOT EXISTS (SELECT FROM {0} WHERE {3});\n"
+      "    IF pass = 20 THEN RAISE EXCEPTION 'rows of {4} are still out of step'; END IF;\n"
+      "  END LOOP;\nEND $poundlock$;",
+      in_step.table, quote_literal(in_step.table), in_step.assignment, in_step.out_of_step,
+      schema::printable(in_step.table).find('\'') == std::string::npos ? in_step.table : "the table");
+}
+
+// An index that a failed build left invalid is dropped first; a valid one is kept, and not built again.
+std::vector<std::string> index_again(const change::Step& step, std::string create) {
+  std::vector<std::string> out;
+  if (step.repair.empty() || step.repair_when.empty()) return {with_semicolon(std::move(create))};
+  std::string drop = step.repair.front();
+  if (const auto at = drop.find("CONCURRENTLY "); at != std::string::npos) drop.erase(at, 13);
+  out.push_back(
+      fmt::format("DO $poundlock$ BEGIN\n  IF ({}) THEN\n    SET LOCAL lock_timeout = '1s';\n    {};\n  END "
+                  "IF;\nEND $poundlock$;",
+                  step.repair_when, drop));
+  const auto statement = schema::parse_statement(create);
+  const auto* index = statement ? schema::as<PgQuery__IndexStmt>(statement->node()) : nullptr;
+  if (index != nullptr && !index->if_not_exists) {
+    const auto words = statement->words({"CONCURRENTLY"});
+    create = statement->text();
+    create.insert(words.end, " IF NOT EXISTS");
+  }
+  out.push_back(with_semicolon(std::move(create)));
+  return out;
+}
+
+std::string milliseconds(Millis value) {
+  return value.count() % 1000 == 0 ? fmt::format("{}s", value.count() / 1000)
+                                   : fmt::format("{}ms", value.count());
+}
+
+std::string joined(const std::vector<std::string>& statements) {
+  std::string out;
+  for (const auto& one : statements) out += one + "\n";
+  return out;
+}
+
+std::string heading(const Migration& migration) {
+  std::string out;
+  for (const auto* one : migration.steps) {
+    std::string title = one->step.title;
+    std::ranges::replace(title, '\n', ' ');
+    out += fmt::format("-- {}: {}\n", change::to_string(one->step.phase), title);
+  }
+  return out;
+}
+
+Result<std::vector<WrittenFile>> write_sql(std::span<const Migration> migrations) {
+  std::string text = "-- Each transaction by itself; what stands outside one cannot run inside.\n";
+  for (const auto& migration : migrations) {
+    const std::string body = joined(migration.forward());
+    text += "\n" + heading(migration) + (migration.in_transaction ? "BEGIN;\n" + body + "COMMIT;\n" : body);
+  }
+  return std::vector<WrittenFile>{{"", std::move(text)}};
+}
+
+bool is_version(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789._") == text.npos && text.front() >= '0' &&
+         text.front() <= '9' && text.back() >= '0' && text.back() <= '9';
+}
+
+Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrations,
+                                              const WriteOptions& options) {
+  if (!is_version(options.version))
+    return fail(user_error("plan.version",
+                           fmt::format("'{}' is no version of Flyway's", schema::printable(options.version)))
+                    .with_hint("digits with dots between them, such as 7 or 2026.11"));
+  std::string version = options.version;
+  std::ranges::replace(version, '.', '_');
+  std::vector<WrittenFile> out;
+  for (std::size_t i = 0; i < migrations.size(); ++i) {
+    const Migration& migration = migrations[i];
+    const std::string stem = fmt::format("{}_{}__{}.sql", version, i + 1, migration.slug);
+    out.push_back({"V" + stem, heading(migration) + joined(migration.forward())});
+    if (!migration.in_transaction) out.push_back({"V" + stem + ".conf", "executeInTransaction=false\n"});
+    const auto back = migration.back();
+    if (back.empty()) continue;
+    out.push_back({"U" + stem, joined(back)});
+    if (!migration.back_in_transaction())
+      out.push_back({"U" + stem + ".conf", "executeInTransaction=false\n"});
+  }
+  return out;
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
+// A statement outside a transaction is a changeset of its own: Liquibase marks what it has run.
+Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migrations,
+                                                 const WriteOptions& options) {
+  std::string text = "--liquibase formatted sql\n";
+  for (std::size_t i = 0; i < migrations.size(); ++i) {
+    const Migration& migration = migrations[i];
+    const auto forward = migration.forward();
+    const std::string head = fmt::format("\n--changeset poundlock:{}-{}", options.name, i + 1);
+    const std::string traits = fmt::format(" runInTransaction:{} splitStatements:false stripComments:false\n",
+                                           migration.in_transaction ? "true" : "false");
+    std::string rollback;
+    const auto back = migration.back();
+    // Only one statement can be sent outside a transaction at once.
+    if (back.empty() || (!migration.back_in_transaction() && back.size() > 1))
+      rollback = "--rollback empty\n";
+    else
+      for (const auto& one : back) rollback += "--rollback " + one_line(one) + "\n";
+    if (migration.in_transaction) {
+      text += head + traits + heading(migration) + joined(forward) + rollback;
+      continue;
+    }
+    for (std::size_t k = 0; k < forward.size(); ++k)
+      text += fmt::format("{}{}{}{}{}\n{}", head, forward.size() > 1 ? fmt::format("-{}", k + 1) : "", traits,
+                          k == 0 ? heading(migration) : "", forward[k],
+                          k + 1 == forward.size() ? rollback : "--rollback empty\n");
+  }
+  return std::vector<WrittenFile>{{"", std::move(text)}};
+}
+
+std::string plain(std::string_view id) {
+  std::string out;
+  for (const char c : id) out += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+  return out.substr(0, 60);
+}
+
+}  // namespace
+
+std::vector<std::string> Migration::forward() const {
+  std::vector<std::string> out;
+  Millis lock{0};
+  Millis statement{0};
+  for (const auto* one : steps) {
+    lock = std::max(lock, one->step.lock_timeout);
+    statement = std::max(statement, one->step.statement_timeout);
+  }
+  const change::Step& step = first->step;
+  if (step.kind == StepKind::kBackfill && step.in_step) return {batched(*step.in_step)};
+  if (in_transaction) {
+    if (lock.count() > 0) out.push_back(fmt::format("SET LOCAL lock_timeout = '{}';", milliseconds(lock)));
+    if (statement.count() > 0)
+      out.push_back(fmt::format("SET LOCAL statement_timeout = '{}';", milliseconds(statement)));
+    for (const auto* one : steps)
+      for (const auto& sql : one->step.sql) out.push_back(with_semicolon(sql));
+    return out;
+  }
+  for (const auto& sql : step.sql) {
+    if (&sql != &step.sql.back()) {
+      out.push_back(with_semicolon(sql));
+      continue;
+    }
+    const auto again = index_again(step, sql);
+    out.insert(out.end(), again.begin(), again.end());
+  }
+  return out;
+}
+
+std::vector<std::string> Migration::back() const {
+  std::vector<std::string> out;
+  for (auto it = steps.rbegin(); it != steps.rend(); ++it)
+    for (const auto& one : (*it)->step.undo) out.push_back(with_semicolon(one));
+  return out;
+}
+
+bool Migration::back_in_transaction() const {
+  return std::ranges::none_of(steps, [](const SqlStep* one) { return one->step.undo_standalone; });
+}
+
+std::vector<Migration> migrations_of(const SqlPlan& plan) {
+  std::vector<Migration> out;
+  for (const auto& one : plan.steps) {
+    if (out.empty() || out.back().first->transaction_group != one.transaction_group) {
+      Migration migration;
+      migration.first = &one;
+      migration.in_transaction = one.step.kind == StepKind::kTransaction;
+      migration.slug = plain(one.step.id);
+      out.push_back(std::move(migration));
+    }
+    out.back().steps.push_back(&one);
+  }
+  return out;
+}
+
+Result<Format> format_from(std::string_view text) {
+  constexpr std::pair<std::string_view, Format> kFormats[] = {
+      {"sql", Format::kSql},         {"flyway", Format::kFlyway}, {"liquibase", Format::kLiquibase},
+      {"alembic", Format::kAlembic}, {"rails", Format::kRails},   {"rollout", Format::kRollout}};
+  for (const auto& [name, format] : kFormats)
+    if (name == text) return format;
+  return fail(user_error("plan.format", fmt::format("there is no format '{}'", schema::printable(text)))
+                  .with_hint("flyway, liquibase, alembic, rails, sql or rollout"));
+}
+
+bool one_file(Format format) {
+  return format == Format::kSql || format == Format::kLiquibase || format == Format::kRollout;
+}
+
+Result<std::vector<WrittenFile>> write_plan(const SqlPlan& plan, Format format, const WriteOptions& options) {
+  if (format == Format::kRollout) return write_rollout(plan, options);
+  if (!plan.decisions.empty()) {
+    const Decision& first = plan.decisions.front();
+    return fail(
+        user_error(
+            "plan.decisions",
+            fmt::format("{} of the statements are left to a person, and files without them would be half "
+                        "of the change: {}",
+                        plan.decisions.size(), first.why))
+            .with_hint(first.choices.empty() ? "decide it in the SQL" : first.choices.front())
+            .at({first.file, first.line, first.column}));
+  }
+  const auto migrations = migrations_of(plan);
+  if (migrations.empty()) return fail(user_error("plan.empty", "there is no step to write"));
+  switch (format) {
+    case Format::kSql: return write_sql(migrations);
+    case Format::kFlyway: return write_flyway(migrations, options);
+    case Format::kLiquibase: return write_liquibase(migrations, options);
+    case Format::kAlembic: return write_alembic(migrations, options);
+    case Format::kRails: return write_rails(migrations, options);
+    case Format::kRollout: break;
+  }
+  return write_rollout(plan, options);
+}
+
+}  // namespace poundlock::migration

@@ -1,0 +1,124 @@
+// Alembic's and Rails' migrations: programs that hold the SQL as text.
+#include <fmt/format.h>
+
+#include "migration/write.h"
+#include "schema/text.h"
+
+namespace poundlock::migration {
+namespace {
+
+// A Python and Ruby string in one: double quotes, backslashes for what is special in either.
+std::string literal(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\r')
+      out += "\\r";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '"' || c == '\\' || c == '#')  // Ruby reads "#{...}", and Python takes "\#" as it stands
+      out += c == '#' ? "\\x23" : std::string("\\") + c;
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+std::string joined(const std::vector<std::string>& statements) {
+  std::string out;
+  for (const auto& one : statements) out += (out.empty() ? "" : "\n") + one;
+  return out;
+}
+
+// What has to be one transaction is sent as one text; outside a transaction each statement by itself.
+std::vector<std::string> texts(const std::vector<std::string>& statements, bool in_transaction) {
+  if (in_transaction && !statements.empty()) return {joined(statements)};
+  return statements;
+}
+
+std::string python_body(const std::vector<std::string>& statements) {
+  if (statements.empty()) return "    pass\n";
+  // Commits what came before: each text is a transaction of its own, however the environment is set.
+  std::string out = "    with op.get_context().autocommit_block():\n";
+  for (const auto& one : statements) out += fmt::format("        run({})\n", literal(one));
+  return out;
+}
+
+std::string ruby_class(std::string_view slug) {
+  std::string out;
+  bool upper = true;
+  for (const char c : slug) {
+    if (c == '_') {
+      upper = true;
+      continue;
+    }
+    out += upper && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    upper = false;
+  }
+  return out;
+}
+
+std::string ruby_body(const std::vector<std::string>& statements) {
+  std::string out;
+  for (const auto& one : statements) out += fmt::format("    execute {}\n", literal(one));
+  return out;
+}
+
+}  // namespace
+
+std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, const WriteOptions& options) {
+  std::vector<WrittenFile> out;
+  std::string after = options.after.empty() ? "None" : literal(options.after);
+  for (std::size_t i = 0; i < migrations.size(); ++i) {
+    const Migration& migration = migrations[i];
+    const auto forward = texts(migration.forward(), migration.in_transaction);
+    const auto back = texts(migration.back(), migration.back_in_transaction());
+    const std::string revision =
+        schema::hash_hex(fmt::format("{}\n{}\n{}\n{}", options.name, i, after, joined(forward)))
+            .substr(0, 12);
+    std::string title = migration.first->step.title;
+    for (char& c : title)
+      if (c == '\n' || c == '\\' || c == '"') c = ' ';
+    out.push_back(
+        {fmt::format("{}_{}.py", revision, migration.slug),
+         fmt::format(
+             "\"\"\"{} {}: {}\"\"\"\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = \"{}\"\n"
+             "down_revision = {}\nbranch_labels = None\ndepends_on = None\n\n\ndef run(sql):\n"
+             "    op.execute(sa.text(sql.replace(\":\", \"\\\\:\")))\n\n\ndef upgrade():\n{}\n\ndef "
+             "downgrade():\n{}",
+             i + 1, change::to_string(migration.first->step.phase), title, revision, after,
+             python_body(forward), python_body(back))});
+    after = "\"" + revision + "\"";
+  }
+  return out;
+}
+
+Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migrations,
+                                             const WriteOptions& options) {
+  std::vector<WrittenFile> out;
+  std::uint64_t version = 0;
+  for (const char c : options.version) {
+    if (c < '0' || c > '9' || options.version.size() != 14)
+      return fail(user_error("plan.version", "Rails' versions are times of fourteen digits")
+                      .with_hint("such as 20261122210000"));
+    version = version * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  for (std::size_t i = 0; i < migrations.size(); ++i) {
+    const Migration& migration = migrations[i];
+    const auto back = texts(migration.back(), migration.back_in_transaction());
+    const std::string slug = fmt::format("{}_{}_{}", options.name, i + 1, migration.slug);
+    std::string plain;
+    for (const char c : slug) plain += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+    out.push_back(
+        {fmt::format("{}_{}.rb", version + i, plain),
+         fmt::format(
+             "class {} < ActiveRecord::Migration[7.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
+             ruby_class(plain), "  disable_ddl_transaction!\n\n",
+             ruby_body(texts(migration.forward(), migration.in_transaction)),
+             back.empty() ? "    raise ActiveRecord::IrreversibleMigration\n" : ruby_body(back))});
+  }
+  return out;
+}
+
+}  // namespace poundlock::migration

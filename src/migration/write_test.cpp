@@ -1,0 +1,106 @@
+// A plan as files of migration tools, and the history rows that go with them.
+#include "migration/write.h"
+
+#include <gmock/gmock.h>
+
+#include "migration/history.h"
+
+namespace poundlock::migration {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+SqlPlan plan_of(std::string sql) {
+  const Source source{.file = "m.sql", .sql = std::move(sql)};
+  auto plan = plan_sql(std::span(&source, 1), nullptr);
+  EXPECT_TRUE(plan) << plan.error().to_string();
+  return plan ? *std::move(plan) : SqlPlan{};
+}
+
+std::vector<WrittenFile> written(const SqlPlan& plan, Format format, const WriteOptions& options) {
+  auto files = write_plan(plan, format, options);
+  EXPECT_TRUE(files) << files.error().to_string();
+  return files ? *std::move(files) : std::vector<WrittenFile>{};
+}
+
+constexpr const char* kColumnAndIndex =
+    "ALTER TABLE orders ADD COLUMN note text; CREATE UNIQUE INDEX orders_note ON orders (note);";
+
+TEST(WritePlan, GivesFlywayAFileForEachTransactionAndReadsItBack) {
+  const auto files = written(plan_of(kColumnAndIndex), Format::kFlyway, {.version = "2.7"});
+  ASSERT_EQ(files.size(), 6u);
+  EXPECT_EQ(files[0].name, "V2_7_1__dual_write_alter_table_orders.sql");
+  EXPECT_THAT(files[0].text,
+              AllOf(HasSubstr("SET LOCAL lock_timeout = '50ms';"), Not(HasSubstr("CONCURRENTLY"))));
+  EXPECT_THAT(files[1].name, testing::StartsWith("U2_7_1__"));
+  EXPECT_THAT(files[2].text,
+              HasSubstr("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS orders_note ON orders (note);"));
+  EXPECT_EQ(files[3].name, files[2].name + ".conf");
+  const auto sources =
+      read_sources(files[2].text, files[2].name, std::optional<std::string_view>(files[3].text));
+  ASSERT_TRUE(sources) << sources.error().to_string();
+  EXPECT_FALSE(sources->front().in_transaction);
+  EXPECT_EQ(sources->front().version, "2.7.2");
+  EXPECT_EQ(write_plan(plan_of(kColumnAndIndex), Format::kFlyway, {.version = "../x"}).error().code,
+            "plan.version");
+}
+
+TEST(WritePlan, WritesLiquibaseChangesetsThatLiquibaseReads) {
+  const auto files = written(plan_of(kColumnAndIndex), Format::kLiquibase, {.name = "m"});
+  ASSERT_EQ(files.size(), 1u);
+  const auto sources = read_sources(files[0].text, "m.sql");
+  ASSERT_TRUE(sources) << sources.error().to_string();
+  ASSERT_EQ(sources->size(), 3u);
+  EXPECT_TRUE(sources->at(0).in_transaction);
+  EXPECT_FALSE(sources->at(2).in_transaction);
+}
+
+TEST(WritePlan, WritesARolloutWhereEveryStepIsAnOperation) {
+  const auto files = written(plan_of(kColumnAndIndex), Format::kRollout, {.name = "notes"});
+  ASSERT_EQ(files.size(), 1u);
+  const auto spec = rollout::parse_rollout(files[0].text, "r.yaml");
+  ASSERT_TRUE(spec) << spec.error().to_string() << files[0].text;
+  EXPECT_EQ(spec->operations.size(), 2u);
+  EXPECT_EQ(spec->profile, change::Profile::kAdditive);
+  EXPECT_EQ(write_plan(plan_of("DROP TABLE orders"), Format::kRollout, {}).error().code,
+            "plan.not_a_rollout");
+}
+
+TEST(WritePlan, WritesNoHalfOfAChange) {
+  const auto half =
+      plan_of("ALTER TABLE orders ADD COLUMN note text; ALTER TABLE orders RENAME COLUMN a TO b;");
+  EXPECT_EQ(write_plan(half, Format::kFlyway, {.version = "1"}).error().code, "plan.decisions");
+}
+
+TEST(WritePlan, EscapesForPythonAndRuby) {
+  const auto plan = plan_of("CREATE TABLE t (a text DEFAULT 'x\\y \"q\" #{z}');");
+  const auto python = written(plan, Format::kAlembic, {.after = "abc"});
+  EXPECT_THAT(python[0].text,
+              AllOf(HasSubstr("x\\\\y \\\"q\\\" \\x23{z}"), HasSubstr("down_revision = \"abc\"")));
+  const auto ruby = written(plan, Format::kRails, {.version = "20261122210000"});
+  EXPECT_THAT(ruby[0].text, AllOf(HasSubstr("class Migration1"), HasSubstr("\\x23{z}")));
+}
+
+// The check value of CRC-32 (ISO-HDLC) is that of "123456789".
+TEST(History, ComputesFlywaysChecksum) {
+  EXPECT_EQ(flyway_checksum("123456789"), static_cast<std::int32_t>(0xCBF43926U));
+  EXPECT_EQ(flyway_checksum("\xEF\xBB\xBF"
+                            "1234\r\n56789\n"),
+            flyway_checksum("123456789"));
+}
+
+TEST(History, NamesEachFileOnce) {
+  const WriteOptions options{.version = "3"};
+  const auto files = written(plan_of(kColumnAndIndex), Format::kFlyway, options);
+  const auto sql = history_sql(Format::kFlyway, files, options, "public", "");
+  ASSERT_TRUE(sql) << sql.error().to_string();
+  ASSERT_EQ(sql->size(), 3u);
+  EXPECT_THAT(sql->at(1), AllOf(HasSubstr("'3.1'"), HasSubstr("'V3_1__dual_write_alter_table_orders.sql'"),
+                                HasSubstr(std::to_string(flyway_checksum(files[0].text)))));
+  EXPECT_FALSE(history_sql(Format::kSql, files, options, "public", ""));
+}
+
+}  // namespace
+}  // namespace poundlock::migration
