@@ -258,6 +258,10 @@ Result<int> test_matrix(Context& context, const MatrixArguments& arguments) {
   PL_TRY(auto spec, rollout::parse_rollout(text, arguments.file));
   const std::string name = spec.name, key = spec.flag ? spec.flag->key : "";
   const bool wants_shadow = !arguments.workbench.shadow.empty() || !arguments.workbench.database_url.empty();
+  // What a hook makes may be on any server, and the suite has to be told where.
+  if (!arguments.workbench.shadow_create.empty())
+    return fail(user_error("paths.shadow", "a test suite cannot be led to a shadow that a command makes")
+                    .with_hint("give its URL by --shadow"));
   std::unique_ptr<Workbench> bench;
   std::unique_ptr<Stage> stage;
   if (wants_shadow) {
