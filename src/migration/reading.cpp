@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "lint/context.h"
 #include "lint/ignore.h"
+#include "lint/lint.h"
 #include "lint/transaction_rules.h"
 #include "schema/tree.h"
 
@@ -29,6 +31,20 @@ bool is_timeout(std::string_view setting) {
          setting == "idle_in_transaction_session_timeout" || setting == "deadlock_timeout";
 }
 
+// What these rules ask for, each step's own transaction gives.
+bool solved_by_boundaries(std::string_view rule) {
+  static const std::set<std::string_view> solved{"concurrently_in_transaction",
+                                                 "vacuum_in_transaction",
+                                                 "not_valid_and_validate_together",
+                                                 "enum_value_in_transaction",
+                                                 "nested_transaction",
+                                                 "unfinished_transaction",
+                                                 "work_under_lock",
+                                                 "missing_timeouts",
+                                                 "several_alters"};
+  return solved.contains(rule);
+}
+
 class Reader {
  public:
   explicit Reader(Names& names) : names_(names) {}
@@ -38,6 +54,7 @@ class Reader {
     PL_TRY(const schema::Script script, schema::parse_script(source.sql));
     for (const Error& error : script.errors) return fail(placed(error));
     const auto ignores = lint::ignore_comments(script);
+    judge(script);
     prelude_.clear();
     begun_ = false;
     transaction_ += 1;
@@ -47,7 +64,7 @@ class Reader {
         if (ignore.statement == i && ignore.problem.empty())
           for (const auto& rule : ignore.rules)
             if (rule != "missing_timeouts") accepted.insert(rule);
-      PL_CHECK(take(script.statements[i], accepted));
+      PL_CHECK(take(script.statements[i], accepted, i));
       if (out_.entries.size() > kPlannedStepsMax)
         return fail(user_error("plan.too_many", fmt::format("more than {} steps", kPlannedStepsMax)));
     }
@@ -71,7 +88,37 @@ class Reader {
 
   int line_of(const Statement& statement) const { return statement.position().line + source_->line - 1; }
 
-  Status take(const Statement& statement, const std::set<std::string>& accepted) {
+  // What the rules say of each statement, with what the script did before it in view.
+  void judge(const schema::Script& script) {
+    faults_.clear();
+    const lint::Options options{
+        .in_transaction = source_->in_transaction, .timeouts_supplied = true, .catalog = names_.catalog()};
+    for (auto& finding : lint::lint(source_->sql, source_->file, options).findings) {
+      if (finding.severity != lint::Severity::kError || solved_by_boundaries(finding.rule)) continue;
+      std::size_t at = 0;
+      while (at + 1 < script.statements.size()) {
+        const auto next = script.statements[at + 1].position();
+        if (std::pair(finding.line, finding.column) < std::pair(next.line, next.column)) break;
+        ++at;
+      }
+      faults_[at].push_back(std::move(finding));
+    }
+  }
+
+  // A statement that no form has changed although a rule refuses it: the rule's own rewrite where that is
+  // whole, else a person decides. Nothing that lint calls an error may pass through a plan as it was written.
+  void settle(SafeForm& form, const Statement& statement, std::size_t index) {
+    const auto found = faults_.find(index);
+    if (found == faults_.end() || !form.decisions.empty() || form.pieces.size() != 1) return;
+    const Piece& piece = form.pieces.front();
+    if (piece.rewritten || piece.proven || piece.phase == change::Phase::kContract) return;
+    const lint::Finding& fault = found->second.front();
+    form.pieces.clear();
+    if (!by_rewrite(form, fault))
+      form.decide(statement, fmt::format("{}. {}", fault.title, fault.reason), {fault.fix});
+  }
+
+  Status take(const Statement& statement, const std::set<std::string>& accepted, std::size_t index) {
     switch (statement.kind()) {
       case StatementKind::kBegin:
         begun_ = true;
@@ -97,6 +144,7 @@ class Reader {
     if (!begun_ && !source_->in_transaction) ++transaction_;
     if (merge_insert(statement)) return {};
     SafeForm form = safe_form(statement, names_, accepted);
+    if (accepted.empty()) settle(form, statement, index);
     const auto position = statement.position();
     for (auto& decision : form.decisions) {
       decision.file = source_->file;
@@ -265,6 +313,7 @@ class Reader {
 
   Names& names_;
   const Source* source_ = nullptr;
+  std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
   Reading out_;
   std::vector<Setting> prelude_;
   std::vector<QualifiedName> late_;  // what pieces of the contract are about

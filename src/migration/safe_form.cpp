@@ -120,28 +120,11 @@ void turn_vacuum(const Turning& turning, const PgQuery__VacuumStmt& vacuum) {
       "rows instead. Where the file itself has to shrink, pg_repack does it online");
 }
 
-// Once the rest is known: what the rules know and the forms above do not.
-void turn_by_rules(const Turning& turning) {
-  lint::Options options{.timeouts_supplied = true, .catalog = turning.names.catalog()};
-  const auto report = lint::lint(turning.statement.text() + ";", "", options);
-  for (const auto& finding : report.findings) {
-    if (finding.severity != lint::Severity::kError) continue;
-    const auto script = finding.rewrite.empty() ? Result<schema::Script>(schema::Script{})
-                                                : schema::parse_script(finding.rewrite);
-    if (script && script->errors.empty() && !script->statements.empty() &&
-        finding.rewrite.find("--") == std::string::npos) {
-      for (const auto& statement : script->statements) {
-        if (statement.kind() == StatementKind::kCommit || statement.kind() == StatementKind::kBegin) continue;
-        turning.out.add(statement.text());
-        turning.out.pieces.back().alone = true;
-      }
-      return;
-    }
-    return turning.out.decide(turning.statement, fmt::format("{}. {}", finding.title, finding.reason),
-                              {finding.fix});
-  }
-  const bool rows = lint::strongest_lock(turning.statement).work != lint::Work::kCatalogOnly;
-  as_written(turning, rows);
+// As it is: where a rule refuses it, the reader of the script, who knows what stands before it, changes that.
+void turn_other(const Turning& turning) {
+  const bool own = lint::strongest_lock(turning.statement).work != lint::Work::kCatalogOnly ||
+                   turning.statement.node()->node_case == PG_QUERY__NODE__NODE_ALTER_ENUM_STMT;
+  as_written(turning, own);
 }
 
 void turn(const Turning& turning) {
@@ -176,7 +159,7 @@ void turn(const Turning& turning) {
       turning.out.notes.push_back(
           "what a DO block or a procedure does cannot be read from its text: run it on a shadow first");
       return;
-    default: return fresh ? as_written(turning) : turn_by_rules(turning);
+    default: return fresh ? as_written(turning) : turn_other(turning);
   }
 }
 
@@ -198,6 +181,19 @@ void SafeForm::decide(const schema::Statement& statement, std::string why, std::
   decision.choices = std::move(choices);
   decision.rollout = std::move(rollout);
   decisions.push_back(std::move(decision));
+}
+
+// Comments in a rewrite tell what a person has to do between its statements: such a one is no plan.
+bool by_rewrite(SafeForm& form, const lint::Finding& fault) {
+  if (fault.rewrite.empty() || fault.rewrite.find("--") != std::string::npos) return false;
+  const auto script = schema::parse_script(fault.rewrite);
+  if (!script || !script->errors.empty() || script->statements.empty()) return false;
+  for (const auto& statement : script->statements) {
+    if (statement.kind() == StatementKind::kCommit || statement.kind() == StatementKind::kBegin) continue;
+    form.add(statement.text());
+    form.pieces.back().alone = true;
+  }
+  return true;
 }
 
 SafeForm safe_form(const schema::Statement& statement, const Names& names,

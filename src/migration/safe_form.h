@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "change/step.h"
+#include "lint/lint.h"
 #include "migration/names.h"
 #include "migration/sql_plan.h"
 #include "schema/sql.h"
@@ -41,6 +42,9 @@ struct SafeForm {
 // `accepted`: rules that a comment in the script takes responsibility for; such a statement stays as it is.
 SafeForm safe_form(const schema::Statement& statement, const Names& names,
                    const std::set<std::string>& accepted = {});
+
+// The statements of a rule's own rewrite, each committed by itself; false where it has none that is whole.
+bool by_rewrite(SafeForm& form, const lint::Finding& fault);
 
 // The parts of it, each in a file of its own.
 struct Turning {

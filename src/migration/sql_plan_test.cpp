@@ -224,18 +224,22 @@ TEST(SqlPlan, LeavesNoErrorOfTheRulesInItsSteps) {
       const Source source{.file = "m.sql", .sql = std::string(bad)};
       const auto plan = plan_sql(std::span(&source, 1), nullptr);
       if (!plan) continue;  // a transaction that the example leaves open
+      // One script, since a rule looks at what earlier steps have proved; the backfills between them are
+      // ours.
+      std::string sql;
       for (const auto& item : plan->plan.items) {
         if (!item.step || item.step->kind == change::StepKind::kBackfill) continue;
-        std::string sql;
+        const bool together = item.step->kind == change::StepKind::kTransaction;
+        if (together) sql += "BEGIN;\n";
         for (const auto& one : item.step->sql) sql += one + ";\n";
-        lint::Options options{.in_transaction = item.step->kind == change::StepKind::kTransaction,
-                              .timeouts_supplied = true};
-        // Dropped behind the gate, and NOT NULL over a check that was proved in an earlier transaction.
-        options.disabled = {"drop_column_or_table", "set_not_null"};
-        const auto report = lint::lint(sql, "step", options);
-        for (const auto& finding : report.findings)
-          EXPECT_FALSE(finding.rule == rule->id) << finding.rule << " of " << bad << " is in " << sql;
+        if (together) sql += "COMMIT;\n";
       }
+      lint::Options options{.timeouts_supplied = true};
+      options.disabled = {"drop_column_or_table"};  // dropped behind the reference gate
+      const auto report = lint::lint(sql, "steps", options);
+      for (const auto& finding : report.findings)
+        EXPECT_FALSE(finding.severity == lint::Severity::kError && finding.rule == rule->id)
+            << finding.rule << " of " << bad << " is in " << sql;
     }
   }
 }

@@ -1,0 +1,79 @@
+// plan on plain SQL as a person and a pipeline use it, without server, database or configuration.
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+#include "cli/run_for_test.h"
+
+namespace poundlock::cli {
+namespace {
+
+using testing::HasSubstr;
+namespace bj = boost::json;
+
+class PlanTest : public CommandLineTest {};
+
+TEST_F(PlanTest, PrintsTheShapeThatOthersRelyOn) {
+  write("m.sql",
+        "ALTER TABLE orders DROP COLUMN old;\nCREATE INDEX i ON orders (a);\nALTER TABLE orders RENAME b TO "
+        "c;\n");
+  const auto ran = run({"plan", "--output", "json", "m.sql"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto plan = bj::parse(ran.out).as_object();
+  const auto& steps = plan.at("steps").as_array();
+  ASSERT_EQ(steps.size(), 2u);
+  for (const char* key : {"id", "phase", "sql", "lock_mode", "lock_table", "undo", "probe"})
+    for (const auto& step : steps) EXPECT_TRUE(step.as_object().at(key).is_string()) << key;
+  for (const char* key : {"transaction_group", "lock_timeout_ms"})
+    for (const auto& step : steps) EXPECT_TRUE(step.as_object().at(key).is_int64()) << key;
+  for (const char* key : {"rewrites", "scans"})
+    for (const auto& step : steps) EXPECT_TRUE(step.as_object().at(key).is_bool()) << key;
+  EXPECT_EQ(steps[0].at("sql"), "CREATE INDEX CONCURRENTLY i ON orders (a);");
+  EXPECT_EQ(steps[0].at("phase"), "dual_write");
+  EXPECT_EQ(steps[1].at("phase"), "contract");
+  EXPECT_EQ(steps[1].at("lock_mode"), "AccessExclusiveLock");
+  EXPECT_EQ(steps[1].at("lock_table"), "public.orders");
+  ASSERT_EQ(plan.at("decisions").as_array().size(), 1u);
+  EXPECT_EQ(plan.at("decisions").at(0).at("line"), 3);
+}
+
+TEST_F(PlanTest, ReadsAFolderInFlywaysOrder) {
+  write("db/V10__c.sql", "CREATE TABLE c (a int);");
+  write("db/V2__b.sql", "CREATE INDEX CONCURRENTLY i ON t (a);");
+  write("db/V2__b.sql.conf", "executeInTransaction=false\n");
+  write("db/R__view.sql", "CREATE VIEW v AS SELECT 1;");
+  write("db/U2__b.sql", "DROP INDEX i;");
+  const auto ran = run({"plan", "--output", "json", "db"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto steps = bj::parse(ran.out).at("steps").as_array();
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_EQ(steps[0].at("file"), "db/V2__b.sql");
+  EXPECT_EQ(steps[1].at("file"), "db/V10__c.sql");
+  EXPECT_EQ(steps[2].at("file"), "db/R__view.sql");
+}
+
+TEST_F(PlanTest, WritesAllOrNothingAndNeverOverWhatIsThere) {
+  write("m.sql", "ALTER TABLE orders ADD a int; CREATE INDEX i ON orders (a);");
+  write("out/V1_2__dual_write_create_index_orders.sql", "mine");
+  EXPECT_EQ(run({"plan", "m.sql", "--write", "out"}).code, 4);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out/V1_1__dual_write_alter_table_orders.sql"));
+  EXPECT_EQ(read("out/V1_2__dual_write_create_index_orders.sql"), "mine");
+  EXPECT_EQ(run({"plan", "m.sql", "--write", "out", "--force"}).code, 0);
+  EXPECT_THAT(read("out/V1_2__dual_write_create_index_orders.sql"), HasSubstr("CONCURRENTLY"));
+  write("half.sql", "TRUNCATE orders; ALTER TABLE orders ADD a int;");
+  const auto half = run({"plan", "half.sql", "--write", "half"});
+  EXPECT_EQ(half.code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "half"));
+}
+
+TEST_F(PlanTest, SaysWhereTheSqlIsWrong) {
+  write("bad.sql", "SELECT 1;\nALTER TABEL x;\n");
+  const auto ran = run({"plan", "bad.sql"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("bad.sql:2"));
+  write("r.yaml", "rollout: x\n");
+  EXPECT_THAT(run({"plan", "bad.sql", "r.yaml"}).err, HasSubstr("planned by itself"));
+}
+
+}  // namespace
+}  // namespace poundlock::cli
