@@ -13,6 +13,7 @@
 #include "cli/verb.h"
 #include "cli/workbench.h"
 #include "engine/traffic_script.h"
+#include "migration/sql_plan.h"
 #include "postgres/database.h"
 
 namespace poundlock::cli {
@@ -27,6 +28,7 @@ struct DryRunArguments {
   Millis lock_timeout{50};
   int sessions = 4;
   bool no_queue = false;
+  bool planned = false;  // what `plan` makes of the migrations, in their stead
 };
 
 constexpr int kSampled = 20;      // statements of pg_stat_statements
@@ -93,6 +95,7 @@ class Told {
 struct Work {
   rollout::Plan plan;  // of scripts only their tables
   std::vector<engine::Script> scripts;
+  std::vector<std::string> notes;
 };
 
 Status add_traffic(Context& context, const DryRunArguments& arguments, engine::ShadowUse& shadow,
@@ -142,9 +145,11 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   if (report && !rollout && kept)
     report->notes.push_back("the shadow could not be copied: what the statements did stays in it");
   if (report && !rollout)
-    report->notes.push_back("run as written; `poundlock plan` turns unsafe statements into safe steps");
-  for (const auto& note : bench.notes())
-    if (report) report->notes.push_back(note);
+    report->notes.push_back(
+        "run as written; --planned tries the safe steps that `poundlock plan` makes of it");
+  auto notes = work.notes;
+  notes.insert(notes.end(), bench.notes().begin(), bench.notes().end());
+  if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;
 }
 
@@ -158,9 +163,18 @@ Result<Work> read_work(Context& context, const DryRunArguments& arguments,
     PL_TRY(work.plan, bench->plan(spec));
     return work;
   }
-  PL_TRY(work.scripts, read_scripts(context, arguments.files));
+  PL_TRY(const auto sources, read_migrations(context, arguments.files));
+  PL_TRY(work.scripts, scripts_of(sources));
   PL_TRY(bench, Workbench::open(context, arguments.bench));
   PL_TRY(const auto catalog, bench->catalog());
+  if (arguments.planned) {
+    PL_TRY(auto planned, migration::plan_sql(sources, &catalog));
+    work.scripts.clear();
+    work.plan = std::move(planned.plan);
+    for (const auto& one : planned.decisions)
+      work.notes.push_back(fmt::format("left out, {}:{}: {}", one.file, one.line, one.why));
+    return work;
+  }
   work.plan.rollout = "dry_run";
   for (const auto& table : tables_of_scripts(work.scripts, catalog))
     work.plan.legacy.push_back({table.schema, table.name, ""});
@@ -209,6 +223,7 @@ void add_dry_run(CLI::App& app, Context& context) {
   add_duration(*verb, "--long-transaction", a->long_transaction,
                "how long a reader stands in the way (1s unless given)");
   add_duration(*verb, "--lock-timeout", a->lock_timeout, "of one try with our policy (50ms unless given)");
+  verb->add_flag("--planned", a->planned, "of migrations the safe steps that plan makes of them");
   verb->add_flag("--no-queue", a->no_queue, "do not measure the lock queue");
   verb->add_option("--output-sql", a->output_sql, "write the exact SQL to this file")->type_name(kFile);
 }

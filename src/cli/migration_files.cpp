@@ -82,8 +82,8 @@ bool before(const migration::Source& a, const migration::Source& b) {
 
 }  // namespace
 
-Result<std::vector<engine::Script>> read_scripts(const Context& context,
-                                                 const std::vector<std::string>& files) {
+Result<std::vector<migration::Source>> read_migrations(const Context& context,
+                                                       const std::vector<std::string>& files) {
   PL_TRY(const auto names, expand(context, files));
   std::vector<migration::Source> sources;
   for (const auto& name : names) {
@@ -96,6 +96,10 @@ Result<std::vector<engine::Script>> read_scripts(const Context& context,
     }
   }
   std::stable_sort(sources.begin(), sources.end(), before);
+  return sources;
+}
+
+Result<std::vector<engine::Script>> scripts_of(const std::vector<migration::Source>& sources) {
   std::vector<engine::Script> out;
   for (const auto& source : sources) {
     PL_TRY(auto script, script_of(source));

@@ -263,6 +263,20 @@ TEST_F(DryRunTest, WritesJunitForPipelines) {
   EXPECT_THAT(out_.str(), HasSubstr("&quot;a&lt;b&quot;"));
 }
 
+// The same file as written and as planned: its index is built without a lock that stops writers.
+TEST_F(DryRunTest, PlannedStepsRunInPlaceOfWhatIsWritten) {
+  write("a.sql", "CREATE INDEX by_status ON public.orders (status);\n");
+  const auto written = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 0);
+  EXPECT_EQ(mode_of(written.at("statements").at(0), "public.orders"), "ShareLock");
+  const auto planned = json({"--shadow", shadow(), "--no-queue", "--planned", "a.sql"}, 0);
+  bool built = false;
+  for (const auto& one : planned.at("statements").as_array()) {
+    EXPECT_NE(mode_of(one, "public.orders"), "ShareLock");
+    built = built || !one.at("index_builds").as_array().empty();
+  }
+  EXPECT_TRUE(built);
+}
+
 // Killed at any instant, the next run finds and removes what it left.
 TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(60);\n");
