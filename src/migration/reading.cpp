@@ -111,8 +111,14 @@ class Reader {
     const auto found = faults_.find(index);
     if (found == faults_.end() || !form.decisions.empty() || form.pieces.size() != 1) return;
     const Piece& piece = form.pieces.front();
-    if (piece.rewritten || piece.proven || piece.phase == change::Phase::kContract) return;
-    const lint::Finding& fault = found->second.front();
+    if (piece.rewritten || piece.proven) return;
+    // The contract is the answer to a drop, but no gate there sees what other sessions have prepared.
+    const bool contract = piece.phase == change::Phase::kContract;
+    const auto open = std::ranges::find_if(found->second, [&](const lint::Finding& one) {
+      return !contract || one.rule == "prepared_select_star";
+    });
+    if (open == found->second.end()) return;
+    const lint::Finding& fault = *open;
     form.pieces.clear();
     if (!by_rewrite(form, fault))
       form.decide(statement, fmt::format("{}. {}", fault.title, fault.reason), {fault.fix});
