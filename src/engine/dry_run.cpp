@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/checks/shadow_blockers.h"
 #include "engine/ledger.h"
 #include "schema/sql.h"
 
@@ -112,6 +113,12 @@ class Run {
   Result<bool> alone(const ScriptStatement& statement, const std::string& source,
                      std::optional<bool> blocks_writers);
   Status perform(const change::Step& step);
+  // Before the contract of a shadow that is thrown away: what the views' owners will have done by then.
+  Status set_aside(std::vector<std::string>& notes) {
+    PL_TRY(const auto views, set_views_aside(session(), context_.plan));
+    notes.insert(notes.end(), views.begin(), views.end());
+    return {};
+  }
   DryRunReport finish();
 
  private:
@@ -139,6 +146,7 @@ class Run {
   DryRunReport report_;
 };
 
+// No transaction is open any more where the statement failed.
 bool Run::add(Trace trace, const ScriptStatement& statement, const std::string& source,
               std::optional<bool> blocks_writers) {
   DryRunStatement out;
@@ -147,6 +155,7 @@ bool Run::add(Trace trace, const ScriptStatement& statement, const std::string& 
   out.blocks_writers = blocks_writers.value_or(blocks(trace));
   out.scaled_seconds = trace.seconds * scale_of(trace, shadow_.info(), out.basis);
   const bool done = !trace.error;
+  if (!done) trace.error = explain_refused_drop(session(), context_.plan, std::move(*trace.error));
   if (!done) report_.why_not.push_back(fmt::format("{}: {}", source, trace.error->to_string()));
   report_.seconds += trace.seconds;
   if (out.blocks_writers) report_.blocking_seconds += out.scaled_seconds;
@@ -177,9 +186,12 @@ Result<bool> Run::transaction(const std::string& begin, const std::vector<Script
   for (const auto& one : statements) {
     tell(one.sql);
     PL_TRY(auto trace, tracer_->in_transaction(one.sql));
-    if (add(std::move(trace), one, source, blocks_writers)) continue;
-    PL_CHECK(session().run("ROLLBACK"));
-    return false;
+    const bool failed = trace.error.has_value();
+    if (failed) {
+      PL_CHECK(session().run("ROLLBACK"));
+    }
+    add(std::move(trace), one, source, blocks_writers);
+    if (failed) return false;
   }
   auto ended = session().run(end);
   if (ended) return true;
@@ -377,10 +389,13 @@ Result<DryRunReport> dry_run_plan(const CheckContext& context, ShadowUse& shadow
   // Before the contract the legacy statements end: from then on only the new ones are played.
   run.end_replay();
   const bool kept = shadow.info().kept;
+  std::vector<std::string> notes;
   if (done && !kept) {
+    PL_CHECK(run.set_aside(notes));
     PL_TRY(done, run_phase(run, context, change::Phase::kContract));
   }
   auto report = run.finish();
+  report.notes = std::move(notes);
   if (kept) report.notes.push_back("without the contract, which a clone cannot take back");
   return report;
 }

@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "base/json.h"
@@ -25,11 +26,24 @@ namespace bj = boost::json;
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
+constexpr const char* kStatusRollout = R"(rollout: status
+change:
+  - change_column:
+      table: public.orders
+      from: status
+      to: {name: new_status, type: varchar(32)}
+      up: status
+      down: new_status
+feature_flags:
+  orders_status: {steps: [1, 100]}
+)";
+
 class DryRunTest : public RolloutFixture {
  protected:
   void SetUp() override {
     RolloutFixture::SetUp();
-    for (const char* name : {"given", "given_poundlock_copy", "given_poundlock_copy_intent"})
+    for (const char* name :
+         {"given", "given_poundlock_copy", "given_poundlock_copy_intent", "given_poundlock_shadow"})
       must(std::string("DROP DATABASE IF EXISTS ") + name + " WITH (FORCE)");
     must("CREATE DATABASE given");
     must("COMMENT ON DATABASE given IS 'poundlock.shadow = on'");
@@ -80,6 +94,26 @@ class DryRunTest : public RolloutFixture {
     for (const auto& lock : statement.at("locks").as_array())
       if (lock.at("relation").as_string() == relation) return std::string(lock.at("mode").as_string());
     return "";
+  }
+  static pid_t spawn(std::vector<std::string> words) {
+    const std::string program = std::string(POUNDLOCK_BINARY_DIR) + "/poundlock";
+    words.insert(words.begin(), {program, "dry-run"});
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    pid_t child = -1;
+    EXPECT_EQ(posix_spawn(&child, program.c_str(), &actions, nullptr, arguments.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+  }
+  // The sessions of a killed run end by themselves; until then the shadow is somebody's.
+  void nobody_in_given() {
+    EXPECT_TRUE(wait_until(
+        [&] { return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given'") == "0"; }));
   }
   bool left_behind() { return row("SELECT count(*) FROM pg_database WHERE datname LIKE 'given_%'") != "0"; }
   std::string columns() {
@@ -277,18 +311,46 @@ TEST_F(DryRunTest, PlannedStepsRunInPlaceOfWhatIsWritten) {
   EXPECT_TRUE(built);
 }
 
+// What reads the legacy column is its owner's to move: the contract is tried without it, and that is said.
+TEST_F(DryRunTest, AViewOnTheLegacyColumnIsSetAsideBeforeTheContractAndNamed) {
+  {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, "CREATE VIEW public.\"Open Orders\" AS SELECT id, status FROM public.orders");
+    must_on(*inside,
+            "CREATE MATERIALIZED VIEW public.counted AS SELECT status, count(*) FROM "
+            "public.\"Open Orders\" GROUP BY 1");
+  }
+  write("r.yaml", kStatusRollout);
+  (void)run({"--shadow", shadow(), "--no-queue", "--output", "json", "r.yaml"});
+  const auto report = json::parse(out_.str(), "out")->as_object();
+  for (const auto& one : report.at("statements").as_array())
+    EXPECT_FALSE(one.as_object().contains("error")) << json::dump(one);
+  EXPECT_THAT(json::dump(report.at("notes")), HasSubstr("view public.\\\"Open Orders\\\" reads"));
+  EXPECT_EQ(columns(), "id,status,amount");
+  auto inside = std::move(*database_->sibling("given")->connect());
+  EXPECT_EQ(must_on(*inside, "SELECT count(*) FROM public.counted").rows[0][0], "5");
+}
+
+// A policy is no view: the drop is refused, and the report says what is in the way and what to do.
+TEST_F(DryRunTest, ADropThatIsRefusedNamesWhatIsInTheWay) {
+  {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, "CREATE POLICY open_only ON public.orders USING (status <> 'closed')");
+  }
+  write("r.yaml", kStatusRollout);
+  (void)run({"--shadow", shadow(), "--no-queue", "--output", "json", "r.yaml"});
+  const auto report = json::parse(out_.str(), "out")->as_object();
+  EXPECT_FALSE(report.at("passed").as_bool());
+  EXPECT_THAT(json::dump(report.at("why_not")), HasSubstr("in the way: policy open_only"));
+  EXPECT_FALSE(left_behind());
+}
+
 // Killed at any instant, the next run finds and removes what it left.
 TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(60);\n");
   write("b.sql", "ALTER TABLE orders ADD COLUMN a int;\n");
-  const std::string program = std::string(POUNDLOCK_BINARY_DIR) + "/poundlock";
   const std::string file = (folder_ / "a.sql").string(), url = shadow();
-  std::vector<std::string> words{program, "dry-run", "--no-queue", "--shadow", url, file};
-  std::vector<char*> arguments;
-  for (auto& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  pid_t child = -1;
-  ASSERT_EQ(posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments.data(), environ), 0);
+  const pid_t child = spawn({"--no-queue", "--shadow", url, file});
   EXPECT_TRUE(wait_until([&] {
     return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given_poundlock_copy' AND query LIKE "
                "'%pg_sleep%' AND state = 'active'") == "1";
@@ -296,12 +358,42 @@ TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   EXPECT_TRUE(left_behind());
-  // The sessions of the killed run end by themselves; until then the shadow is somebody's.
-  EXPECT_TRUE(wait_until(
-      [&] { return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given'") == "0"; }));
+  nobody_in_given();
   (void)json({"--shadow", url, "--no-queue", "b.sql"}, 0);
   EXPECT_FALSE(left_behind());
   EXPECT_EQ(columns(), "id,status,amount");
+}
+
+// Wherever it is in its work: while the copy is made, marked, worked on or dropped. The second half has a
+// source that is sampled into a database beside it, by programs that outlive us for a moment.
+TEST_F(DryRunTest, LeavesNothingBehindWheneverItIsKilled) {
+  write("a.sql",
+        "ALTER TABLE orders ADD COLUMN a int;\nALTER TABLE orders ALTER COLUMN amount TYPE bigint;\n");
+  const std::string file = (folder_ / "a.sql").string(), url = shadow();
+  const std::vector<std::string> copy{"--no-queue", "--shadow", url, file};
+  const std::vector<std::string> sampled{"--no-queue", "--database-url", url, "--rows", "500", file};
+  const unsigned seed = std::random_device{}();
+  std::mt19937 random(seed);
+  RecordProperty("seed", std::to_string(seed));
+  int killed = 0;
+  for (int round = 0; round < 12; ++round) {
+    const auto& arguments = round % 2 == 0 ? copy : sampled;
+    const std::chrono::milliseconds after(random() % 700);
+    const pid_t child = spawn(arguments);
+    int status = 0;
+    bool ended = false;
+    (void)wait_until([&] { return ended = waitpid(child, &status, WNOHANG) == child; }, after);
+    if (!ended) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+      ++killed;
+    }
+    nobody_in_given();
+    (void)json(arguments, 0);
+    EXPECT_FALSE(left_behind()) << "killed after " << after.count() << " ms, seed " << seed;
+    EXPECT_EQ(columns(), "id,status,amount") << "killed after " << after.count() << " ms, seed " << seed;
+  }
+  EXPECT_GT(killed, 3);
 }
 
 // The commands stand for a snapshot that is restored and thrown away.
