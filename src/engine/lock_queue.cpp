@@ -10,12 +10,19 @@ namespace {
 constexpr int kShare = 5;  // the weakest mode that an UPDATE has to wait for
 constexpr Millis kBackoffMin{50};
 constexpr Millis kBackoffMax{200};
+constexpr std::size_t kSqlMax = 60;     // bytes of a statement in a note
 constexpr Millis kGiveUpAfter{30'000};  // beyond the long transaction
 
 // With and without our policy nobody else is served better: both rounds measure the same.
 Status roll_back(ports::Session& session) {
   PL_CHECK(session.run("ROLLBACK"));
   return {};
+}
+
+std::string beginning_of(const std::string& sql) {
+  std::size_t end = std::min(sql.size(), kSqlMax);
+  while (end > 0 && end < sql.size() && (static_cast<unsigned char>(sql[end]) & 0xC0) == 0x80) --end;
+  return end < sql.size() ? sql.substr(0, end) + "..." : sql;
 }
 
 }  // namespace
@@ -88,7 +95,15 @@ Result<LockQueue::Round> LockQueue::play(const std::vector<std::string>& stateme
 
 Status LockQueue::measure(Tracer& tracer, const std::string& name,
                           const std::vector<std::string>& statements) {
-  if (!ports_.traffic || report_.groups >= options_.groups_max) return {};
+  if (!ports_.traffic) return {};
+  if (report_.groups >= options_.groups_max) {
+    const std::string rest = fmt::format(
+        "the lock queue of the first {} transactions that block writers was measured, not that of what came "
+        "after them",
+        options_.groups_max);
+    if (report_.notes.empty() || report_.notes.back() != rest) report_.notes.push_back(rest);
+    return {};
+  }
   std::vector<std::string> tables;
   PL_CHECK(tracer.session().run("BEGIN"));
   double seconds = 0;
@@ -99,6 +114,11 @@ Status LockQueue::measure(Tracer& tracer, const std::string& name,
     seconds += trace->seconds;
     if (trace->error) {
       PL_CHECK(roll_back(tracer.session()));
+      if (trace->error->sqlstate == "25001")
+        report_.notes.push_back(fmt::format(
+            "the lock queue of {} was not measured: a statement that refuses a transaction cannot be taken "
+            "back and run again; its locks are those that were seen while it ran: {}",
+            name, beginning_of(sql)));
       return {};
     }
     for (const auto& lock : trace->locks) {

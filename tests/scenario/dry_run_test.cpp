@@ -345,6 +345,15 @@ TEST_F(DryRunTest, ADropThatIsRefusedNamesWhatIsInTheWay) {
   EXPECT_FALSE(left_behind());
 }
 
+// It cannot be rolled back and run again: that is said, and the others are measured.
+TEST_F(DryRunTest, SaysWhoseLockQueueCannotBeMeasured) {
+  write("a.sql", "CREATE INDEX CONCURRENTLY i ON orders (status);\nALTER TABLE orders ADD COLUMN a int;\n");
+  const auto report = json({"--shadow", shadow(), "--long-transaction", "200ms", "a.sql"}, 0);
+  const auto& queue = report.at("queue");
+  EXPECT_EQ(queue.at("transactions").to_number<int>(), 1);
+  EXPECT_THAT(json::dump(queue.at("notes")), HasSubstr("CREATE INDEX CONCURRENTLY i ON orders"));
+}
+
 // Killed at any instant, the next run finds and removes what it left.
 TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(60);\n");
