@@ -110,6 +110,7 @@ class PgDumpShadow final : public ports::Shadow {
   std::unique_ptr<ports::Session> lock_;  // holds the shadow against others until drop()
   bool made_ = false;                     // the database is ours to drop
   bool copied_ = false;                   // it is a whole copy of the given one
+  std::string not_copied_;                // why it is not; "": nobody asked for a copy
   bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
 };
@@ -253,8 +254,15 @@ Status PgDumpShadow::copy_given() {
                   "a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) FROM pg_catalog.pg_database d "
                   "WHERE d.datname = pg_catalog.current_database()"));
   const auto& r = facts.rows.at(0);
-  if (ports::to_int(r[0]) > options_.copy_bytes_max || !ports::to_bool(r[1])) return {};
-  if (ports::to_int(r[2]) > 0) return {};  // CREATE DATABASE would wait for 5 s, and then fail
+  not_copied_.clear();
+  if (options_.copy_bytes_max == 0) return {};
+  if (ports::to_int(r[0]) > options_.copy_bytes_max)
+    not_copied_ = fmt::format("it has {} MB", ports::to_int(r[0]) >> 20);
+  else if (!ports::to_bool(r[1]))
+    not_copied_ = "this role does not own it or may not create databases";
+  else if (ports::to_int(r[2]) > 0)  // CREATE DATABASE would wait for 5 s, and then fail
+    not_copied_ = fmt::format("{} other sessions are in it", ports::to_int(r[2]));
+  if (!not_copied_.empty()) return {};
   auto beside = options_.given->sibling(schema::derive_name({options_.given->name(), "poundlock_copy"}));
   const std::string name = force_quote_identifier(beside->name());
   // Between CREATE DATABASE and the mark the copy bears none. An empty database of this name, which does
@@ -272,6 +280,8 @@ Status PgDumpShadow::copy_given() {
     made_ = true;
     copied_ = true;
     PL_CHECK(set_mark(session, target_->name()));
+  } else {
+    not_copied_ = made.error().message;
   }
   return drop_database(session, intent->name());
 }
@@ -392,7 +402,13 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
   for (const auto& sql : after) PL_CHECK(session.run(sql));
   PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
   const double copied = ports::to_double(count.rows.at(0)[0]);
-  return Sample{std::max(copied, table.estimated_rows), copied};
+  double real = std::max(copied, table.estimated_rows);
+  if (table.estimated_rows < 0 && copied >= rows && table.kind != 'p') {
+    // Never analysed: only its bytes tell by how much it is larger than the sample.
+    PL_TRY(const auto bytes, session.run("SELECT pg_catalog.pg_table_size($1::regclass)", {name}));
+    real *= std::max(1.0, static_cast<double>(table.bytes) / ports::to_double(bytes.rows.at(0)[0], 1));
+  }
+  return Sample{real, copied};
 }
 
 // So that an INSERT that is replayed on the shadow gets a key that is free.
@@ -483,7 +499,8 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   info.kept = !copied_ && !options_.disposable;
   info.description =
       copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), options_.given->name())
-              : fmt::format("database {}, as it is", target_->describe());
+              : fmt::format("database {}, as it is{}", target_->describe(),
+                            not_copied_.empty() ? "" : " (not copied: " + not_copied_ + ")");
   PL_TRY(info.tables, sizes(tables));
   return info;
 }

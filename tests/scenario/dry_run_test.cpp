@@ -354,6 +354,44 @@ TEST_F(DryRunTest, SaysWhoseLockQueueCannotBeMeasured) {
   EXPECT_THAT(json::dump(queue.at("notes")), HasSubstr("CREATE INDEX CONCURRENTLY i ON orders"));
 }
 
+TEST_F(DryRunTest, ARoleWithoutRightsIsToldWhichAreMissing) {
+  const auto super = open("postgres");
+  must_on(*super, "CREATE ROLE weak LOGIN");
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;");
+  const std::string weak = cluster_->conninfo("weak", "given");
+  const auto report = json({"--shadow", weak, "--no-queue", "a.sql"}, 1);
+  EXPECT_THAT(json::dump(report.at("why_not")), HasSubstr("must be owner of table orders"));
+  EXPECT_THAT(std::string(report.at("shadow").at("description").as_string()),
+              HasSubstr("not copied: this role does not own it or may not create databases"));
+  EXPECT_EQ(run({"--database-url", weak, "--no-queue", "a.sql"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("permission denied to create database"));
+  EXPECT_THAT(err_.str(), HasSubstr("CREATEDB"));
+  EXPECT_EQ(columns(), "id,status,amount");
+  must_on(*super, "DROP ROLE weak");
+}
+
+// What another database's statistics say ran most often is what has to wait, and nothing else is played.
+TEST_F(DryRunTest, TheTrafficOfAnotherDatabaseIsPlayed) {
+  auto busy = PgCluster::start({.settings = {"shared_preload_libraries=pg_stat_statements"}});
+  if (!busy) GTEST_SKIP() << "no pg_stat_statements here: " << busy.error().to_string();
+  must_on(**(*busy)->database("postgres")->connect(), "CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+  auto application = std::move(*(*busy)->database()->connect());
+  must_on(*application, "CREATE TABLE public.orders (id bigint PRIMARY KEY, status text, amount int)");
+  must_on(*application, "CREATE TABLE public.\"Order Items\" (id bigint PRIMARY KEY, \"orderId\" bigint)");
+  must_on(*application, "SELECT \"orderId\" FROM public.\"Order Items\" WHERE id = $1", {"7"});
+  write("a.sql", "ALTER TABLE orders ADD COLUMN note text;");
+  const auto stall = [&] {
+    const auto report = json({"--shadow", shadow(), "--long-transaction", "1500ms", "--traffic-from",
+                              (*busy)->conninfo(), "a.sql"},
+                             0);
+    EXPECT_GT(report.at("queue").at("application_statements").to_number<int>(), 10);
+    return report.at("queue").at("longest_stall_ms_without_policy").to_number<std::int64_t>();
+  };
+  EXPECT_LT(stall(), 1'000);  // nobody there reads or writes the table
+  must_on(*application, "UPDATE public.orders SET status = $1 WHERE id = $2", {"x", "7"});
+  EXPECT_GT(stall(), 1'000);
+}
+
 // Killed at any instant, the next run finds and removes what it left.
 TEST_F(DryRunTest, LeavesNothingBehindAfterItWasKilled) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(60);\n");
