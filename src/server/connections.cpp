@@ -8,6 +8,7 @@
 
 #include "postgres/catalog_loader.h"
 #include "postgres/database.h"
+#include "postgres/lock_sampler.h"
 #include "postgres/pg_dump_shadow.h"
 #include "postgres/traffic.h"
 
@@ -97,6 +98,7 @@ Result<Connections> connect(const rollout::Config& config, const std::string& en
     }
     out.shadow = postgres::make_pg_dump_shadow(source, clock, std::move(shadow));
     out.traffic = postgres::make_traffic(clock);
+    out.sampler = postgres::make_lock_sampler(clock);
   }
   return out;
 }

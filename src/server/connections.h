@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "ports/database.h"
+#include "ports/lock_sampler.h"
 #include "ports/shadow.h"
 #include "ports/traffic.h"
 #include "rollout/config.h"
@@ -25,6 +26,7 @@ struct Connections {
   std::vector<std::unique_ptr<ports::Database>> replicas;
   std::unique_ptr<ports::Shadow> shadow;
   std::unique_ptr<ports::Traffic> traffic;
+  std::unique_ptr<ports::LockSampler> sampler;  // of what refuses a transaction, on the shadow
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog, load_whole_catalog;
   ports::Databases view() const;
 };

@@ -290,6 +290,7 @@ engine::ExecutorPorts Driver::executor_ports() {
   ports.databases = connections_.view();
   ports.shadow = connections_.shadow.get();
   ports.traffic = connections_.traffic.get();
+  ports.sampler = connections_.sampler.get();
   ports.load_catalog = connections_.load_catalog;
   ports.load_whole_catalog = connections_.load_whole_catalog;
   ports.clock = &clock_;
