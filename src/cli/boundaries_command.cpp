@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "cli/plan_files.h"
 #include "cli/text.h"
 #include "cli/verb.h"
 #include "engine/boundaries.h"
+#include "migration/sql_plan.h"
 #include "postgres/catalog_loader.h"
 #include "rollout/plan.h"
 #include "rollout/spec.h"
@@ -29,15 +31,33 @@ struct BoundariesArguments {
   bool repair = false;
 };
 
-bool is_rollout(const std::string& file) {
-  return file.ends_with(".yaml") || file.ends_with(".yml");
-}
-
 Result<schema::Catalog> whole_catalog(ports::Session& session) {
   PL_CHECK(session.run("BEGIN READ ONLY"));
+  // Compiling queries over catalogs takes longer than answering them.
+  PL_CHECK(session.run("SET LOCAL jit = off"));
   auto catalog = postgres::load_catalog(session, {.schemas = {}, .tables = {}, .whole = true});
   if (!session.broken()) PL_CHECK(session.run("ROLLBACK"));
   return catalog;
+}
+
+// The steps that plan makes of the file, whoever ran it; its own statements too, for the indexes' sake.
+Status read_sql_steps(const Context& context, const BoundariesArguments& arguments,
+                      const schema::Catalog& catalog, engine::BoundaryOptions& options,
+                      std::vector<std::string>& notes) {
+  PL_TRY(const auto sources, plan_sources(context, {arguments.file}));
+  for (const auto& source : sources) options.statements.push_back(source.sql);
+  options.file = arguments.file;
+  const auto planned = migration::plan_sql(sources, &catalog);
+  if (!planned) {
+    notes.push_back("its steps were not asked one by one, since no plan can be made of it now: " +
+                    planned.error().message);
+    return {};
+  }
+  for (const auto& item : planned->plan.items)
+    if (item.step) options.steps.push_back(*item.step);
+  for (const auto& one : planned->decisions)
+    notes.push_back(fmt::format("not asked, {}:{}: {}", one.file, one.line, one.why));
+  return {};
 }
 
 // The steps of a rollout's file. Where the schema is in a state from which nobody could begin, the rollout
@@ -45,11 +65,8 @@ Result<schema::Catalog> whole_catalog(ports::Session& session) {
 Status read_steps(const Context& context, const BoundariesArguments& arguments,
                   const schema::Catalog& catalog, engine::BoundaryOptions& options,
                   std::vector<std::string>& notes) {
+  if (!is_rollout_file(arguments.file)) return read_sql_steps(context, arguments, catalog, options, notes);
   PL_TRY(const std::string text, read_file(context, arguments.file));
-  if (!is_rollout(arguments.file)) {
-    options.statements.push_back(text);
-    return {};
-  }
   PL_TRY(const auto spec, rollout::parse_rollout(text, arguments.file));
   options.rollout = spec.name;
   const auto plan = rollout::make_plan(spec, catalog);

@@ -43,7 +43,7 @@ std::vector<Made> made_by_us(const KnownRollouts& known, const BoundaryOptions& 
   };
   for (const auto& [name, rollout] : known)
     for (const auto& step : rollout.begun) add(step.sql, name);
-  for (const auto& step : options.steps) add(step.sql, options.rollout);
+  for (const auto& step : options.steps) add(step.sql, options.file.empty() ? options.rollout : "");
   add(options.statements, "");
   return out;
 }
@@ -115,7 +115,7 @@ Status find_constraints(ports::Session& session, const KnownRollouts& known, con
              "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid WHERE NOT k.convalidated AND k.contype "
              "IN ('c', 'f') ORDER BY 1"));
   const auto rollout = known.find(options.rollout);
-  const bool over = rollout == known.end() || rollout->second.over();
+  const bool over = options.file.empty() && (rollout == known.end() || rollout->second.over());
   for (const auto& row : rows.rows) {
     const std::string name = to_text(row[1]), table = to_text(row[2]);
     const bool ours = std::any_of(options.steps.begin(), options.steps.end(), [&](const change::Step& step) {
@@ -124,7 +124,9 @@ Status find_constraints(ports::Session& session, const KnownRollouts& known, con
                sql.find(table) != std::string::npos;
       });
     });
-    Finding one{"constraint", to_text(row[0]), "", ours ? options.rollout : "", ours && over, {}};
+    Finding one{"constraint", to_text(row[0]),
+                "",           ours && options.file.empty() ? options.rollout : "",
+                ours && over, {}};
     one.detail = !ours  ? "NOT VALID; nothing says that it is ours"
                  : over ? "NOT VALID, of a rollout of which no step stands any more"
                         : "NOT VALID, to be validated by a later step";
@@ -272,9 +274,8 @@ std::vector<MadeIndex> indexes_made_by(const std::vector<std::string>& statement
 }
 
 Result<std::vector<Finding>> find_partial(ports::Session& session, const BoundaryOptions& options) {
-  PL_TRY(auto known, known_rollouts(session));
-  if (!options.rollout.empty())
-    std::erase_if(known, [&](const auto& one) { return one.first != options.rollout; });
+  // All of them: what bears another one's mark would else seem to be left by a rollout that nobody knows.
+  PL_TRY(const auto known, known_rollouts(session));
   std::vector<Finding> out;
   PL_CHECK(find_indexes(session, known, options, out));
   PL_CHECK(find_constraints(session, known, options, out));
@@ -286,6 +287,9 @@ Result<std::vector<Finding>> find_partial(ports::Session& session, const Boundar
   std::move(begun.begin(), begun.end(), std::back_inserter(out));
   PL_CHECK(find_server_wide(session, known, out));
   PL_CHECK(find_shadows(session, out));
+  if (!options.rollout.empty())
+    std::erase_if(out,
+                  [&](const Finding& one) { return !one.rollout.empty() && one.rollout != options.rollout; });
   compare_schema(options, out);
   return out;
 }

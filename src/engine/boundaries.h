@@ -32,9 +32,12 @@ struct Finding {
 };
 
 struct BoundaryOptions {
-  std::string rollout;                          // look at this one's only; "" for all
-  std::vector<change::Step> steps;              // of the plan of a file: each is wholly done or not at all
-  std::vector<std::string> statements;          // of an SQL file: its indexes count as ours
+  std::string rollout;                  // look at this one's only; "" for all
+  std::vector<change::Step> steps;      // of the plan of a file: each is wholly done or not at all
+  std::vector<std::string> statements;  // of an SQL file: its indexes count as ours
+  // Set: `steps` are this SQL file's. A migration tool runs them, so that no ledger knows of them, and no
+  // lock tells whether somebody is at it.
+  std::string file;
   std::vector<schema::QualifiedName> indexes;   // a person vouches that these are abandoned
   std::optional<schema::Fingerprint> expected;  // the schema as it was recorded
   std::optional<schema::Fingerprint> present;   // and as it is, made in the same way

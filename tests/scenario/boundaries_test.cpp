@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <fstream>
 #include <random>
 #include <sstream>
 
@@ -33,6 +34,11 @@ change_column:
 
 class BoundariesTest : public RolloutFixture {
  protected:
+  static void SetUpTestSuite() {
+    auto started = PgCluster::start({.settings = {"wal_level=logical", "max_prepared_transactions=4"}});
+    ASSERT_TRUE(started) << started.error().to_string();
+    cluster_ = started->release();
+  }
   void make_orders(int rows) {
     must(
         "CREATE TABLE shop.\"Order Items\" (id bigint PRIMARY KEY, legacy_status text NOT NULL DEFAULT "
@@ -260,6 +266,98 @@ TEST_F(BoundariesTest, WhatBelongsToSomebodyElseIsToldAndLeft) {
   // Whoever knows better says so.
   EXPECT_EQ(poundlock({"verify", "boundaries", "--repair", "--index", "shop.theirs_a"}).code, 0);
   EXPECT_EQ(row("SELECT pg_catalog.to_regclass('shop.theirs_a')::text"), "<null>");
+}
+
+// Whoever looks at one rollout must not take another one, which is under way, for one that nobody knows.
+TEST_F(BoundariesTest, LookingAtOneRolloutLeavesWhatAnotherOneKeeps) {
+  make_orders(10);
+  must_expand(plan(kChange));
+  must("UPDATE poundlock.backfill SET done = false, at = at - interval '1 hour'");
+  EXPECT_EQ(partial(find({.rollout = "another"})), std::vector<std::string>{});
+  const auto said = poundlock({"verify", "boundaries", "--rollout", "another", "--repair"});
+  EXPECT_EQ(said.code, 0) << bj::serialize(said.out);
+  EXPECT_TRUE(said.out.at("findings").as_array().empty()) << bj::serialize(said.out);
+  EXPECT_EQ(row("SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"), "1");
+  EXPECT_NE(row("SELECT pg_catalog.count(*) FROM poundlock.backfill"), "0");
+}
+
+// What is server-wide is ours by its name only, and nobody's to take who uses it.
+TEST_F(BoundariesTest, SlotsAndPreparedTransactionsAreTakenOnlyWhenTheyAreOurs) {
+  session_ = open("postgres");
+  for (const char* name : {"poundlock_changes", "poundlock_in_use", "theirs"})
+    must("SELECT pg_catalog.pg_create_logical_replication_slot($1, 'test_decoding')", {name});
+  for (const char* name : {"poundlock-1", "theirs"}) {
+    must("BEGIN");
+    must("CREATE TABLE shop.\"made by " + std::string(name) + "\" (a int)");
+    must("PREPARE TRANSACTION '" + std::string(name) + "'");
+  }
+  // A reader that follows its slot.
+  const std::string reader = cluster_->conninfo("postgres", "app");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execlp("pg_recvlogical", "pg_recvlogical", "-d", reader.c_str(), "--slot", "poundlock_in_use",
+             "--start", "-f", "/dev/null", "--no-loop", nullptr);
+    ::_exit(1);
+  }
+  ASSERT_TRUE(wait_until([&] {
+    return row("SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = 'poundlock_in_use'") ==
+           "t";
+  }));
+  auto found = find();
+  EXPECT_THAT(partial(found),
+              testing::UnorderedElementsAre("slot poundlock_changes", "prepared transaction poundlock-1"));
+  EXPECT_THAT(found, testing::Contains(testing::Field(&Finding::object, "theirs"))) << "it is shown";
+  must_repair(found);
+  EXPECT_THAT(partial(find()), testing::IsEmpty());
+  EXPECT_EQ(row("SELECT pg_catalog.string_agg(slot_name, ' ' ORDER BY slot_name) FROM "
+                "pg_catalog.pg_replication_slots"),
+            "poundlock_in_use theirs");
+  EXPECT_EQ(row("SELECT pg_catalog.string_agg(gid, ' ') FROM pg_catalog.pg_prepared_xacts"), "theirs");
+  kill_executor(child);
+  must("ROLLBACK PREPARED 'theirs'");
+  ASSERT_TRUE(wait_until(
+      [&] { return row("SELECT pg_catalog.bool_or(active) FROM pg_catalog.pg_replication_slots") == "f"; }));
+  must("SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots");
+}
+
+// A migration that a tool ran, statement by statement, and that stopped at its index.
+TEST_F(BoundariesTest, EachStepOfAnSqlFileIsWhollyDoneOrNotAtAll) {
+  must("CREATE TABLE shop.\"Order Items\" (id bigint PRIMARY KEY, code int)");
+  must("INSERT INTO shop.\"Order Items\" VALUES (1, 7), (2, 7)");
+  const std::string file = "/tmp/poundlock_boundaries_" + std::to_string(::getpid()) + ".sql";
+  std::ofstream(file) << "ALTER TABLE shop.\"Order Items\" ADD COLUMN note text;\n"
+                         "CREATE UNIQUE INDEX CONCURRENTLY \"By Code\" ON shop.\"Order Items\" (code);\n"
+                         "CREATE TABLE shop.later (a int);\n";
+  const auto details = [&](const Ran& ran) {
+    std::string out;
+    for (const auto& one : ran.out.at("findings").as_array())
+      if (one.at("kind").as_string() == "step")
+        out += std::string(one.at("detail").as_string()).substr(0, one.at("detail").as_string().find(':')) +
+               "; ";
+    return out;
+  };
+  auto said = poundlock({"verify", "boundaries", "--file", file});
+  EXPECT_EQ(said.code, 0) << bj::serialize(said.out);
+  EXPECT_EQ(details(said), "not done; not done; not done; ");
+  must("ALTER TABLE shop.\"Order Items\" ADD COLUMN note text");
+  EXPECT_FALSE(session_->run("CREATE UNIQUE INDEX CONCURRENTLY \"By Code\" ON shop.\"Order Items\" (code)"));
+  said = poundlock({"verify", "boundaries", "--file", file});
+  EXPECT_EQ(said.code, 1);
+  EXPECT_EQ(details(said), "wholly done; half done; not done; ") << bj::serialize(said.out);
+  said = poundlock({"verify", "boundaries", "--file", file, "--repair"});
+  EXPECT_EQ(said.code, 0) << bj::serialize(said.out);
+  EXPECT_EQ(row("SELECT pg_catalog.to_regclass('shop.\"By Code\"')::text"), "<null>");
+  said = poundlock({"verify", "boundaries", "--file", file});
+  EXPECT_EQ(details(said), "wholly done; not done; not done; ");
+  ::unlink(file.c_str());
+}
+
+// A rollout may be called as the verb is.
+TEST_F(BoundariesTest, ARolloutCalledBoundariesCanStillBeVerified) {
+  const auto other = poundlock({"verify", "--rollout", "boundaries"});
+  EXPECT_THAT(bj::serialize(other.out), testing::Not(HasSubstr("findings")));
+  EXPECT_NE(other.code, 0) << "no such rollout is known here";
+  EXPECT_TRUE(poundlock({"verify", "boundaries"}).out.as_object().contains("findings"));
 }
 
 TEST_F(BoundariesTest, ASchemaThatIsNotAsRecordedIsTold) {
