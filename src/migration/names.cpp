@@ -69,10 +69,15 @@ bool Names::is_dropped_column(const QualifiedName& table, std::string_view colum
 
 void Names::after(const schema::Statement& statement) {
   const PgQuery__Node& node = *statement.node();
+  // IF NOT EXISTS makes nothing where the table is there: without a catalog it counts as somebody's.
+  const auto made = [&](const PgQuery__RangeVar& relation, bool if_not_exists) {
+    const QualifiedName name = schema::name_of(relation);
+    if (!if_not_exists || (catalog_ != nullptr && table(name) == nullptr)) created_.push_back(resolve(name));
+  };
   if (const auto* create = as<PgQuery__CreateStmt>(&node))
-    created_.push_back(resolve(schema::name_of(*create->relation)));
+    made(*create->relation, create->if_not_exists != 0);
   if (const auto* create = as<PgQuery__CreateTableAsStmt>(&node); create && create->into && create->into->rel)
-    created_.push_back(resolve(schema::name_of(*create->into->rel)));
+    made(*create->into->rel, create->if_not_exists != 0);
   if (const auto* view = as<PgQuery__ViewStmt>(&node); view && !view->replace)
     created_.push_back(resolve(schema::name_of(*view->view)));
   if (const auto* drop = as<PgQuery__DropStmt>(&node)) {

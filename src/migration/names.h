@@ -28,6 +28,7 @@ class Names {
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
   const std::vector<schema::QualifiedName>& created() const { return created_; }
 
+  const std::string& default_schema() const { return default_schema_; }
   void set_default_schema(std::string schema) { default_schema_ = std::move(schema); }
   // What the statement leaves behind for those after it.
   void after(const schema::Statement& statement);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "lint/context.h"
 #include "lint/ignore.h"
@@ -47,7 +48,7 @@ bool solved_by_boundaries(std::string_view rule) {
 
 class Reader {
  public:
-  explicit Reader(Names& names) : names_(names) {}
+  explicit Reader(Names& names) : names_(names), default_schema_(names.default_schema()) {}
 
   Status read(const Source& source) {
     source_ = &source;
@@ -56,6 +57,7 @@ class Reader {
     const auto ignores = lint::ignore_comments(script);
     judge(script);
     prelude_.clear();
+    take_search_path();
     begun_ = false;
     transaction_ += 1;
     for (std::size_t i = 0; i < script.statements.size(); ++i) {
@@ -134,7 +136,7 @@ class Reader {
       case StatementKind::kCommit:
         begun_ = false;
         ++transaction_;
-        std::erase_if(prelude_, [](const Setting& one) { return one.local; });
+        end_transaction();
         return {};
       case StatementKind::kRollback:
       case StatementKind::kPreparedTransaction: return refuse(statement);
@@ -144,13 +146,14 @@ class Reader {
           return refuse(statement);
         return {};
       case StatementKind::kSet:
-      case StatementKind::kReset: set(statement); return {};
+      case StatementKind::kReset: return set(statement);
       default: break;
     }
     if (!begun_ && !source_->in_transaction) ++transaction_;
     if (merge_insert(statement)) return {};
     SafeForm form = safe_form(statement, names_, accepted);
     if (accepted.empty()) settle(form, statement, index);
+    keep_settings(form, statement);
     const auto position = statement.position();
     for (auto& decision : form.decisions) {
       decision.file = source_->file;
@@ -164,6 +167,26 @@ class Reader {
     return {};
   }
 
+  // Batches run in transactions of their own, without what the script has SET.
+  void keep_settings(SafeForm& form, const Statement& statement) const {
+    const bool batched =
+        std::ranges::any_of(form.pieces, [](const Piece& one) { return one.backfill.has_value(); });
+    if (!batched || prelude_.empty()) return;
+    bool calls = false;
+    schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+      calls = calls || as<PgQuery__FuncCall>(message) != nullptr;
+      return !calls;
+    });
+    const bool path_alone =
+        std::ranges::all_of(prelude_, [](const Setting& one) { return one.name == "search_path"; });
+    if (path_alone && !calls) return;
+    form.pieces.clear();
+    form.decide(statement,
+                fmt::format("its rows are brought to their value in batches, which do not know SET {}",
+                            prelude_.back().text),
+                {"qualify the functions that it calls, and leave the SET out"});
+  }
+
   Status refuse(const Statement& statement) const {
     const auto at = statement.position();
     return fail(user_error("plan.rollback",
@@ -175,12 +198,14 @@ class Reader {
 
   // Time-outs come with each step; every other setting is given to each transaction anew, because a session's
   // setting would be lost between them.
-  void set(const Statement& statement) {
+  Status set(const Statement& statement) {
     const std::string name = setting_of(statement);
     const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
-    if (set == nullptr || is_timeout(name)) return;
-    std::erase_if(prelude_, [&](const Setting& one) { return one.name == name; });
-    if (statement.kind() == StatementKind::kReset || name.empty()) return;
+    if (set == nullptr || is_timeout(name)) return {};
+    if (set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL) prelude_.clear();
+    // What a SET LOCAL hides counts again behind the transaction.
+    const bool local = set->is_local != 0;
+    std::erase_if(prelude_, [&](const Setting& one) { return one.name == name && one.local == local; });
     const auto& tokens = statement.tokens();
     std::size_t first = 1;
     if (tokens.size() > 1) {
@@ -188,37 +213,69 @@ class Reader {
       if (schema::equals_ignoring_case(word, "LOCAL") || schema::equals_ignoring_case(word, "SESSION"))
         first = 2;
     }
-    if (tokens.size() <= first) return;
-    prelude_.push_back({name, statement.text().substr(tokens[first].range.begin), set->is_local != 0});
-    if (name == "search_path" && set->n_args > 0)
-      if (const auto* value = as<PgQuery__AConst>(set->args[0]);
-          value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL && *value->sval->sval != '\0')
-        names_.set_default_schema(std::string(text_of(value->sval->sval)));
+    const bool gives = set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE && !name.empty();
+    if (gives && tokens.size() > first) {
+      Setting setting{name, statement.text().substr(tokens[first].range.begin), local, ""};
+      if (name == "search_path") {
+        PL_TRY(setting.schema, first_schema(statement, *set));
+      }
+      prelude_.push_back(std::move(setting));
+    }
+    take_search_path();
+    return {};
+  }
+
+  // Who "$user" is, is known where the statements run, and not here.
+  Result<std::string> first_schema(const Statement& statement, const PgQuery__VariableSetStmt& set) const {
+    const auto* value = set.n_args > 0 ? as<PgQuery__AConst>(set.args[0]) : nullptr;
+    const std::string schema = value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL
+                                   ? std::string(text_of(value->sval->sval))
+                                   : "";
+    if (!schema.empty() && schema != "$user") return schema;
+    return fail(user_error("plan.search_path", "this search_path does not tell which schema a name is in")
+                    .with_hint("begin it with a schema's name, or qualify the names")
+                    .at({source_->file, line_of(statement), statement.position().column}));
+  }
+
+  // The names of the statements that follow are in the schema that is set now: a RESET, the end of a
+  // transaction and the next file set it, too.
+  void take_search_path() {
+    std::string schema = default_schema_;
+    for (const Setting& one : prelude_)
+      if (one.name == "search_path") schema = one.schema;
+    names_.set_default_schema(schema);
+  }
+
+  void end_transaction() {
+    std::erase_if(prelude_, [](const Setting& one) { return one.local; });
+    take_search_path();
   }
 
   // A second INSERT of the same row that meets a conflict would do nothing: both columns go into one.
   bool merge_insert(const Statement& statement) {
     const auto* insert = as<PgQuery__InsertStmt>(statement.node());
-    if (insert == nullptr || insert->on_conflict_clause == nullptr) return false;
+    if (insert == nullptr || insert->on_conflict_clause == nullptr ||
+        insert->on_conflict_clause->action != PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING)
+      return false;
+    const QualifiedName table = names_.resolve(schema::name_of(*insert->relation));
     for (auto it = out_.entries.rbegin(); it != out_.entries.rend() && it->transaction == transaction_;
          ++it) {
-      if (it->kind != StatementKind::kInsert) continue;
+      if (it->kind != StatementKind::kInsert || it->subject != table) continue;
+      // Of one list of columns: rows of one kind, as a script of seed data has them.
+      if (it->columns == columns_of(*insert)) continue;
       const auto first = schema::parse_statement(it->piece.sql);
       if (!first) continue;
       if (const auto merged = merged_insert(*first, statement)) {
         it->piece.sql = *merged;
         it->piece.rewritten = true;
+        if (const auto now = schema::parse_statement(*merged))
+          if (const auto* both = as<PgQuery__InsertStmt>(now->node())) it->columns = columns_of(*both);
         out_.notes.push_back(
             fmt::format("two INSERTs of one row into {} are one that writes both sides: the second "
                         "would have met a conflict and done nothing",
                         it->subject.to_sql()));
         return true;
       }
-      const auto* earlier = as<PgQuery__InsertStmt>(first->node());
-      if (insert->on_conflict_clause->action != PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING ||
-          earlier == nullptr ||
-          !lint::same_table(schema::name_of(*earlier->relation), schema::name_of(*insert->relation)))
-        continue;
       const auto at = statement.position();
       out_.decisions.push_back({source_->file,
                                 line_of(statement),
@@ -235,6 +292,14 @@ class Reader {
     return false;
   }
 
+  static std::vector<std::string> columns_of(const PgQuery__InsertStmt& insert) {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < insert.n_cols; ++i)
+      if (const auto* column = as<PgQuery__ResTarget>(insert.cols[i]))
+        out.emplace_back(text_of(column->name));
+    return out;
+  }
+
   Status enter(Piece piece, int line) {
     auto statement = schema::parse_statement(piece.sql);
     if (!statement)
@@ -246,6 +311,10 @@ class Reader {
     entry.transaction = transaction_;
     entry.kind = statement->kind();
     entry.subject = names_.resolve(subject_of(*statement));
+    if (const auto* insert = as<PgQuery__InsertStmt>(statement->node())) {
+      entry.subject = names_.resolve(schema::name_of(*insert->relation));
+      entry.columns = columns_of(*insert);
+    }
     entry.lock = lint::strongest_lock(*statement);
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
     entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
@@ -265,7 +334,10 @@ class Reader {
       entry.prelude.push_back((entry.standalone ? "SET " : "SET LOCAL ") + one.text);
     // What uses an object that is made again behind its drop has to stay behind it.
     if (must_follow_drop(*statement, entry)) piece.phase = change::Phase::kContract;
-    if (piece.phase == change::Phase::kContract) late_.push_back(entry.subject);
+    if (piece.phase == change::Phase::kContract) {
+      late_.push_back(entry.subject);
+      late_names(*statement, entry);
+    }
     names_.after(*statement);
     entry.piece = std::move(piece);
     out_.entries.push_back(std::move(entry));
@@ -297,7 +369,59 @@ class Reader {
     }
   }
 
+  // What a piece of the contract drops or makes: whoever names it has to stay behind it, be it a grant, a
+  // comment or the object of the same name that the script makes anew.
+  void late_names(const Statement& statement, const Entry& entry) {
+    const PgQuery__Node* node = statement.node();
+    if (const auto* drop = as<PgQuery__DropStmt>(node)) {
+      for (std::size_t i = 0; i < drop->n_objects; ++i) {
+        std::string last;  // of a qualified name; of a function its arguments stand behind it
+        schema::walk(schema::content(drop->objects[i]), [&](const schema::Message* message) {
+          if (message->descriptor == &pg_query__object_with_args__descriptor) {
+            const auto* arguments = reinterpret_cast<const PgQuery__ObjectWithArgs*>(message);
+            last = schema::name_of(arguments->objname, arguments->n_objname).name;
+            return false;
+          }
+          if (const auto* type = as<PgQuery__TypeName>(message)) {
+            last = schema::name_of(type->names, type->n_names).name;
+            return false;
+          }
+          if (const auto* word = as<PgQuery__String>(message)) last = text_of(word->sval);
+          return true;
+        });
+        if (!last.empty()) late_words_.insert(last);
+      }
+      return;
+    }
+    const auto* index = as<PgQuery__IndexStmt>(node);
+    if (index != nullptr && !text_of(index->idxname).empty())
+      late_words_.insert(std::string(text_of(index->idxname)));
+    const bool makes = entry.kind == StatementKind::kCreateTable ||
+                       entry.kind == StatementKind::kCreateView ||
+                       entry.kind == StatementKind::kCreateTableAs;
+    if (makes) late_words_.insert(entry.subject.name);
+  }
+
+  bool names_late(const Statement& statement) const {
+    if (late_words_.empty()) return false;
+    return std::ranges::any_of(statement.tokens(), [&](const auto& token) {
+      std::string word(statement.slice(token.range));
+      if (word.size() >= 2 && word.front() == '"') {
+        std::string plain;
+        for (std::size_t i = 1; i + 1 < word.size(); ++i) {
+          plain += word[i];
+          if (word[i] == '"') ++i;
+        }
+        return late_words_.contains(plain);
+      }
+      std::ranges::transform(word, word.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      return late_words_.contains(word);
+    });
+  }
+
   bool must_follow_drop(const Statement& statement, const Entry& entry) const {
+    if (names_late(statement)) return true;
     const bool late = std::ranges::any_of(late_, [&](const auto& one) { return one == entry.subject; });
     if (late && (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze)) return true;
     if (late && names_.is_dropped(entry.subject)) return true;
@@ -315,14 +439,17 @@ class Reader {
     std::string name;
     std::string text;  // "search_path = app"
     bool local = false;
+    std::string schema;  // the first one, of search_path
   };
 
   Names& names_;
+  const std::string default_schema_;
   const Source* source_ = nullptr;
   std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
   Reading out_;
   std::vector<Setting> prelude_;
-  std::vector<QualifiedName> late_;  // what pieces of the contract are about
+  std::vector<QualifiedName> late_;   // what pieces of the contract are about
+  std::set<std::string> late_words_;  // the names that they drop or make, without their schema
   std::size_t transaction_ = 0;
   bool begun_ = false;
   int begun_line_ = 1;

@@ -22,6 +22,7 @@ struct Entry {
   lint::LockInfo lock;  // relation resolved; none where the table is new
   schema::QualifiedName subject;
   Effect effect;
+  std::vector<std::string> columns;  // of an INSERT
   bool standalone = false;
   std::vector<change::ColumnRef> dropped;
 };

@@ -127,6 +127,16 @@ void turn_other(const Turning& turning) {
   as_written(turning, own);
 }
 
+// Each step has a session of its own, so that later statements would reach a table of the same name instead.
+void turn_create_table(const Turning& turning) {
+  const auto* create = as<PgQuery__CreateStmt>(turning.statement.node());
+  const bool temporary = create != nullptr && text_of(create->relation->relpersistence) == "t";
+  if (!temporary) return as_written(turning);
+  turning.out.decide(
+      turning.statement, "a temporary table ends with its session, and each step has its own",
+      {"make an ordinary table, and drop it at the end", "keep what needs it in one statement, by WITH"});
+}
+
 void turn(const Turning& turning) {
   const schema::Statement& statement = turning.statement;
   const PgQuery__Node* node = statement.node();
@@ -150,15 +160,18 @@ void turn(const Turning& turning) {
           {"pg_repack with --order-by does it online", "accept it in a maintenance window"});
     case StatementKind::kInsert:
     case StatementKind::kSelect:
-    case StatementKind::kCreateTable:
+    case StatementKind::kCreateTable: return turn_create_table(turning);
     case StatementKind::kCreateFunction:
     case StatementKind::kCreateView: return as_written(turning);
     case StatementKind::kDo:
     case StatementKind::kCall:
-      as_written(turning, true);
-      turning.out.notes.push_back(
-          "what a DO block or a procedure does cannot be read from its text: run it on a shadow first");
-      return;
+      return turning.out.decide(
+          statement,
+          "what a DO block or a procedure does cannot be read from its text: its locks, and whether it may "
+          "be "
+          "repeated, are not known",
+          {"write what it does as statements of their own",
+           "try it by dry-run, and take responsibility for it: -- poundlock: ignore unreadable_code REASON"});
     default: return fresh ? as_written(turning) : turn_other(turning);
   }
 }

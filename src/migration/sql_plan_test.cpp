@@ -244,5 +244,77 @@ TEST(SqlPlan, LeavesNoErrorOfTheRulesInItsSteps) {
   }
 }
 
+std::vector<std::string> phases_of(const SqlPlan& plan) {
+  std::vector<std::string> out;
+  for (const auto& one : plan.steps) out.emplace_back(change::to_string(one.step.phase));
+  return out;
+}
+
+// The drop waits for the contract, and whatever needs what comes behind it waits, too: otherwise the drop
+// would take the new object, its rights and its comment along.
+TEST(SqlPlan, KeepsWhatIsMadeAgainBehindItsDrop) {
+  for (const char* script :
+       {"DROP INDEX oi; CREATE INDEX oi ON orders(note);",
+        "DROP FUNCTION IF EXISTS f2(int); CREATE FUNCTION f2(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';",
+        "CREATE SEQUENCE IF NOT EXISTS s9; DROP SEQUENCE IF EXISTS s9; CREATE SEQUENCE IF NOT EXISTS s9;",
+        "DROP TABLE child, \"Order Items\"; CREATE TABLE IF NOT EXISTS \"Order Items\"(a int);",
+        "DROP TYPE mood; CREATE TYPE mood AS ENUM ('a');",
+        "DROP VIEW vo; CREATE VIEW vo AS SELECT 1; GRANT SELECT ON vo TO PUBLIC; COMMENT ON VIEW vo IS "
+        "'x';"}) {
+    const auto plan = plan_of(script);
+    ASSERT_TRUE(plan.decisions.empty()) << script;
+    const auto phases = phases_of(plan);
+    const auto drop = std::ranges::find(phases, "contract");
+    ASSERT_NE(drop, phases.end()) << script;
+    EXPECT_EQ(std::count(drop, phases.end(), "contract"), phases.end() - drop) << script;
+    EXPECT_GE(phases.end() - drop, 2) << script;
+  }
+}
+
+TEST(SqlPlan, TakesATableThatMayBeThereForSomebodys) {
+  const auto plan = plan_of(
+      "CREATE TABLE IF NOT EXISTS orders(id int); CREATE INDEX zi ON orders(note);"
+      "ALTER TABLE orders ALTER COLUMN amount TYPE text;");
+  ASSERT_EQ(plan.steps.size(), 2u);
+  EXPECT_THAT(plan.steps[1].step.sql.front(), HasSubstr("CONCURRENTLY"));
+  EXPECT_EQ(plan.decisions.size(), 1u);
+}
+
+TEST(SqlPlan, FollowsTheSearchPathBackAgain) {
+  for (const char* script : {"SET search_path = app; ALTER TABLE orders ADD y int; RESET search_path; "
+                             "UPDATE orders SET note = 'w';",
+                             "BEGIN; SET LOCAL search_path = app; ALTER TABLE orders ADD y int; COMMIT; "
+                             "UPDATE orders SET note = 'w';",
+                             "SET search_path = app; ALTER TABLE orders ADD y int; RESET ALL; "
+                             "UPDATE orders SET note = 'w';"}) {
+    const auto plan = plan_of(script);
+    ASSERT_EQ(plan.steps.size(), 2u) << script;
+    EXPECT_EQ(plan.steps[0].step.relation, "\"app\".\"orders\"") << script;
+    EXPECT_EQ(plan.steps[1].step.relation, "\"public\".\"orders\"") << script;
+  }
+  const Source user{.file = "m.sql", .sql = "SET search_path = \"$user\", app; UPDATE orders SET id = 1;"};
+  EXPECT_EQ(plan_sql(std::span(&user, 1), nullptr).error().code, "plan.search_path");
+}
+
+// Nothing of this can be told to be safe from its text.
+TEST(SqlPlan, LeavesToAPersonWhatItCannotRead) {
+  for (const char* script :
+       {"DO $$ BEGIN EXECUTE 'DROP TABLE orders'; END $$;", "CALL tidy_up();", "CREATE TEMP TABLE t(id int);",
+        "SET search_path = app, public; UPDATE public.orders SET note = ff(status);",
+        "SET app.tenant = '5'; UPDATE orders SET note = 'x';"}) {
+    const auto plan = plan_of(script);
+    EXPECT_EQ(plan.decisions.size(), 1u) << script;
+    EXPECT_TRUE(plan.steps.empty()) << script;
+  }
+}
+
+TEST(SqlPlan, LeavesSeedDataAsItIs) {
+  const auto plan = plan_of(
+      "BEGIN; INSERT INTO t(id,name) VALUES (1,'a') ON CONFLICT DO NOTHING;"
+      "INSERT INTO t(id,name) VALUES (2,'b') ON CONFLICT DO NOTHING; COMMIT;");
+  EXPECT_TRUE(plan.decisions.empty());
+  EXPECT_EQ(plan.steps.size(), 2u);
+}
+
 }  // namespace
 }  // namespace poundlock::migration
