@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/lint_files.h"
 #include "cli/lint_server.h"
+#include "cli/migration_files.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verb.h"

@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "base/yaml.h"
+#include "cli/migration_files.h"
 #include "cli/text.h"
 
 namespace poundlock::cli {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kFilesMax = 10'000;
 constexpr const char* kSettingsName = ".poundlock-lint.yaml";
 constexpr const char* kConfigName = "poundlock.yaml";
 
@@ -21,12 +21,6 @@ bool holds_rollout(const Context& context, const std::string& file) {
   if (!text) return false;
   if (const auto root = yaml::parse(*text, file)) return root->find("rollout") != nullptr;
   return text->starts_with("rollout:") || text->find("\nrollout:") != std::string::npos;
-}
-
-bool is_sql(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  return extension == ".sql";
 }
 
 // The folder that `file` names, or that holds the file, seen from the settings' folder: the path that a
@@ -45,32 +39,15 @@ bool is_ignored(const Context& context, const LintSettings& settings, const std:
 
 Status below(const Context& context, const LintSettings& settings, const std::string& folder,
              LintFiles& out) {
-  std::error_code error;
-  std::vector<std::string> found;
   std::size_t left_out = 0;
-  for (auto it = fs::recursive_directory_iterator(context.directory / folder, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (!it->is_regular_file(error)) continue;
-    if (!is_sql(it->path()) && !is_rollout_name(it->path().string())) continue;
-    const auto file = (fs::path(folder) / it->path().lexically_relative(context.directory / folder))
-                          .lexically_normal()
-                          .string();
-    if (is_ignored(context, settings, file)) {
-      ++left_out;
-    } else if (is_sql(it->path()) || holds_rollout(context, file)) {
-      found.push_back(file);
-    }
-    if (found.size() > kFilesMax)
-      return fail(
-          user_error("lint.files", fmt::format("more than {} files below {}", kFilesMax, clean(folder)))
-              .with_hint("name folders further down, or leave some out by `ignore`"));
-  }
-  if (error)
-    return fail(
-        user_error("lint.files", fmt::format("cannot read all of {}: {}", clean(folder), error.message())));
+  PL_TRY(auto found, files_below(context, folder, "lint.files", [&](const std::string& file) {
+           if (!is_sql_name(file) && !is_rollout_name(file)) return false;
+           const bool ignored = is_ignored(context, settings, file);
+           left_out += ignored ? 1 : 0;
+           return !ignored && (is_sql_name(file) || holds_rollout(context, file));
+         }));
   if (found.empty() && left_out == 0)
     return fail(user_error("lint.files", fmt::format("no .sql file and no rollout below {}", clean(folder))));
-  std::ranges::sort(found);
   std::ranges::move(found, std::back_inserter(out.files));
   out.left_out += left_out;
   return {};
@@ -125,14 +102,6 @@ Result<LintFiles> lint_files(const Context& context, const std::vector<std::stri
     }
   }
   return out;
-}
-
-Result<std::optional<std::string>> script_configuration(const Context& context, const std::string& file) {
-  std::error_code error;
-  if (file == "-" || !fs::is_regular_file(context.directory / (file + ".conf"), error))
-    return std::optional<std::string>();
-  PL_TRY(std::string text, read_file(context, file + ".conf"));
-  return std::optional(std::move(text));
 }
 
 }  // namespace poundlock::cli

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,8 +30,5 @@ struct LintFiles {
 // A folder stands for the SQL files and the rollouts below it, in the order of their names.
 Result<LintFiles> lint_files(const Context& context, const std::vector<std::string>& named,
                              const LintSettings& settings);
-
-// FILE.conf, which Flyway reads beside it; nullopt: there is none.
-Result<std::optional<std::string>> script_configuration(const Context& context, const std::string& file);
 
 }  // namespace poundlock::cli

@@ -7,7 +7,7 @@
 
 #include "cli/text.h"
 #include "lint/locks.h"
-#include "migration/source.h"
+#include "migration/source_text.h"
 #include "schema/sql.h"
 #include "schema/tree.h"
 
@@ -16,41 +16,19 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t kFilesMax = 10'000;
-
-Result<std::vector<std::string>> expand(const Context& context, const std::vector<std::string>& named) {
-  std::vector<std::string> out;
-  for (const auto& one : named) {
-    std::error_code error;
-    if (one == "-" || !fs::is_directory(context.directory / one, error)) {
-      out.push_back(one);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (auto it = fs::recursive_directory_iterator(context.directory / one, error);
-         !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-      if (it->is_regular_file(error) && it->path().extension() == ".sql")
-        found.push_back((fs::path(one) / it->path().lexically_relative(context.directory / one)).string());
-      if (found.size() > kFilesMax)
-        return fail(
-            user_error("dry_run.files", fmt::format("more than {} files below {}", kFilesMax, clean(one))));
-    }
-    if (found.empty())
-      return fail(user_error("dry_run.files", fmt::format("no .sql file below {}", clean(one))));
-    std::sort(found.begin(), found.end());
-    out.insert(out.end(), found.begin(), found.end());
-  }
-  return out;
-}
+constexpr std::size_t kBytesMax = std::size_t{64} << 20;  // of a file, as lint's
 
 Result<std::vector<migration::Source>> read_one(const Context& context, const std::string& file) {
-  PL_TRY(const std::string text, read_file(context, file));
-  std::optional<std::string> conf;
-  std::error_code error;
-  if (file != "-" && fs::exists(context.directory / (file + ".conf"), error)) {
-    PL_TRY(conf, read_file(context, file + ".conf"));
+  PL_TRY(const std::string bytes, read_file(context, file, kBytesMax));
+  const std::string name = file == "-" ? "<stdin>" : file;
+  PL_TRY(const auto text, migration::utf8_text(bytes, name));
+  PL_TRY(const auto conf, script_configuration(context, file));
+  PL_TRY(auto sources,
+         migration::read_sources(text, name, conf ? std::optional<std::string_view>(*conf) : std::nullopt));
+  for (auto& source : sources) {
+    PL_TRY(source.sql, migration::runnable_sql(source));
   }
-  return migration::read_sources(text, file == "-" ? "<stdin>" : file,
-                                 conf ? std::optional<std::string_view>(*conf) : std::nullopt);
+  return sources;
 }
 
 // Statements of one migration. What PostgreSQL 15's grammar does not know cannot be split from the rest.
@@ -69,33 +47,84 @@ Result<engine::Script> script_of(const migration::Source& source) {
   return out;
 }
 
-int rank(const migration::Source& source) {
-  return source.kind == migration::Kind::kRepeatable ? 1 : 0;
+bool before(const migration::Source& a, const migration::Source& b) {
+  const auto repeated = [](const auto& one) { return one.kind == migration::Kind::kRepeatable; };
+  if (repeated(a) != repeated(b)) return repeated(b);
+  return !repeated(a) && migration::compare_versions(a.version, b.version) < 0;
 }
 
-bool before(const migration::Source& a, const migration::Source& b) {
-  if (rank(a) != rank(b)) return rank(a) < rank(b);
-  const bool versions = a.tool == migration::Tool::kFlyway && b.tool == migration::Tool::kFlyway &&
-                        !a.version.empty() && !b.version.empty();
-  return versions && migration::compare_versions(a.version, b.version) < 0;
+// Flyway's among themselves, in the places that they have: files of no tool are run where they were named.
+void order(std::vector<migration::Source>& sources) {
+  std::vector<migration::Source> flyway;
+  for (auto& one : sources)
+    if (one.tool == migration::Tool::kFlyway) flyway.push_back(std::move(one));
+  std::ranges::stable_sort(flyway, before);
+  auto next = flyway.begin();
+  for (auto& one : sources)
+    if (one.tool == migration::Tool::kFlyway) one = std::move(*next++);
 }
 
 }  // namespace
 
+bool is_sql_name(const std::string& file) {
+  std::string extension = fs::path(file).extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return extension == ".sql";
+}
+
+Result<std::vector<std::string>> files_below(const Context& context, const std::string& folder,
+                                             std::string_view code,
+                                             const std::function<bool(const std::string& file)>& takes) {
+  std::error_code error;
+  std::vector<std::string> found;
+  for (auto it = fs::recursive_directory_iterator(context.directory / folder, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    if (!it->is_regular_file(error)) continue;
+    auto file = (fs::path(folder) / it->path().lexically_relative(context.directory / folder))
+                    .lexically_normal()
+                    .string();
+    if (takes(file)) found.push_back(std::move(file));
+    if (found.size() > kFilesMax)
+      return fail(
+          user_error(std::string(code), fmt::format("more than {} files below {}", kFilesMax, clean(folder)))
+              .with_hint("name folders further down, or the files that are new"));
+  }
+  if (error)
+    return fail(user_error(std::string(code),
+                           fmt::format("cannot read all of {}: {}", clean(folder), error.message())));
+  std::ranges::sort(found);
+  return found;
+}
+
+Result<std::optional<std::string>> script_configuration(const Context& context, const std::string& file) {
+  std::error_code error;
+  if (file == "-" || !fs::is_regular_file(context.directory / (file + ".conf"), error))
+    return std::optional<std::string>();
+  PL_TRY(std::string text, read_file(context, file + ".conf"));
+  return std::optional(std::move(text));
+}
+
 Result<std::vector<migration::Source>> read_migrations(const Context& context,
                                                        const std::vector<std::string>& files) {
-  PL_TRY(const auto names, expand(context, files));
+  using migration::Kind;
   std::vector<migration::Source> sources;
-  for (const auto& name : names) {
-    PL_TRY(const auto found, read_one(context, name));
-    for (const auto& source : found) {
-      // Undo scripts and baselines are run on request only; who names one asks for it.
-      const bool usual =
-          source.kind == migration::Kind::kVersioned || source.kind == migration::Kind::kRepeatable;
-      if (usual || names.size() == 1) sources.push_back(source);
+  for (const auto& one : files) {
+    std::error_code error;
+    const bool folder = one != "-" && fs::is_directory(context.directory / one, error);
+    std::vector<std::string> names{one};
+    if (folder) {
+      PL_TRY(names, files_below(context, one, "migration.files", is_sql_name));
+      if (names.empty())
+        return fail(user_error("migration.files", fmt::format("no .sql file below {}", clean(one))));
+    }
+    for (const auto& name : names) {
+      PL_TRY(auto found, read_one(context, name));
+      for (auto& source : found)
+        if (!folder || source.kind == Kind::kVersioned || source.kind == Kind::kRepeatable)
+          sources.push_back(std::move(source));
     }
   }
-  std::stable_sort(sources.begin(), sources.end(), before);
+  order(sources);
   return sources;
 }
 

@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,22 @@
 
 namespace poundlock::cli {
 
-// Folders stand for the .sql files below them: Flyway's in the order of their versions, repeatable ones
-// last, others by name. "-" is standard input. kUser with the place of what does not parse.
+bool is_sql_name(const std::string& file);  // .sql, in letters of either case
+
+// The files below `folder` that `takes` says yes to, as named from the working directory, in the order of
+// their names. kUser `code` where the folder cannot be read, or holds more than 10,000 such files.
+Result<std::vector<std::string>> files_below(const Context& context, const std::string& folder,
+                                             std::string_view code,
+                                             const std::function<bool(const std::string& file)>& takes);
+
+// FILE.conf, which Flyway reads beside it; nullopt: there is none.
+Result<std::optional<std::string>> script_configuration(const Context& context, const std::string& file);
+
+// Folders stand for the .sql files below them, without Flyway's undo scripts and baselines, which are run on
+// request only. Flyway's come in the order of their versions, repeatable ones last of them, wherever they
+// were named (a shell's * gives V10 before V2); others keep their place. "-" is standard input. Their SQL is
+// what the grammar can read. kUser "migration.encoding" as utf8_text() says; "migration.psql" with the place
+// of what only psql or the tool can resolve: an included file, a variable, a placeholder, COPY's data.
 Result<std::vector<migration::Source>> read_migrations(const Context& context,
                                                        const std::vector<std::string>& files);
 Result<std::vector<engine::Script>> scripts_of(const std::vector<migration::Source>& sources);

@@ -66,6 +66,43 @@ TEST_F(PlanTest, WritesAllOrNothingAndNeverOverWhatIsThere) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "half"));
 }
 
+// A shell's * names V10 before V2; files of no tool stay where they were named.
+TEST_F(PlanTest, TakesNamedFlywayFilesInTheirOrder) {
+  write("V10__c.sql", "CREATE TABLE c (a int);");
+  write("V2__b.sql", "CREATE TABLE b (a int);");
+  write("own.sql", "CREATE TABLE own (a int);");
+  const auto ran = run({"plan", "--output", "json", "V10__c.sql", "own.sql", "V2__b.sql"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto steps = bj::parse(ran.out).at("steps").as_array();
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_EQ(steps[0].at("file"), "V2__b.sql");
+  EXPECT_EQ(steps[1].at("file"), "own.sql");
+  EXPECT_EQ(steps[2].at("file"), "V10__c.sql");
+}
+
+TEST_F(PlanTest, PlansNothingThatOnlyAnotherToolUnderstands) {
+  using namespace std::string_literals;
+  const std::vector<std::pair<std::string, std::string>> refused{
+      {"SELECT 1;\n\\i other.sql\n", "x.sql:2:1"},
+      {"ALTER TABLE :name ADD a int;", "x.sql:1:13"},
+      {"ALTER TABLE ${app}.t ADD a int;", "${app}"},
+      {"COPY t (a) FROM stdin;\n1\n\\.\n", "COPY"},
+      {"\xFF\xFEC\0R\0"s, "UTF-16"},
+      {"SELECT 1;\0"s, "NUL"},
+      {"ALTER TABLE caf\xE9 ADD a int;", "x.sql:1:16"},
+  };
+  for (const auto& [text, told] : refused) {
+    write("x.sql", text);
+    const auto ran = run({"plan", "x.sql"});
+    EXPECT_EQ(ran.code, 2) << text << ran.out;
+    EXPECT_THAT(ran.err, HasSubstr(told));
+  }
+  write("talks.sql", "\xEF\xBB\xBF\\set ON_ERROR_STOP on\n\\echo hi\nALTER TABLE t ADD a int;\n");
+  const auto ran = run({"plan", "--output", "json", "talks.sql"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(bj::parse(ran.out).at("steps").at(0).at("sql"), "ALTER TABLE t ADD a int;");
+}
+
 TEST_F(PlanTest, SaysWhereTheSqlIsWrong) {
   write("bad.sql", "SELECT 1;\nALTER TABEL x;\n");
   const auto ran = run({"plan", "bad.sql"});

@@ -12,8 +12,8 @@ namespace poundlock::cli {
 
 bool is_rollout_file(const std::string& file);  // .yaml, .yml
 
-// Undo files (U...) and baselines (B...) of a folder are left out: they are no part of the way forward.
-// Errors are kUser: "plan.files", and what is wrong in a file, with its place.
+// As read_migrations(). Errors are kUser: "plan.files" where a rollout is among them, and what is wrong in a
+// file, with its place.
 Result<std::vector<migration::Source>> plan_sources(const Context& context,
                                                     const std::vector<std::string>& named);
 

@@ -128,6 +128,7 @@ class Stripper {
     for (const char c : written.substr(2, close - 2))
       name += is_word(c) && c != '$' && static_cast<unsigned char>(c) < 0x80 ? c : '_';
     if (written.find('\n') != std::string_view::npos) return copy_to(at_ + 1);
+    unresolved(written);
     if (out_.placeholders.size() < kPlaceholdersMax) {
       out_.placeholders.emplace(name, written);
       // What is made of the tree has bare names in lower case.
@@ -152,6 +153,10 @@ class Stripper {
     const auto column =
         std::ranges::count_if(head, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
     return {line_, static_cast<int>(column) + 1, std::string(trimmed(line.substr(0, kCommandBytesMax)))};
+  }
+
+  void unresolved(std::string_view written) {
+    if (!out_.unresolved) out_.unresolved = place(written);
   }
 
   // From the backslash to the line's end. \g and its like send what stands before them, as a semicolon does.
@@ -184,6 +189,8 @@ class Stripper {
     some_ = true;
     if (tool_ == Tool::kPlain && !doubled && brackets_ <= 0 &&
         (is_letter(next()) || next() == '\'' || next() == '"')) {
+      const std::string_view rest = sql_.substr(at_, kPlaceholderBytesMax);
+      unresolved(rest.substr(0, rest.find_first_of(" \t\r\n;,()", 1)));
       out_.sql += ' ';
       ++at_;
       return;
@@ -200,6 +207,7 @@ class Stripper {
   void end_statement() {
     const bool data = data_;
     begin_statement();
+    if (data) unresolved("COPY ... FROM STDIN");
     copy_to(at_ + 1);
     if (!data) return;
     copy_to(std::min(sql_.find('\n', at_), sql_.size() - 1) + 1);
@@ -224,6 +232,21 @@ class Stripper {
   bool data_ = false;  // and is one FROM STDIN
   std::string_view last_;
 };
+
+// It prints, or shapes what psql prints.
+bool only_talks(std::string_view command) {
+  const std::string_view name = command.substr(0, command.find_first_of(" \t"));
+  if (name == "\\set") {
+    const std::string_view what = trimmed(command.substr(name.size()));
+    for (const std::string_view known : {"ON_ERROR_STOP", "QUIET", "ECHO", "VERBOSITY"})
+      if (what.starts_with(known)) return true;
+    return false;
+  }
+  for (const std::string_view known :
+       {"\\echo", "\\qecho", "\\warn", "\\timing", "\\pset", "\\x", "\\restrict", "\\unrestrict"})
+    if (name == known) return true;
+  return false;
+}
 
 }  // namespace
 
@@ -256,6 +279,29 @@ Result<std::string_view> utf8_text(std::string_view bytes, const std::string& fi
 
 PlainSql plain_sql(std::string_view sql, Tool tool) {
   return Stripper(sql, tool).run();
+}
+
+Result<std::string> runnable_sql(const Source& source) {
+  PlainSql plain = plain_sql(source.sql, source.tool);
+  const auto refuse = [&](const PsqlCommand& one, std::string message, std::string hint) {
+    return fail(user_error("migration.psql", std::move(message))
+                    .with_hint(std::move(hint))
+                    .at({source.file, one.line + source.line - 1, one.column}));
+  };
+  for (const PsqlCommand& one : plain.commands)
+    if (!only_talks(one.text) || source.tool != Tool::kPlain)
+      return refuse(one, fmt::format("only psql knows the command {}", one.text),
+                    "write SQL in its place, and name the files that it includes");
+  if (plain.commands.size() == kPsqlCommandsMax)
+    return refuse(plain.commands.back(), fmt::format("more than {} commands of psql", kPsqlCommandsMax),
+                  "this is a script for psql: keep the SQL of the change in a file of its own");
+  if (!plain.unresolved) return std::move(plain.sql);
+  const PsqlCommand& one = *plain.unresolved;
+  if (one.text.starts_with("COPY"))
+    return refuse(one, "rows that stand in the file, behind COPY ... FROM STDIN, are no part of a change",
+                  "load them by a file of their own");
+  return refuse(one, fmt::format("the value of {} is known to the tool that runs the file alone", one.text),
+                "put the value in its place, and give the result on standard input: `-`");
 }
 
 std::string with_placeholders(std::string text, const PlainSql& plain) {

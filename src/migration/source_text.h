@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,10 +31,18 @@ struct PlainSql {
   std::vector<PsqlCommand> commands;
   std::map<std::string, std::string>
       placeholders;  // pl_schema -> ${schema}: names as long as what they replace
+  // The first placeholder, psql variable or COPY's data: what has no meaning without the tool.
+  std::optional<PsqlCommand> unresolved;
 };
 
 // `tool` kPlain: psql may run it, so that :name, :'name' and :"name" are its variables.
 PlainSql plain_sql(std::string_view sql, Tool tool);
+
+// The SQL of `source` where it means the same without its tool; psql's commands that only talk (\echo,
+// \timing, \set ON_ERROR_STOP) are left out. Error (kUser) "migration.psql" with its place in the file: a
+// command that includes, connects or sets, a variable or placeholder whose value only the tool knows, or
+// COPY's data.
+Result<std::string> runnable_sql(const Source& source);
 
 // The placeholders instead of the names that stand for them.
 std::string with_placeholders(std::string text, const PlainSql& plain);
