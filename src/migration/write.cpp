@@ -98,6 +98,9 @@ bool is_version(std::string_view text) {
          text.front() <= '9' && text.back() >= '0' && text.back() <= '9';
 }
 
+constexpr const char* kFlywayLock =
+    "-- Needs flyway.postgresql.transactional.lock=false: else it waits for Flyway's own lock, for ever.\n";
+
 Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrations,
                                               const WriteOptions& options) {
   if (!is_version(options.version))
@@ -110,7 +113,10 @@ Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrati
   for (std::size_t i = 0; i < migrations.size(); ++i) {
     const Migration& migration = migrations[i];
     const std::string stem = fmt::format("{}_{}__{}.sql", version, i + 1, migration.slug);
-    out.push_back({"V" + stem, heading(migration) + joined(migration.forward())});
+    const std::string forward = joined(migration.forward());
+    // Flyway's usual lock is an open transaction of its own, which a concurrent build waits for, for ever.
+    const bool waits = forward.find(" CONCURRENTLY ") != std::string::npos;
+    out.push_back({"V" + stem, heading(migration) + (waits ? kFlywayLock : "") + forward});
     if (!migration.in_transaction) out.push_back({"V" + stem + ".conf", "executeInTransaction=false\n"});
     const auto back = migration.back();
     if (back.empty()) continue;

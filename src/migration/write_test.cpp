@@ -37,6 +37,8 @@ TEST(WritePlan, GivesFlywayAFileForEachTransactionAndReadsItBack) {
   EXPECT_THAT(files[1].name, testing::StartsWith("U2_7_1__"));
   EXPECT_THAT(files[2].text,
               HasSubstr("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS orders_note ON orders (note);"));
+  EXPECT_THAT(files[2].text, HasSubstr("flyway.postgresql.transactional.lock=false"));
+  EXPECT_THAT(files[0].text, Not(HasSubstr("transactional.lock")));
   EXPECT_EQ(files[3].name, files[2].name + ".conf");
   const auto sources =
       read_sources(files[2].text, files[2].name, std::optional<std::string_view>(files[3].text));
