@@ -259,6 +259,16 @@ SimRow* Server::row_of(int id) {
   return found == rows.end() ? nullptr : &*found;
 }
 
+// Turned off, the sync derives nothing any more, but goes on to answer for what the expand has made of the
+// new column: read off the statement that turns it off, so that one that forgets it is found here.
+bool Server::fills_when_off() const {
+  return std::any_of(plan_.close_sync.begin(), plan_.close_sync.end(), [](const change::Step& step) {
+    return std::any_of(step.sql.begin(), step.sql.end(), [](const std::string& sql) {
+      return sql.find("\n  IF TG_OP = ") != std::string::npos;
+    });
+  });
+}
+
 // What the trigger does with a row of which one side was written.
 void Server::derive(SimRow& row, bool fresh_side) {
   const std::string mode = schema.sync_mode();
@@ -301,7 +311,10 @@ Result<bool> Server::insert(int id, bool fresh_side, const std::string& legacy_v
   (fresh_side ? row.fresh : row.legacy) = fresh_side ? up(legacy_value) : legacy_value;
   if (other.exists && other.has_default)
     (fresh_side ? row.legacy : row.fresh) = fresh_side ? "pending" : up("pending");
-  derive(row, fresh_side);
+  if (schema.sync_mode() == "off" && !fresh_side && fills_when_off())
+    row.fresh = up(legacy_value);
+  else
+    derive(row, fresh_side);
   // Where both sides are there and the default was taken, derive() has replaced it, or nobody keeps the
   // sides.
   const auto& value = fresh_side ? row.legacy : row.fresh;

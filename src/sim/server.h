@@ -157,6 +157,7 @@ class Server {
   bool locked_by_other(const SimSession& session) const;
   void changed(SimSession& session, const std::string& effect);
   void note_sync();
+  bool fills_when_off() const;
   void derive(SimRow& row, bool fresh_side);
   SimRow* row_of(int id);
 

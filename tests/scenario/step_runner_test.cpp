@@ -254,6 +254,22 @@ TEST_F(StepRunnerTest, TheSyncIsTurnedOffBehindALongReader) {
   EXPECT_EQ(row("SELECT legacy_status, new_status FROM shop.orders WHERE id = 12"), "d|b");
 }
 
+// A rollback from the middle of the expand: the check that refuses NULLs stands, and no default does yet.
+TEST_F(StepRunnerTest, WhatIsTurnedOffPassesTheCheckOfAnExpandThatStopped) {
+  make_orders(10);
+  const auto made = plan(kChange);
+  for (const auto& one : made.steps) {
+    must_run(one);
+    if (one.id == "dual_write.not_null_check") break;
+  }
+  EXPECT_FALSE(catalog().table({"shop", "orders"})->column("new_status")->default_expr);
+  for (const auto& one : made.close_sync) must_run(one);
+  must("INSERT INTO shop.orders (id, legacy_status) VALUES (11, 'a'), (12, 'b')");
+  must("UPDATE shop.orders SET legacy_status = 'd'");
+  must_run(made.steps.front(), Direction::kUndo);
+  EXPECT_EQ(catalog().table({"shop", "orders"})->column("new_status"), nullptr);
+}
+
 TEST_F(StepRunnerTest, WhatIsTurnedOffPutsNoDefaultIntoAUniqueIndex) {
   must("CREATE TABLE shop.orders (id bigint PRIMARY KEY, legacy_status text DEFAULT 'pending')");
   const auto made = plan(std::string(kChange) + "  not_null: false\n");
