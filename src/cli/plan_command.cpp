@@ -320,8 +320,9 @@ void add_plan(CLI::App& app, Context& context) {
   plan->add_option("--schema", a->schema, "where names without a schema are, when no database tells");
   plan->add_option("--name", a->name, "the plan's name, of ledger rows and files");
   plan->add_option("--write", a->writing.path, "write the plan: a .sql or .yaml file, or a folder of files");
-  plan->add_option("--format", a->writing.format,
-                   "of --write: flyway, liquibase, alembic, rails, sql, rollout");
+  plan->add_option(
+      "--format", a->writing.format,
+      "of --write: flyway, liquibase, alembic, rails, sql, rollout; unless given, as ddl_owner says");
   plan->add_option("--version", a->writing.options.version, "first version of what is written");
   plan->add_option("--after", a->writing.options.after, "Alembic's revision that it comes behind");
   plan->add_flag(

@@ -103,6 +103,23 @@ TEST_F(PlanTest, PlansNothingThatOnlyAnotherToolUnderstands) {
   EXPECT_EQ(bj::parse(ran.out).at("steps").at(0).at("sql"), "ALTER TABLE t ADD a int;");
 }
 
+TEST_F(PlanTest, WritesTheFilesOfWhatOwnsTheSchema) {
+  write("m.sql", "ALTER TABLE orders ADD a int;");
+  write("poundlock.yaml",
+        "environments: {dev: {databases: {app: {url: host=/tmp, ddl_owner: liquibase}}}}\n");
+  ASSERT_EQ(run({"plan", "m.sql", "--write", "changes.sql"}).code, 0);
+  EXPECT_THAT(read("changes.sql"), HasSubstr("--liquibase formatted sql"));
+  ASSERT_EQ(run({"plan", "m.sql", "--write", "plain.sql", "--format", "sql"}).code, 0);
+  EXPECT_THAT(read("plain.sql"), HasSubstr("BEGIN;"));
+  write("poundlock.yaml", "environments: {dev: {databases: {app: {url: host=/tmp, ddl_owner: flywy}}}}\n");
+  const auto wrong = run({"plan", "m.sql", "--write", "out"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("did you mean 'flyway'?"));
+  write("poundlock.yaml",
+        "environments: {dev: {databases: {a: {url: host=/tmp, ddl_owner: rails}, b: {url: host=/tmp}}}}\n");
+  EXPECT_THAT(run({"plan", "m.sql", "--write", "out"}).err, HasSubstr("--format"));
+}
+
 TEST_F(PlanTest, SaysWhereTheSqlIsWrong) {
   write("bad.sql", "SELECT 1;\nALTER TABEL x;\n");
   const auto ran = run({"plan", "bad.sql"});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
 
 #include "cli/text.h"
 
@@ -13,10 +14,34 @@ namespace {
 namespace fs = std::filesystem;
 using migration::Format;
 
-Result<Format> format_of(const PlanWriting& writing) {
+// The migration tool that the databases of poundlock.yaml leave their DDL to; "" for none. Of the environment
+// that is chosen; of all where none is, since the files are for each of them.
+Result<std::string> ddl_owner(const Context& context) {
+  PL_TRY(const auto site, find_site(context));
+  if (!site) return std::string();
+  const auto chosen = rollout::find_environment(site->config, context.environment);
+  if (!chosen && !context.environment.empty()) return fail(chosen.error());
+  std::set<std::string> owners;
+  for (const auto& [name, environment] : site->config.environments)
+    for (const auto& [database, one] : environment.databases)
+      if (!chosen || *chosen == &environment) owners.insert(one.ddl_owner);
+  if (owners.size() > 1)
+    return fail(user_error("plan.format", fmt::format("the databases leave their schema changes to {}",
+                                                      fmt::join(owners, " and ")))
+                    .with_hint("--format says whose files to write"));
+  const bool tool = owners.size() == 1 && *owners.begin() != "poundlock";
+  return tool ? *owners.begin() : std::string();
+}
+
+Result<Format> format_of(const Context& context, const PlanWriting& writing) {
   if (!writing.format.empty()) return migration::format_from(writing.format);
   const fs::path extension = fs::path(writing.path).extension();
   if (extension == ".yaml" || extension == ".yml") return Format::kRollout;
+  PL_TRY(const std::string owner, ddl_owner(context));
+  if (!owner.empty()) {
+    PL_TRY(const Format format, migration::format_from(owner));
+    if (migration::one_file(format) || extension != ".sql") return format;
+  }
   return extension == ".sql" ? Format::kSql : Format::kFlyway;
 }
 
@@ -34,7 +59,7 @@ std::string time_version(const Context& context) {
 Result<PlannedFiles> planned_files(const Context& context, const migration::SqlPlan& plan,
                                    const PlanWriting& writing) {
   PlannedFiles out;
-  PL_TRY(out.format, format_of(writing));
+  PL_TRY(out.format, format_of(context, writing));
   out.options = writing.options;
   if (out.options.version.empty())
     out.options.version = out.format == Format::kRails ? time_version(context) : "1";

@@ -9,7 +9,7 @@ namespace poundlock::cli {
 
 struct PlanWriting {
   std::string path;    // a file, or a folder for formats of several files
-  std::string format;  // "" by the path: .yaml a rollout, .sql plain SQL, else Flyway's files
+  std::string format;  // "" by the path and ddl_owner: .yaml a rollout, .sql a script, else Flyway's files
   migration::WriteOptions options;
   bool force = false;
 };

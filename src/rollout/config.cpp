@@ -116,9 +116,21 @@ Result<ShadowConfig> Reader::shadow(const Node& node) {
   return shadow;
 }
 
+Result<std::string> ddl_owner(const Node& node) {
+  static const std::vector<std::string> kOwners{"poundlock", "flyway", "liquibase", "alembic", "rails"};
+  PL_TRY(std::string text, node.as_string("ddl_owner"));
+  if (std::ranges::find(kOwners, text) != kOwners.end()) return text;
+  Error error = node.error(
+      "config.ddl_owner",
+      fmt::format("ddl_owner: expected {}, found {}", fmt::join(kOwners, ", "), quote_for_message(text)));
+  if (const auto near = nearest(text, kOwners); !near.empty())
+    error.hint = fmt::format("did you mean '{}'?", near);
+  return fail(std::move(error));
+}
+
 Result<DatabaseConfig> Reader::database(const Node& node, const std::string& name) {
   PL_TRY(Fields fields, parts::mapping(node, fmt::format("database '{}'", name),
-                                       {"url", "password_file", "replicas", "shadow"}));
+                                       {"url", "password_file", "replicas", "shadow", "ddl_owner"}));
   DatabaseConfig database;
   PL_TRY(const Node* url, fields.required("url"));
   PL_TRY(database.primary, connection(*url, fields.optional("password_file")));
@@ -131,6 +143,9 @@ Result<DatabaseConfig> Reader::database(const Node& node, const std::string& nam
   }
   if (const Node* value = fields.optional("shadow")) {
     PL_TRY(database.shadow, shadow(*value));
+  }
+  if (const Node* value = fields.optional("ddl_owner")) {
+    PL_TRY(database.ddl_owner, ddl_owner(*value));
   }
   return database;
 }

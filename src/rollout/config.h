@@ -33,6 +33,9 @@ struct DatabaseConfig {
   Connection primary;
   std::vector<Connection> replicas;
   std::optional<ShadowConfig> shadow;
+  // What runs the schema changes that are no rollout: "poundlock", or the migration tool whose files `plan
+  // --write` then writes: "flyway", "liquibase", "alembic", "rails".
+  std::string ddl_owner = "poundlock";
 };
 
 struct EnvironmentConfig {

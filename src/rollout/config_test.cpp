@@ -76,6 +76,7 @@ environments:
         password_file: /run/secrets/app
         replicas: [postgres://app@r1/app, {url: postgres://app@r2/app, password_file: r2}]
         shadow: {create: true, rows: 500}
+        ddl_owner: flyway
       other: {url: host=/tmp dbname=other, shadow: {url: postgres://app@db/shadow, password_file: s}}
   staging: {databases: {app: {url: postgres://app@staging/app}}}
 default_environment: prod
@@ -89,6 +90,7 @@ server: {listen: "[::1]:0", state: /var/lib/poundlock}
   ASSERT_EQ((*app)->replicas.size(), 2U);
   EXPECT_EQ((*app)->replicas[0].url, "postgres://app@r1/app");
   EXPECT_EQ((*app)->replicas[1].password_file, "r2");
+  EXPECT_EQ((*app)->ddl_owner, "flyway");
   ASSERT_TRUE((*app)->shadow);
   EXPECT_FALSE((*app)->shadow->given);
   EXPECT_EQ((*app)->shadow->rows, 500U);
@@ -96,6 +98,7 @@ server: {listen: "[::1]:0", state: /var/lib/poundlock}
   ASSERT_TRUE(other);
   EXPECT_EQ((*other)->primary.url, "host=/tmp dbname=other");
   EXPECT_EQ((*other)->shadow->given->url, "postgres://app@db/shadow");
+  EXPECT_EQ((*other)->ddl_owner, "poundlock");
   EXPECT_FALSE((*find_database(config, "staging", ""))->shadow);
   EXPECT_EQ(config.server.host, "::1");
   EXPECT_EQ(config.server.port, 0);
