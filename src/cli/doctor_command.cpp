@@ -83,6 +83,7 @@ Status examine_neighbours(const Context& context, const DoctorArguments& argumen
   auto kind = engine::ShadowKind::kNone;
   std::optional<Connected> given;
   if (config->shadow) kind = config->shadow->given ? engine::ShadowKind::kGiven : engine::ShadowKind::kMade;
+  if (config->shadow && !config->shadow->create.empty()) kind = engine::ShadowKind::kCommanded;
   if (kind == engine::ShadowKind::kGiven) given = reach(site, *config->shadow->given);
   examination.capabilities.push_back(
       engine::examine_shadow(kind, given ? std::optional(given->reached) : std::nullopt, examination));

@@ -76,6 +76,10 @@ Status Workbench::open_site(Context& context, const WorkbenchArguments& argument
   const auto open_source = [&]() -> Status {
     PL_TRY(const auto* found, rollout::find_database(site->config, context.environment, database));
     PL_TRY(source_, open_pg(*site, found->primary));
+    if (arguments.shadow.empty() && create_.empty() && found->shadow) {
+      create_ = found->shadow->create;
+      destroy_ = found->shadow->destroy;
+    }
     if (arguments.shadow.empty() && found->shadow && found->shadow->given) {
       PL_TRY(given_, open_pg(*site, *found->shadow->given));
     }
@@ -93,8 +97,8 @@ Status Workbench::open_hooks(Context& context, const WorkbenchArguments& argumen
                     .with_hint("name it with --database-url URL or in poundlock.yaml"));
   }
   postgres::HookOptions hooks;
-  hooks.create = arguments.shadow_create;
-  hooks.destroy = arguments.shadow_destroy;
+  hooks.create = create_;
+  hooks.destroy = destroy_;
   hooks.stopped = ports_.stopped;
   hooks.on = [this, rows = arguments.rows, &clock = context.clock](std::unique_ptr<PgDatabase> database) {
     postgres::ShadowOptions options;
@@ -118,7 +122,7 @@ Status Workbench::open_shadow(Context& context, const WorkbenchArguments& argume
                     .with_hint("--shadow URL names a database that bears the mark poundlock.shadow, "
                                "--database-url URL one whose schema and a sample are copied beside it"));
   }
-  if (!arguments.shadow_create.empty()) return open_hooks(context, arguments);
+  if (!create_.empty()) return open_hooks(context, arguments);
   postgres::ShadowOptions options;
   options.rows_max = arguments.rows;
   options.copy_bytes_max = arguments.in_place ? 0 : kCopyBytesMax;
@@ -135,6 +139,8 @@ Result<std::unique_ptr<Workbench>> Workbench::open(Context& context, const Workb
   auto out = std::unique_ptr<Workbench>(new Workbench());
   catch_interruption();
   out->ports_.stopped = [] { return g_interrupted != 0; };
+  out->create_ = arguments.shadow_create;
+  out->destroy_ = arguments.shadow_destroy;
   PL_CHECK(out->open_site(context, arguments, arguments.database.empty() ? database : arguments.database));
   if (!arguments.database_url.empty()) {
     PL_TRY(out->source_, PgDatabase::create(arguments.database_url));

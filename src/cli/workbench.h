@@ -61,6 +61,7 @@ class Workbench {
   std::unique_ptr<ports::Shadow> shadow_;
   std::unique_ptr<ports::Traffic> traffic_;
   std::unique_ptr<ports::LockSampler> sampler_;
+  std::string create_, destroy_;  // commands, of the arguments or of poundlock.yaml
   std::vector<std::string> notes_;
   engine::ExecutorPorts ports_;
 };

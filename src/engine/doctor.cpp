@@ -348,6 +348,12 @@ Capability examine_shadow(ShadowKind kind, const std::optional<Reached>& given,
     out.stand_in = "write `shadow: {create: true}` into poundlock.yaml, or waive these gates by name";
     return out;
   }
+  if (kind == ShadowKind::kCommanded) {
+    out.presence = Presence::kYes;
+    out.detail = "is made by a command when it is needed, and was not tried now";
+    out.lost = out.stand_in = "";
+    return out;
+  }
   if (kind == ShadowKind::kMade) {
     const auto createdb = std::find_if(examination.capabilities.begin(), examination.capabilities.end(),
                                        [](const Capability& one) { return one.id == "createdb"; });

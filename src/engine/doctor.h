@@ -61,8 +61,9 @@ struct Reached {
 };
 Capability examine_replicas(const std::vector<Reached>& replicas);
 
-enum class ShadowKind { kNone, kMade, kGiven };
-// `given` only for kGiven. A made shadow needs CREATEDB, which `examination` tells.
+enum class ShadowKind { kNone, kMade, kGiven, kCommanded };
+// `given` only for kGiven. What a command makes is only known once it ran. A made shadow needs CREATEDB,
+// which `examination` tells.
 Capability examine_shadow(ShadowKind kind, const std::optional<Reached>& given,
                           const Examination& examination);
 

@@ -19,6 +19,7 @@ constexpr std::size_t kDatabasesMax = 200;
 constexpr std::size_t kReplicasMax = 50;
 constexpr std::size_t kUrlMax = 4'096;
 constexpr std::size_t kTextsMax = 100;
+constexpr std::size_t kCommandMax = 4'096;
 constexpr std::int64_t kRowsMax = 100'000'000;
 
 class Reader {
@@ -87,15 +88,25 @@ Result<Connection> Reader::replica(const Node& node) {
 }
 
 Result<ShadowConfig> Reader::shadow(const Node& node) {
-  PL_TRY(Fields fields, parts::mapping(node, "shadow", {"url", "password_file", "create", "rows"}));
+  PL_TRY(Fields fields,
+         parts::mapping(node, "shadow", {"url", "password_file", "create", "destroy", "rows"}));
   ShadowConfig shadow;
   const Node* url = fields.optional("url");
   const Node* create = fields.optional("create");
+  const Node* destroy = fields.optional("destroy");
   const Node* rows = fields.optional("rows");
   const Node* password_file = fields.optional("password_file");
   bool made = false;
-  if (create) {
+  if (create && destroy) {
+    PL_TRY(shadow.create, parts::text(*create, "create", kCommandMax));
+    PL_TRY(shadow.destroy, parts::text(*destroy, "destroy", kCommandMax));
+    made = true;
+  } else if (create) {
     PL_TRY(made, create->as_bool("create"));
+  }
+  if (destroy && !create) {
+    return fail(
+        destroy->error("config.shadow", "destroy belongs to create: the command that makes the shadow"));
   }
   if (made == (url != nullptr)) {
     return fail(node.error("config.shadow", "shadow: expected either url or create: true")

@@ -23,10 +23,11 @@ struct Connection {
 };
 
 // Where a change is tried first. Either a database that exists and bears the mark poundlock.shadow, or one
-// that is made beside the database for the time of a dry run.
+// that is made beside the database for the time of a dry run, or one that commands make and take away.
 struct ShadowConfig {
   std::optional<Connection> given;
   std::uint64_t rows = 20'000;  // made: rows sampled from each table
+  std::string create, destroy;  // for sh; create prints the URL. Both or none
 };
 
 struct DatabaseConfig {

@@ -100,6 +100,10 @@ server: {listen: "[::1]:0", state: /var/lib/poundlock}
   EXPECT_EQ((*other)->shadow->given->url, "postgres://app@db/shadow");
   EXPECT_EQ((*other)->ddl_owner, "poundlock");
   EXPECT_FALSE((*find_database(config, "staging", ""))->shadow);
+  const Config commands = parsed(one("{url: postgres://db/a, shadow: {create: ./make it, destroy: ./gone}}"));
+  const auto& commanded = (*find_database(commands, "", ""))->shadow;
+  EXPECT_EQ(commanded->create, "./make it");
+  EXPECT_EQ(commanded->destroy, "./gone");
   EXPECT_EQ(config.server.host, "::1");
   EXPECT_EQ(config.server.port, 0);
   EXPECT_EQ(config.server.state, "/var/lib/poundlock");
@@ -202,6 +206,10 @@ TEST(Config, FaultsAreToldWithTheirPlace) {
       {one("{url: postgres://db/a, shadow: {url: postgres://db/s, rows: 5}}"), "4:72",
        "rows belongs to create"},
       {one("{url: postgres://db/a, shadow: {create: true, rows: 0}}"), "4:64", "found 0"},
+      {one("{url: postgres://db/a, shadow: {destroy: ./gone}}"), "4:53", "destroy belongs to create"},
+      {one("{url: postgres://db/a, shadow: {create: ./make}}"), "4:52", "create"},
+      {one("{url: postgres://db/a, shadow: {create: ./make, destroy: ./gone, url: postgres://db/s}}"), "4:43",
+       "either url"},
       {one("{url: postgres://db/a, replicas: postgres://db/r}"), "4:45", "expected a list"},
       {good + "default_environment: prd\n", "5:22", "did you mean 'prod'?"},
       {good + "server: {listen: localhost}\n", "5:18", "expected HOST:PORT"},

@@ -8,6 +8,7 @@
 
 #include "postgres/catalog_loader.h"
 #include "postgres/database.h"
+#include "postgres/hook_shadow.h"
 #include "postgres/lock_sampler.h"
 #include "postgres/pg_dump_shadow.h"
 #include "postgres/traffic.h"
@@ -39,6 +40,26 @@ Result<std::unique_ptr<PgDatabase>> open(const rollout::Connection& connection) 
   }
   PL_TRY(const std::string password, password_of(connection));
   return PgDatabase::create(connection.url, password);
+}
+
+// `wanted` and `source` are those of connect(); the environments outlive the shadow.
+std::unique_ptr<ports::Shadow> commanded_shadow(const rollout::ShadowConfig& wanted, const PgDatabase& source,
+                                                Clock& clock, const postgres::ShadowOptions& options) {
+  postgres::HookOptions hooks;
+  hooks.create = wanted.create;
+  hooks.destroy = wanted.destroy;
+  hooks.stopped = options.stopped;
+  hooks.on = [&source, &clock, rows = wanted.rows, environments = options.environments,
+              stopped = options.stopped](std::unique_ptr<PgDatabase> database) {
+    postgres::ShadowOptions inner;
+    inner.rows_max = rows;
+    inner.disposable = true;
+    inner.environments = environments;
+    inner.stopped = stopped;
+    inner.given = std::move(database);
+    return postgres::make_pg_dump_shadow(source, clock, std::move(inner));
+  };
+  return postgres::make_hook_shadow(clock, std::move(hooks));
 }
 
 }  // namespace
@@ -96,7 +117,9 @@ Result<Connections> connect(const rollout::Config& config, const std::string& en
     if (database->shadow->given) {
       PL_TRY(shadow.given, open(*database->shadow->given));
     }
-    out.shadow = postgres::make_pg_dump_shadow(source, clock, std::move(shadow));
+    out.shadow = database->shadow->create.empty()
+                     ? postgres::make_pg_dump_shadow(source, clock, std::move(shadow))
+                     : commanded_shadow(*database->shadow, source, clock, shadow);
     out.traffic = postgres::make_traffic(clock);
     out.sampler = postgres::make_lock_sampler(clock);
   }

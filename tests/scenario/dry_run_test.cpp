@@ -479,6 +479,21 @@ TEST_F(DryRunTest, HooksMakeAShadowAndItIsAlwaysTakenAway) {
   EXPECT_EQ(told(), "gone \n");
 }
 
+TEST_F(DryRunTest, TheCommandsOfTheConfigurationMakeTheShadow) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\n");
+  const std::string log = (folder_ / "log").string();
+  write("make.sh", "echo made >> " + log + "\necho '" + shadow() + "'\n");
+  write("gone.sh", "echo gone >> " + log + "\n");
+  write("poundlock.yaml", "environments:\n  dev:\n    databases:\n      app:\n        url: \"" +
+                              cluster_->conninfo() + "\"\n        shadow:\n          create: sh " +
+                              (folder_ / "make.sh").string() + "\n          destroy: sh " +
+                              (folder_ / "gone.sh").string() + "\n");
+  (void)json({"--no-queue", "a.sql"}, 0);
+  std::ifstream in(log);
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "made\ngone\n");
+  EXPECT_EQ(columns(), "id,status,amount,a");
+}
+
 TEST_F(DryRunTest, PgbenchScriptsBecomeTraffic) {
   engine::Jitter random(7);
   const auto read = engine::parse_traffic(
