@@ -222,7 +222,8 @@ TEST(BadInput, WeightsThatOverflowGiveTheDefault) {
         weights + "]}}}}";
     const auto definition = parse_definition(text, "f.json");
     ASSERT_TRUE(definition) << definition.error().to_string();
-    const Resolution got = compiled(definition->flags)->evaluate("f", User("u"), 0);
+    const auto snapshot = compiled(definition->flags);  // what is resolved points into it
+    const Resolution got = snapshot->evaluate("f", User("u"), 0);
     EXPECT_EQ(got.reason, Reason::kDefault) << weights;
     EXPECT_EQ(got.variant->name, "b") << weights;
   }
