@@ -76,11 +76,8 @@ std::string joined(const std::vector<std::string>& statements) {
 
 std::string heading(const Migration& migration) {
   std::string out;
-  for (const auto* one : migration.steps) {
-    std::string title = one->step.title;
-    std::ranges::replace(title, '\n', ' ');
-    out += fmt::format("-- {}: {}\n", change::to_string(one->step.phase), title);
-  }
+  for (const auto* one : migration.steps)
+    out += fmt::format("-- {}: {}\n", change::to_string(one->step.phase), in_one_line(one->step.title));
   return out;
 }
 
@@ -127,10 +124,23 @@ Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrati
   return out;
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
+// A name with a line break in it is none on one line: then there is no rollback, and not that of another
+// name.
+bool has_odd_name(const std::vector<std::string>& statements) {
+  return std::ranges::any_of(statements, [](const std::string& one) {
+    const auto tokens = schema::scan(one);
+    return !tokens || std::ranges::any_of(*tokens, [&](const schema::Token& token) {
+      const auto text = std::string_view(one).substr(token.range.begin, token.range.size());
+      return text.starts_with('"') && in_one_line(text) != text;
+    });
+  });
+}
+
+// What Liquibase takes an identifier of a changeset for: no blank, colon or line break ends it early.
+std::string changeset_name(std::string name) {
+  for (char& c : name)
+    if (static_cast<unsigned char>(c) <= ' ' || c == ':' || c == 0x7f) c = '_';
+  return name;
 }
 
 // A statement outside a transaction is a changeset of its own: Liquibase marks what it has run.
@@ -140,16 +150,17 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
   for (std::size_t i = 0; i < migrations.size(); ++i) {
     const Migration& migration = migrations[i];
     const auto forward = migration.forward();
-    const std::string head = fmt::format("\n--changeset poundlock:{}-{}", options.name, i + 1);
+    const std::string head =
+        fmt::format("\n--changeset poundlock:{}-{}", changeset_name(options.name), i + 1);
     const std::string traits = fmt::format(" runInTransaction:{} splitStatements:false stripComments:false\n",
                                            migration.in_transaction ? "true" : "false");
     std::string rollback;
     const auto back = migration.back();
     // Only one statement can be sent outside a transaction at once.
-    if (back.empty() || (!migration.back_in_transaction() && back.size() > 1))
+    if (back.empty() || has_odd_name(back) || (!migration.back_in_transaction() && back.size() > 1))
       rollback = "--rollback empty\n";
     else
-      for (const auto& one : back) rollback += "--rollback " + one_line(one) + "\n";
+      for (const auto& one : back) rollback += "--rollback " + in_one_line(one) + "\n";
     if (migration.in_transaction) {
       text += head + traits + heading(migration) + joined(forward) + rollback;
       continue;

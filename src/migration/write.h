@@ -46,6 +46,10 @@ struct Migration {
 };
 std::vector<Migration> migrations_of(const SqlPlan& plan);
 
+// For comments: a title holds names of the author's, and a carriage return in one ends a comment of
+// PostgreSQL's, so that what stands behind it would run. Control characters become spaces.
+std::string in_one_line(std::string_view text);
+
 std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, const WriteOptions& options);
 Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migrations,
                                              const WriteOptions& options);

@@ -7,6 +7,10 @@
 namespace poundlock::migration {
 namespace {
 
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
 // A Python and Ruby string in one: double quotes, backslashes for what is special in either.
 std::string literal(std::string_view text) {
   std::string out = "\"";
@@ -17,6 +21,8 @@ std::string literal(std::string_view text) {
       out += "\\r";
     else if (c == '\t')
       out += "\\t";
+    else if (is_control(c))
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     else if (c == '"' || c == '\\' || c == '#')  // Ruby reads "#{...}", and Python takes "\#" as it stands
       out += c == '#' ? "\\x23" : std::string("\\") + c;
     else
@@ -67,6 +73,13 @@ std::string ruby_body(const std::vector<std::string>& statements) {
 
 }  // namespace
 
+std::string in_one_line(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (is_control(c)) c = ' ';
+  return out;
+}
+
 std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, const WriteOptions& options) {
   std::vector<WrittenFile> out;
   std::string after = options.after.empty() ? "None" : literal(options.after);
@@ -77,9 +90,9 @@ std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, co
     const std::string revision =
         schema::hash_hex(fmt::format("{}\n{}\n{}\n{}", options.name, i, after, joined(forward)))
             .substr(0, 12);
-    std::string title = migration.first->step.title;
+    std::string title = in_one_line(migration.first->step.title);
     for (char& c : title)
-      if (c == '\n' || c == '\\' || c == '"') c = ' ';
+      if (c == '\\' || c == '"') c = ' ';
     out.push_back(
         {fmt::format("{}_{}.py", revision, migration.slug),
          fmt::format(

@@ -13,9 +13,9 @@ namespace {
 
 std::string yaml_quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : in_one_line(text)) {
     if (c == '"' || c == '\\') out += '\\';
-    out += c == '\n' || c == '\r' || c == '\t' ? ' ' : c;
+    out += c;
   }
   return out + "\"";
 }
@@ -82,7 +82,7 @@ Result<std::vector<WrittenFile>> write_rollout(const SqlPlan& plan, const WriteO
     return fail(
         user_error("plan.decisions", "a rollout file holds one change, and this is more than one of them")
             .with_hint("plan each statement by itself, or write the parts that need no decision"));
-  std::string text = fmt::format("rollout: {}\nchange:\n", options.name);
+  std::string text = fmt::format("rollout: {}\nchange:\n", in_one_line(options.name));
   for (const auto& one : plan.steps) {
     const std::string operation = operation_of(one);
     if (operation.empty())
