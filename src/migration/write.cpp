@@ -20,13 +20,25 @@ std::string with_semicolon(std::string text) {
   return text + ";";
 }
 
+// The author's text may hold any tag: it would end the block there, and what follows would run by itself.
+std::string do_block(const std::string& body) {
+  std::string tag = "$poundlock$";
+  for (int n = 2; body.find(tag) != body.npos; ++n) tag = fmt::format("$poundlock{}$", n);
+  return fmt::format("DO {0}{1}{0};", tag, body);
+}
+
 // In batches of blocks, each committed by itself; again from the start while rows are left, because a row
-// that was updated meanwhile may lie behind. DO commits only outside a transaction.
+// that was updated meanwhile may lie behind. DO commits only outside a transaction. A value that the column
+// rounds, or a trigger changes, is out of step however often it is written: each pass would write the whole
+// table anew.
 std::string batched(const change::InStep& in_step) {
-  return fmt::format(
-      "DO $poundlock$\nDECLARE\n  blocks bigint;\n  at_block bigint;\n  batch CONSTANT bigint := "
-      "256;\nBEGIN\n"
-      "  FOR pass IN 1..20 LOOP\n"
+  const std::string table = in_one_line(in_step.table);
+  return do_block(fmt::format(
+      "\nDECLARE\n  blocks bigint;\n  at_block bigint;\n  batch CONSTANT bigint := 256;\n"
+      "  changed bigint;\n  of_batch bigint;\n  were_left bigint;\n  are_left bigint;\nBEGIN\n"
+      "  SELECT count(*) INTO are_left FROM {0} WHERE {3};\n"
+      "  FOR pass IN 1..20 LOOP\n    EXIT WHEN are_left = 0;\n"
+      "    were_left := are_left;\n    changed := 0;\n"
       "    SELECT max(pg_relation_size(relid)) / current_setting('block_size')::bigint INTO blocks\n"
       "      FROM (SELECT relid FROM pg_partition_tree({1}::regclass) UNION SELECT {1}::regclass) leaves;\n"
       "    at_block := 0;\n    WHILE at_block <= blocks LOOP\n"
@@ -34,12 +46,18 @@ std::string batched(const change::InStep& in_step) {
       "        WHERE ctid >= format('(%s,0)', at_block)::tid AND ctid < format('(%s,0)', at_block + "
       "batch)::tid\n"
       "          AND {3};\n"
+      "      GET DIAGNOSTICS of_batch = ROW_COUNT;\n      changed := changed + of_batch;\n"
       "      COMMIT;\n      at_block := at_block + batch;\n    END LOOP;\n"
-      "    EXIT WHEN NOT EXISTS (SELECT FROM {0} WHERE {3});\n"
-      "    IF pass = 20 THEN RAISE EXCEPTION 'rows of {4} are still out of step'; END IF;\n"
-      "  END LOOP;\nEND $poundlock$;",
+      "    SELECT count(*) INTO are_left FROM {0} WHERE {3};\n"
+      "    IF changed > 0 AND are_left >= were_left THEN\n"
+      "      RAISE EXCEPTION USING MESSAGE = {4};\n    END IF;\n"
+      "  END LOOP;\n"
+      "  IF are_left > 0 THEN\n    RAISE EXCEPTION USING MESSAGE = {5};\n  END IF;\nEND ",
       in_step.table, quote_literal(in_step.table), in_step.assignment, in_step.out_of_step,
-      schema::printable(in_step.table).find('\'') == std::string::npos ? in_step.table : "the table");
+      quote_literal(fmt::format("rows of {} do not keep the value that they are given: it is rounded, or a "
+                                "trigger changes it; a further pass would write them again for nothing",
+                                table)),
+      quote_literal(fmt::format("rows of {} are still out of step", table))));
 }
 
 // An index that a failed build left invalid is dropped first; a valid one is kept, and not built again.
@@ -48,10 +66,9 @@ std::vector<std::string> index_again(const change::Step& step, std::string creat
   if (step.repair.empty() || step.repair_when.empty()) return {with_semicolon(std::move(create))};
   std::string drop = step.repair.front();
   if (const auto at = drop.find("CONCURRENTLY "); at != std::string::npos) drop.erase(at, 13);
-  out.push_back(
-      fmt::format("DO $poundlock$ BEGIN\n  IF ({}) THEN\n    SET LOCAL lock_timeout = '1s';\n    {};\n  END "
-                  "IF;\nEND $poundlock$;",
-                  step.repair_when, drop));
+  out.push_back(do_block(
+      fmt::format(" BEGIN\n  IF ({}) THEN\n    SET LOCAL lock_timeout = '1s';\n    {};\n  END IF;\nEND ",
+                  step.repair_when, drop)));
   const auto statement = schema::parse_statement(create);
   const auto* index = statement ? schema::as<PgQuery__IndexStmt>(statement->node()) : nullptr;
   if (index != nullptr && !index->if_not_exists) {

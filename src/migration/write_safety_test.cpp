@@ -64,5 +64,12 @@ TEST(WriteSafety, KeepsTheNameOfAPlanInItsChangeset) {
   EXPECT_THAT(files->front().text, Not(HasSubstr("\n--changeset x:1")));
 }
 
+TEST(WriteSafety, QuotesBlocksByATagThatTheirTextDoesNotHold) {
+  const std::string text = written(plan_of("UPDATE \"a%b\" SET note = '$poundlock$; DROP TABLE child; --';"));
+  EXPECT_THAT(text, AllOf(HasSubstr("DO $poundlock2$"), HasSubstr("END $poundlock2$;"),
+                          HasSubstr("RAISE EXCEPTION USING MESSAGE = '"), Not(HasSubstr("EXCEPTION 'rows")),
+                          HasSubstr("IF changed > 0 AND are_left >= were_left THEN")));
+}
+
 }  // namespace
 }  // namespace poundlock::migration
