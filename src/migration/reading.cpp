@@ -265,7 +265,7 @@ class Reader {
       if (it->columns == columns_of(*insert)) continue;
       const auto first = schema::parse_statement(it->piece.sql);
       if (!first) continue;
-      if (const auto merged = merged_insert(*first, statement)) {
+      if (const auto merged = merged_insert(*first, statement, names_)) {
         it->piece.sql = *merged;
         it->piece.rewritten = true;
         if (const auto now = schema::parse_statement(*merged))

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "lint/context.h"
 #include "lint/locks.h"
@@ -128,9 +129,8 @@ bool takes_thought(const Action& action) {
   }
 }
 
-}  // namespace
-
-void turn_alter_table(const Turning& turning) {
+// Every action but the simple ones becomes statements of its own.
+void turn_actions(const Turning& turning) {
   std::vector<Action> actions;
   lint::each_action(turning.statement, [&](const Action& action) { actions.push_back(action); });
   const bool simple = std::ranges::none_of(actions, takes_thought);
@@ -145,9 +145,36 @@ void turn_alter_table(const Turning& turning) {
     auto one = schema::parse_statement(head + std::string(turning.statement.slice(action.range)));
     if (!one) continue;  // an action of a statement that parses parses by itself
     const std::size_t before = turning.out.pieces.size();
-    turn_alter_table({*one, turning.names, turning.out});
+    turn_actions({*one, turning.names, turning.out});
     for (std::size_t i = before; i < turning.out.pieces.size(); ++i) turning.out.pieces[i].rewritten = true;
   }
+}
+
+}  // namespace
+
+void turn_alter_table(const Turning& turning) {
+  const auto* alter = schema::as<PgQuery__AlterTableStmt>(turning.statement.node());
+  const bool only = alter != nullptr && alter->relation != nullptr && !alter->relation->inh;
+  const bool if_exists = alter != nullptr && alter->missing_ok;
+  if (!only && !if_exists) return turn_actions(turning);
+  // The statements that an action becomes, the backfills above all, can say neither ONLY nor IF EXISTS.
+  SafeForm form;
+  turn_actions({turning.statement, turning.names, form});
+  if (std::ranges::none_of(form.pieces, &Piece::rewritten)) {
+    std::ranges::move(form.pieces, std::back_inserter(turning.out.pieces));
+    std::ranges::move(form.decisions, std::back_inserter(turning.out.decisions));
+    std::ranges::move(form.notes, std::back_inserter(turning.out.notes));
+    return;
+  }
+  const char* word = only ? "ONLY" : "IF EXISTS";
+  turning.out.decide(
+      turning.statement,
+      fmt::format("as it stands it is not safe beside live traffic, and the statements that would be cannot "
+                  "all say {}",
+                  word),
+      {only ? "leave ONLY out, where the table has no children or they are meant too"
+            : "leave IF EXISTS out, where the table is there",
+       kWindow});
 }
 
 }  // namespace poundlock::migration

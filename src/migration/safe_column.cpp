@@ -1,6 +1,8 @@
 // ADD COLUMN and SET NOT NULL: nullable column, backfill, default, and NOT NULL over a proven CHECK.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "change/table_sql.h"
 #include "lint/columns.h"
 #include "migration/safe_form.h"
@@ -38,7 +40,8 @@ struct Adding {
   }
   std::string constraint_name(const ColumnPiece& piece, std::string_view role) const {
     const std::string given(text_of(piece.constraint->conname));
-    return given.empty() ? derive_name(column.action.table.name, name, role) : given;
+    if (!given.empty()) return given;
+    return free_name(turning, column.action.table, derive_name(column.action.table.name, name, role));
   }
   // DEFERRABLE and INITIALLY ... stand as pieces of their own behind what they belong to.
   std::string attributes() const {
@@ -102,15 +105,6 @@ void add_default(const Adding& adding, const std::string& value) {
       adding.table, adding.column.name));
 }
 
-// serial: the sequence is made first, so that its numbers can be given out in batches.
-std::string add_sequence(const Adding& adding) {
-  SafeForm& out = adding.turning.out;
-  const auto table = adding.turning.names.resolve(adding.column.action.table);
-  const std::string sequence = quoted_table({table.schema, derive_name(table.name, adding.name, "seq")});
-  out.add(fmt::format("CREATE SEQUENCE IF NOT EXISTS {}", sequence));
-  return fmt::format("nextval({}::regclass)", schema::quote_literal(sequence));
-}
-
 bool refused(const Adding& adding) {
   const auto& traits = adding.column.traits;
   if (!traits.generated && !traits.identity && !traits.primary) return false;
@@ -137,6 +131,80 @@ std::string bare_type(const Adding& adding) {
   return small ? "smallint" : big ? "bigint" : "integer";
 }
 
+// serial: the sequence is made first, so that its numbers can be given out in batches.
+std::string add_sequence(const Adding& adding) {
+  SafeForm& out = adding.turning.out;
+  const auto table = adding.turning.names.resolve(adding.column.action.table);
+  const std::string wanted = derive_name(table.name, adding.name, "seq");
+  const std::string sequence = quoted_table({table.schema, free_name(adding.turning, table, wanted)});
+  out.add(fmt::format("CREATE SEQUENCE {} AS {} OWNED BY {}.{}", sequence, bare_type(adding),
+                      quoted_table(table), adding.column.name));
+  return fmt::format("nextval({}::regclass)", schema::quote_literal(sequence));
+}
+
+// NULL, NULL::text: no default at all, and nothing that a row could be filled with.
+bool is_null(const PgQuery__Node* value) {
+  while (const auto* cast = schema::as<PgQuery__TypeCast>(value)) value = cast->arg;
+  const auto* constant = schema::as<PgQuery__AConst>(value);
+  return constant != nullptr && constant->isnull;
+}
+
+// What the steps below have no words for.
+bool undecided(const Adding& adding) {
+  const Turning& turning = adding.turning;
+  const AddedColumn& column = adding.column;
+  const auto count = [&](int kind) {
+    return std::ranges::count_if(column.pieces, [&](const ColumnPiece& piece) {
+      return static_cast<int>(piece.constraint->contype) == kind;
+    });
+  };
+  const bool both = count(kForeign) > 0 && count(kUnique) > 0 && !adding.attributes().empty();
+  if (count(kCheck) > 1 || count(kForeign) > 1 || count(kUnique) > 1 || both) {
+    turning.out.decide(
+        turning.statement,
+        fmt::format("column {} brings several constraints of a kind, or several that may be deferred",
+                    column.name),
+        {"add the column alone, and each constraint by an ALTER TABLE of its own behind it"});
+    return true;
+  }
+  const auto* table = turning.names.table(column.action.table);
+  if (column.action.command.missing_ok && table == nullptr) {
+    turning.out.decide(
+        turning.statement,
+        fmt::format("whether column {} is there is not known: where it is, the statement does nothing, and "
+                    "neither may the steps that fill and constrain it",
+                    column.name),
+        {"give --database-url, so that the columns are known",
+         "leave IF NOT EXISTS out, where the column is not there"});
+    return true;
+  }
+  if (column.traits.serial && table == nullptr) {
+    turning.out.decide(
+        turning.statement,
+        fmt::format("whether the sequence that {} would own is there already is not known: taking over "
+                    "another's would give its numbers to two columns",
+                    column.name),
+        {"give --database-url, so that the sequences are known",
+         "create the sequence by a name of your own, and add the column with nextval() of it as default"});
+    return true;
+  }
+  return false;
+}
+
+// ADD COLUMN IF NOT EXISTS of a column that is there does nothing.
+bool there_already(const Adding& adding) {
+  const Turning& turning = adding.turning;
+  const auto& table = adding.column.action.table;
+  if (!adding.column.action.command.missing_ok || turning.names.is_dropped_column(table, adding.name) ||
+      (turning.names.column(table, adding.name) == nullptr &&
+       !turning.names.is_new_column(table, adding.name)))
+    return false;
+  turning.out.add(turning.statement.text());
+  turning.out.pieces.back().rewritten = false;
+  turning.out.pieces.back().proven = true;
+  return true;
+}
+
 void add_not_null(const Adding& adding, bool filled) {
   const ColumnPiece* piece = adding.column.piece(kNotNull);
   if (piece == nullptr && !adding.column.traits.serial) return;
@@ -145,7 +213,7 @@ void add_not_null(const Adding& adding, bool filled) {
 }
 
 void turn(const Adding& adding) {
-  if (refused(adding)) return;
+  if (there_already(adding) || undecided(adding) || refused(adding)) return;
   SafeForm& out = adding.turning.out;
   const AddedColumn& column = adding.column;
   const std::string head = adding.turning.statement.text().substr(0, column.action.range.begin);
@@ -154,9 +222,8 @@ void turn(const Adding& adding) {
                       bare_type(adding)));
   bool filled = false;
   if (const ColumnPiece* value = column.piece(kDefault);
-      value != nullptr && schema::as<PgQuery__AConst>(value->constraint->raw_expr) != nullptr &&
-      schema::as<PgQuery__AConst>(value->constraint->raw_expr)->isnull) {
-    filled = false;  // DEFAULT NULL is none
+      value != nullptr && is_null(value->constraint->raw_expr)) {
+    filled = false;
   } else if (value != nullptr) {
     const auto at = schema::scan(Adding::body(*value));
     const std::string body = Adding::body(*value);
@@ -164,10 +231,6 @@ void turn(const Adding& adding) {
     filled = true;
   } else if (column.traits.serial) {
     add_default(adding, add_sequence(adding));
-    const auto table = adding.turning.names.resolve(column.action.table);
-    out.add(fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}",
-                        quoted_table({table.schema, derive_name(table.name, adding.name, "seq")}),
-                        quoted_table(table), column.name));
     filled = true;
   }
   if (const ColumnPiece* check = column.piece(kCheck)) add_checked(adding, *check, "check", "", "");
@@ -211,7 +274,9 @@ void turn_added_columns(const Turning& turning) {
 
 void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table,
                        const std::string& column) {
-  const std::string name = derive_name(table.name, column, "not_null");
+  // Dropped at the end: no name that anybody else would give.
+  const std::string name =
+      free_name(turning, table, derive_name({"poundlock", table.name, column, "not_null"}));
   const std::string quoted = quote_identifier(column);
   const std::string alter = "ALTER TABLE " + table.to_sql();
   const std::string is_set = change::attribute_probe(turning.names.resolve(table), column, "a.attnotnull");

@@ -22,13 +22,14 @@ std::string joined(const std::vector<std::string>& columns) {
 }
 
 // As PostgreSQL names a constraint that is given no name.
-std::string constraint_name(const PgQuery__Constraint& constraint, const std::string& table,
-                            const std::vector<std::string>& columns, std::string_view role) {
+std::string constraint_name(const Turning& turning, const PgQuery__Constraint& constraint,
+                            const schema::QualifiedName& table, const std::vector<std::string>& columns,
+                            std::string_view role) {
   if (const auto given = text_of(constraint.conname); !given.empty()) return std::string(given);
-  std::vector<std::string_view> parts{table};
+  std::vector<std::string_view> parts{table.name};
   parts.insert(parts.end(), columns.begin(), columns.end());
   parts.push_back(role);
-  return derive_name(parts);
+  return free_name(turning, table, derive_name(parts));
 }
 
 // The columns that a CHECK names: its derived name holds the only one.
@@ -56,7 +57,7 @@ void not_valid(const Turning& turning, const lint::Action& action, const PgQuery
   const auto columns =
       foreign ? schema::strings(constraint.fk_attrs, constraint.n_fk_attrs) : columns_of(constraint);
   const std::string name =
-      constraint_name(constraint, action.table.name, columns, foreign ? "fkey" : "check");
+      constraint_name(turning, constraint, action.table, columns, foreign ? "fkey" : "check");
   const std::string alter = "ALTER TABLE " + action.table.to_sql();
   std::string text(turning.statement.slice(action.range));
   if (text_of(constraint.conname).empty())
@@ -95,7 +96,7 @@ void unique(const Turning& turning, const lint::Action& action, const PgQuery__C
             : "the constraint's index has storage options, which USING INDEX takes from the index",
         {"build the unique index on each partition concurrently, then attach them to one ON ONLY the parent",
          "create the unique index concurrently with those options, then add the constraint USING INDEX"});
-  const auto name = constraint_name(constraint, action.table.name,
+  const auto name = constraint_name(turning, constraint, action.table,
                                     primary ? std::vector<std::string>{} : columns, primary ? "pkey" : "key");
   std::string suffix;
   if (constraint.n_including > 0)
@@ -105,7 +106,40 @@ void unique(const Turning& turning, const lint::Action& action, const PgQuery__C
   turn_unique(turning, action.table, name, columns, primary, suffix, attributes_of(constraint));
 }
 
+bool in_catalog(const schema::Catalog& catalog, const std::string& schema, const std::string& name) {
+  return std::ranges::any_of(
+             catalog.tables,
+             [&](const schema::Table& one) {
+               return one.schema == schema &&
+                      (one.name == name || one.constraint(name) != nullptr || one.index(name) != nullptr);
+             }) ||
+         std::ranges::any_of(catalog.sequences, [&](const schema::Sequence& one) {
+           return one.schema == schema && one.name == name;
+         });
+}
+
+// By their text: the same words in a string would merely cost a number.
+bool in_pieces(const std::vector<Piece>& pieces, const std::string& name) {
+  const std::string plain = "CONSTRAINT " + quote_identifier(name) + " ";
+  const std::string quoted = "." + schema::force_quote_identifier(name) + " ";
+  return std::ranges::any_of(pieces, [&](const Piece& one) {
+    return one.sql.find(plain) != one.sql.npos || one.sql.find(quoted) != one.sql.npos;
+  });
+}
+
 }  // namespace
+
+std::string free_name(const Turning& turning, const schema::QualifiedName& table, const std::string& wanted) {
+  const auto* catalog = turning.names.catalog();
+  const std::string schema = turning.names.resolve(table).schema;
+  std::string name = wanted;
+  for (int number = 1; number < 1000; ++number) {  // numbered as PostgreSQL does
+    if (!in_pieces(turning.out.pieces, name) && (catalog == nullptr || !in_catalog(*catalog, schema, name)))
+      break;
+    name = derive_name({wanted + std::to_string(number)});
+  }
+  return name;
+}
 
 void turn_unique(const Turning& turning, const schema::QualifiedName& table, const std::string& name,
                  const std::vector<std::string>& columns, bool primary, const std::string& suffix,

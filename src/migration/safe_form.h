@@ -64,7 +64,12 @@ void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX,
 void turn_rows(const Turning& turning);   // safe_rows.cpp: UPDATE, DELETE
 // Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
 // they are not of that kind.
-std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second);
+std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,
+                                         const Names& names);
+
+// `wanted`, or with a number behind it where the catalog or an earlier piece of the form has that name in the
+// table's schema: a step of ours must never meet another's constraint, index or sequence.
+std::string free_name(const Turning& turning, const schema::QualifiedName& table, const std::string& wanted);
 
 // A backfill that sets `column` to `value` wherever it is NULL.
 Piece fill_step(const Turning& turning, const schema::QualifiedName& table, const std::string& column,

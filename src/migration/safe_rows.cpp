@@ -48,6 +48,12 @@ std::string trimmed(std::string_view text) {
 // Empty where a value depends on more than its row, or on what is assigned: run again it would change again.
 std::vector<Assigned> assignments(const schema::Statement& statement, const PgQuery__UpdateStmt& update) {
   const std::string& text = statement.text();
+  // One value of ROW(...) for several columns has no text of its own.
+  for (std::size_t i = 0; i < update.n_target_list; ++i)
+    if (const auto* target = as<PgQuery__ResTarget>(update.target_list[i]);
+        target == nullptr || target->val == nullptr ||
+        target->val->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF)
+      return {};
   const auto set = schema::find_words(text, statement.tokens(), {"SET"});
   if (!set || update.n_from_clause > 0 || update.with_clause != nullptr || update.n_returning_list > 0)
     return {};
@@ -70,6 +76,7 @@ std::vector<Assigned> assignments(const schema::Statement& statement, const PgQu
     if (target == nullptr || target->n_indirection > 0) return {};
     out.push_back({std::string(text_of(target->name)), trimmed(one.substr(equals + 1))});
   }
+  if (out.size() != update.n_target_list) return {};
   for (const auto& one : out) {
     const auto expression = schema::parse_expression(one.value);
     if (!expression) return {};
@@ -79,9 +86,39 @@ std::vector<Assigned> assignments(const schema::Statement& statement, const PgQu
   return out;
 }
 
+// A value that a column of any usual type keeps as it is. '1.239' does not stay so in a numeric(10,2), nor
+// does 'x ' in a varchar(1): the backfill would find the same rows out of step for ever.
+bool stays_as_written(const PgQuery__Node* value) {
+  const auto* constant = as<PgQuery__AConst>(value);
+  if (constant == nullptr) return false;
+  if (constant->isnull || constant->val_case == PG_QUERY__A__CONST__VAL_IVAL) return true;
+  if (constant->val_case != PG_QUERY__A__CONST__VAL_SVAL) return false;
+  const std::string_view text = text_of(constant->sval->sval);
+  const bool fraction = text.find('.') != text.npos && text.find_first_of("0123456789") != text.npos;
+  return !fraction && !text.ends_with(' ');
+}
+
+// What the column holds behind the assignment, to be compared with; "" where nobody knows.
+std::string stored_value(const Turning& turning, const schema::QualifiedName& table, const Assigned& one,
+                         const PgQuery__Node* value) {
+  const auto* column = turning.names.column(table, one.column);
+  if (column == nullptr) return stays_as_written(value) ? fmt::format("({})", one.value) : std::string();
+  if (column->type == "json" || column->type == "xml") return {};  // these have no equality
+  return fmt::format("CAST(({}) AS {})", one.value, column->type);
+}
+
 void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
   const auto assigned = assignments(turning.statement, update);
   const schema::QualifiedName written = schema::name_of(*update.relation);
+  if (!update.relation->inh)
+    return turning.out.decide(
+        turning.statement,
+        fmt::format("it changes every row of {} alone, and not those of its children, in one transaction: "
+                    "batches would go through the children too",
+                    written.to_sql()),
+        {"leave ONLY out, where the table has no children or they are meant too",
+         "write it so that a second run finds nothing to do (WHERE the new value is missing), by key "
+         "ranges"});
   if (assigned.empty() || update.relation->alias != nullptr)
     return turning.out.decide(
         turning.statement,
@@ -98,12 +135,24 @@ void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
   in_step.table = change::quoted_table(table);
   if (const auto* known = turning.names.table(table))
     for (const auto& key : known->primary_key) in_step.key.push_back(schema::force_quote_identifier(key));
-  for (const auto& one : assigned) {
+  for (std::size_t i = 0; i < assigned.size(); ++i) {
+    const Assigned& one = assigned[i];
+    const std::string stored =
+        stored_value(turning, table, one, as<PgQuery__ResTarget>(update.target_list[i])->val);
+    if (stored.empty())
+      return turning.out.decide(
+          turning.statement,
+          fmt::format("batches end when every row holds the new value, and nobody knows here what {} makes "
+                      "of it: the column's type may round or refuse to compare it",
+                      schema::quote_identifier(one.column)),
+          {"give --database-url, so that the column's type is known",
+           "write it so that a second run finds nothing to do (WHERE the new value is missing), by key "
+           "ranges"});
     const std::string column = schema::force_quote_identifier(one.column);
     in_step.assignment +=
         fmt::format("{}{} = ({})", in_step.assignment.empty() ? "" : ", ", column, one.value);
-    in_step.out_of_step += fmt::format("{}({} IS DISTINCT FROM ({}))",
-                                       in_step.out_of_step.empty() ? "" : " OR ", column, one.value);
+    in_step.out_of_step +=
+        fmt::format("{}({} IS DISTINCT FROM {})", in_step.out_of_step.empty() ? "" : " OR ", column, stored);
   }
   in_step.out_of_step = "(" + in_step.out_of_step + ")";
   Piece piece;
@@ -118,7 +167,47 @@ void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
 struct Row {
   std::vector<std::string> columns;
   std::vector<std::string> values;
+  std::vector<bool> constant;  // neither NULL, which no key finds again, nor DEFAULT or a function's value
 };
+
+bool is_constant(const PgQuery__Node* value) {
+  while (const auto* cast = as<PgQuery__TypeCast>(value)) value = cast->arg;
+  const auto* constant = as<PgQuery__AConst>(value);
+  return constant != nullptr && !constant->isnull;
+}
+
+using ColumnList = std::vector<std::string>;
+
+bool covers(const ColumnList& columns, const ColumnList& key) {
+  return !key.empty() && std::ranges::all_of(key, [&](const std::string& one) {
+    return std::ranges::find(columns, one) != columns.end();
+  });
+}
+
+// Do these columns, with the same constants in both, tell that the second row conflicts with the first?
+bool same_row(const ColumnList& shared, const PgQuery__InsertStmt& insert, const Names& names) {
+  const auto* table = names.table(schema::name_of(*insert.relation));
+  if (const auto* target = insert.on_conflict_clause->infer) {
+    if (target->where_clause != nullptr) return false;
+    ColumnList key;
+    for (std::size_t i = 0; i < target->n_index_elems; ++i) {
+      const auto* element = as<PgQuery__IndexElem>(target->index_elems[i]);
+      if (element == nullptr || text_of(element->name).empty()) return false;
+      key.emplace_back(text_of(element->name));
+    }
+    if (const auto name = text_of(target->conname); !name.empty()) {
+      const auto* constraint = table == nullptr ? nullptr : table->constraint(name);
+      if (constraint == nullptr || (constraint->kind != 'p' && constraint->kind != 'u')) return false;
+      key = constraint->columns;
+    }
+    return covers(shared, key);
+  }
+  if (table == nullptr) return covers(shared, {"id"});
+  return covers(shared, table->primary_key) ||
+         std::ranges::any_of(table->constraints, [&](const schema::Constraint& one) {
+           return (one.kind == 'p' || one.kind == 'u') && covers(shared, one.columns);
+         });
+}
 
 // INSERT INTO t (a, b) VALUES (1, 'x') and nothing else in the list.
 std::optional<Row> single_row(const schema::Statement& statement, const PgQuery__InsertStmt& insert) {
@@ -147,13 +236,17 @@ std::optional<Row> single_row(const schema::Statement& statement, const PgQuery_
       break;
     }
   }
-  if (row.values.size() != row.columns.size()) return std::nullopt;
+  const auto* list = as<PgQuery__List>(select->values_lists[0]);
+  if (row.values.size() != row.columns.size() || list == nullptr || list->n_items != row.values.size())
+    return std::nullopt;
+  for (std::size_t i = 0; i < list->n_items; ++i) row.constant.push_back(is_constant(list->items[i]));
   return row;
 }
 
 }  // namespace
 
-std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second) {
+std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,
+                                         const Names& names) {
   const auto* one = as<PgQuery__InsertStmt>(first.node());
   const auto* two = as<PgQuery__InsertStmt>(second.node());
   if (one == nullptr || two == nullptr || two->on_conflict_clause == nullptr ||
@@ -163,19 +256,19 @@ std::optional<std::string> merged_insert(const schema::Statement& first, const s
   auto row = single_row(first, *one);
   const auto more = single_row(second, *two);
   if (!row || !more || one->on_conflict_clause != nullptr) return std::nullopt;
-  bool shared = false;  // without a value in common nothing says that both mean the same row
+  ColumnList shared;  // nothing but a key's values in common says that both mean the same row
   for (std::size_t i = 0; i < more->columns.size(); ++i) {
     const auto at = std::ranges::find(row->columns, more->columns[i]);
     if (at == row->columns.end()) {
       row->columns.push_back(more->columns[i]);
       row->values.push_back(more->values[i]);
     } else if (row->values[static_cast<std::size_t>(at - row->columns.begin())] == more->values[i]) {
-      shared = true;
+      if (more->constant[i]) shared.push_back(more->columns[i]);
     } else {
       return std::nullopt;
     }
   }
-  if (!shared) return std::nullopt;
+  if (!same_row(shared, *two, names)) return std::nullopt;
   std::string columns;
   std::string values;
   for (std::size_t i = 0; i < row->columns.size(); ++i) {

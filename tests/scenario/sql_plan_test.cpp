@@ -104,6 +104,8 @@ TEST_P(SqlPlanTest, EndsAsTheAuthorMeantItAndGoesBack) {
   for (const bool with_catalog : {false, true}) {
     SCOPED_TRACE(with_catalog ? "with a catalog" : "without any database");
     if (with_catalog) make("planned");
+    // Whose sequence it would be, only a database tells.
+    if (!with_catalog && std::string_view(GetParam()).find("bigserial") != std::string_view::npos) continue;
     const auto catalog = load("planned");
     const migration::Source source{.file = "m.sql", .sql = GetParam()};
     const auto made = migration::plan_sql(std::span(&source, 1), with_catalog ? &catalog : nullptr);
@@ -167,7 +169,8 @@ INSTANTIATE_TEST_SUITE_P(
         "ALTER TABLE \"Order Items\" DROP CONSTRAINT \"Order Items_pkey\"",
         "ALTER INDEX items_total RENAME TO items_sum; COMMENT ON TABLE heap IS 'x'; GRANT SELECT ON heap TO "
         "writer",
-        "UPDATE heap SET b = 'all'", "DROP TABLE heap",
+        "UPDATE heap SET b = 'all'",
+        "DROP TABLE heap",
         "ALTER TABLE heap ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY mine ON heap USING (a > 0)",
         "CREATE MATERIALIZED VIEW m AS SELECT a FROM heap; CREATE UNIQUE INDEX ON m (a)",

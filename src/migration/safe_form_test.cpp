@@ -1,0 +1,163 @@
+// What a safe form must not do: anything but the author's SQL. What it cannot say it leaves to a person.
+#include "migration/safe_form.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace poundlock::migration {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+SqlPlan plan_of(std::string sql, const schema::Catalog* catalog = nullptr) {
+  const Source source{.file = "m.sql", .in_transaction = true, .sql = std::move(sql)};
+  auto plan = plan_sql(std::span(&source, 1), catalog);
+  EXPECT_TRUE(plan) << plan.error().to_string();
+  return plan ? *std::move(plan) : SqlPlan{};
+}
+
+std::vector<std::string> sql_of(const SqlPlan& plan) {
+  std::vector<std::string> out;
+  for (const auto& one : plan.steps) out.push_back(sql_text(one.step));
+  return out;
+}
+
+void refuses(const std::string& sql, const schema::Catalog* catalog = nullptr) {
+  const auto plan = plan_of(sql, catalog);
+  EXPECT_THAT(plan.decisions, SizeIs(1)) << sql;
+  EXPECT_THAT(sql_of(plan), IsEmpty()) << sql;
+}
+
+schema::Catalog shop() {
+  schema::Table orders;
+  orders.schema = "public";
+  orders.name = "orders";
+  orders.columns = {{1, "id", "bigint", true, {}, "", "", ""},
+                    {2, "amount", "numeric(10,2)", false, {}, "", "", ""},
+                    {3, "code", "text", false, {}, "", "", ""},
+                    {4, "extra", "json", false, {}, "", "", ""}};
+  orders.primary_key = {"id"};
+  orders.constraints = {{.name = "orders_pkey", .kind = 'p', .columns = {"id"}},
+                        {.name = "orders_code_key", .kind = 'u', .columns = {"code"}}};
+  schema::Catalog catalog;
+  catalog.server_version_num = 150000;
+  catalog.tables = {orders};
+  return catalog;
+}
+
+TEST(SafeForm, MergesTwoInsertsOnlyWhereAKeySaysThatTheyAreOneRow) {
+  const auto two = [](const std::string& first, const std::string& second) {
+    return "INSERT INTO " + first + "; INSERT INTO " + second + ";";
+  };
+  const auto merges = [](const std::string& sql, const schema::Catalog* catalog) {
+    return plan_of(sql, catalog).decisions.empty();
+  };
+  const auto catalog = shop();
+  const std::string kv = "kv (tenant, k) VALUES (1, 'a')";
+  EXPECT_FALSE(merges(two(kv, "kv (tenant, v) VALUES (1, 'b') ON CONFLICT DO NOTHING"), nullptr));
+  EXPECT_TRUE(merges(two(kv, "kv (tenant, v) VALUES (1, 'b') ON CONFLICT (tenant) DO NOTHING"), nullptr));
+  EXPECT_FALSE(merges(two(kv, "kv (tenant, v) VALUES (1, 'b') ON CONFLICT (tenant, k) DO NOTHING"), nullptr));
+  EXPECT_FALSE(merges(
+      two("kv (id, k) VALUES (DEFAULT, 'a')", "kv (id, v) VALUES (DEFAULT, 'b') ON CONFLICT DO NOTHING"),
+      nullptr))
+      << "two numbers of a sequence";
+  const std::string order = "orders (amount, code) VALUES (1, 'a')";
+  EXPECT_FALSE(
+      merges(two(order, "orders (amount, extra) VALUES (1, '{}') ON CONFLICT DO NOTHING"), &catalog));
+  EXPECT_TRUE(merges(two(order, "orders (code, extra) VALUES ('a', '{}') ON CONFLICT DO NOTHING"), &catalog));
+}
+
+TEST(SafeForm, DropsNoConstraintOfAnAddedColumn) {
+  refuses("ALTER TABLE orders ADD COLUMN n int CHECK (n > 0) CHECK (n < 9);");
+  refuses("ALTER TABLE orders ADD COLUMN n int REFERENCES a (id) REFERENCES b (id);");
+  refuses("ALTER TABLE orders ADD COLUMN n int UNIQUE REFERENCES a (id) DEFERRABLE;");
+}
+
+TEST(SafeForm, AddsAColumnThatMayBeThereOnlyWhereTheCatalogTells) {
+  const auto catalog = shop();
+  refuses("ALTER TABLE orders ADD COLUMN IF NOT EXISTS code text DEFAULT 'x' NOT NULL;");
+  const std::string there = "ALTER TABLE orders ADD COLUMN IF NOT EXISTS code text DEFAULT 'x' NOT NULL;";
+  EXPECT_THAT(sql_of(plan_of(there, &catalog)), ElementsAre(there));
+  const auto absent =
+      plan_of("ALTER TABLE orders ADD COLUMN IF NOT EXISTS fresh text DEFAULT 'x';", &catalog);
+  EXPECT_THAT(sql_of(absent), SizeIs(4));
+}
+
+TEST(SafeForm, LosesNeitherOnlyNorIfExists) {
+  const auto catalog = shop();
+  for (const auto* known : {static_cast<const schema::Catalog*>(nullptr), &catalog}) {
+    refuses("UPDATE ONLY orders SET code = 'x';", known);
+    for (const std::string word : {"ONLY", "IF EXISTS"}) {
+      refuses("ALTER TABLE " + word + " orders ALTER COLUMN code SET NOT NULL;", known);
+      refuses("ALTER TABLE " + word + " orders ADD CONSTRAINT c CHECK (amount > 0);", known);
+      refuses("ALTER TABLE " + word + " orders ADD COLUMN n int DEFAULT 1;", known);
+      const std::string plain = "ALTER TABLE " + word + " orders ADD COLUMN n int;";
+      EXPECT_THAT(sql_of(plan_of(plain, known)), ElementsAre(plain));
+    }
+  }
+}
+
+TEST(SafeForm, FillsWithNothingThatStaysNull) {
+  EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ADD COLUMN n text DEFAULT NULL::varchar::text;")),
+              ElementsAre("ALTER TABLE orders ADD COLUMN n text;"));
+}
+
+TEST(SafeForm, ComparesABackfillWithWhatTheColumnHolds) {
+  const auto catalog = shop();
+  EXPECT_THAT(sql_of(plan_of("UPDATE orders SET amount = 1.239;", &catalog)),
+              ElementsAre(AllOf(HasSubstr("SET \"amount\" = (1.239)"),
+                                HasSubstr("IS DISTINCT FROM CAST((1.239) AS numeric(10,2))"))));
+  refuses("UPDATE orders SET extra = '{}';", &catalog);
+  refuses("UPDATE orders SET amount = 1.239;");
+  refuses("UPDATE orders SET amount = '1.239';");
+  refuses("UPDATE orders SET code = upper(name);");
+  EXPECT_THAT(sql_of(plan_of("UPDATE orders SET code = 'x', n = 5;")), SizeIs(1));
+}
+
+TEST(SafeForm, LeavesAnAssignmentOfARowToAPerson) {
+  const auto catalog = shop();
+  refuses("UPDATE orders SET (amount, code) = (1, 'y');", &catalog);
+  refuses("UPDATE orders SET (amount, code) = ROW(1, 'y'), extra = NULL;", &catalog);
+}
+
+TEST(SafeForm, GivesEachConstraintANameOfItsOwn) {
+  const std::string both = "ALTER TABLE orders ADD CHECK (amount > 0), ADD CHECK (amount < 100000);";
+  EXPECT_THAT(sql_of(plan_of(both)),
+              AllOf(Contains(HasSubstr("ADD CONSTRAINT orders_amount_check CHECK (amount > 0)")),
+                    Contains(HasSubstr("ADD CONSTRAINT orders_amount_check1 CHECK (amount < 100000)"))));
+  auto catalog = shop();
+  catalog.tables[0].constraints.push_back({.name = "orders_amount_check"});
+  EXPECT_THAT(sql_of(plan_of(both, &catalog)), Each(Not(HasSubstr("orders_amount_check "))));
+}
+
+TEST(SafeForm, DropsNoCheckButItsOwn) {
+  auto catalog = shop();
+  EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ADD CONSTRAINT orders_code_not_null CHECK (code <> '');"
+                             "ALTER TABLE orders ALTER code SET NOT NULL;")),
+              Each(Not(HasSubstr("DROP CONSTRAINT IF EXISTS orders_code_not_null"))));
+  catalog.tables[0].constraints.push_back({.name = "poundlock_orders_code_not_null"});
+  EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ALTER code SET NOT NULL;", &catalog)).back(),
+              HasSubstr("DROP CONSTRAINT IF EXISTS poundlock_orders_code_not_null1"));
+}
+
+TEST(SafeForm, TakesOverNobodysSequence) {
+  auto catalog = shop();
+  catalog.sequences = {{.schema = "public", .name = "orders_n_seq"}};
+  EXPECT_THAT(
+      sql_of(plan_of("ALTER TABLE orders ADD COLUMN n serial;", &catalog)),
+      AllOf(Contains(
+                "CREATE SEQUENCE \"public\".\"orders_n_seq1\" AS integer OWNED BY \"public\".\"orders\".n;"),
+            Each(Not(HasSubstr("orders_n_seq\"")))));
+  refuses("ALTER TABLE orders ADD COLUMN n serial;");
+}
+
+}  // namespace
+}  // namespace poundlock::migration
