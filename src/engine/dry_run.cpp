@@ -7,6 +7,7 @@
 
 #include "engine/checks/shadow_blockers.h"
 #include "engine/ledger.h"
+#include "engine/reach.h"
 #include "schema/sql.h"
 
 namespace poundlock::engine {
@@ -361,10 +362,10 @@ double scale_of(const Trace& trace, const ports::ShadowInfo& shadow, std::string
 
 Result<DryRunReport> dry_run_scripts(const CheckContext& context, ShadowUse& shadow,
                                      const std::vector<Script>& scripts, const DryRunOptions& options) {
+  PL_TRY(auto notes, within_database(scripts));
   Run run(context, shadow, options);
   PL_CHECK(run.open(true));
   run.prepare_queue();
-  std::vector<std::string> notes;
   for (const auto& script : scripts) {
     PL_TRY(const bool done, run_script(run, script, notes));
     if (!done) break;
@@ -376,6 +377,11 @@ Result<DryRunReport> dry_run_scripts(const CheckContext& context, ShadowUse& sha
 
 Result<DryRunReport> dry_run_plan(const CheckContext& context, ShadowUse& shadow,
                                   const DryRunOptions& options) {
+  std::vector<const change::Step*> steps;
+  for (const auto phase :
+       {change::Phase::kPrepare, change::Phase::kDualWrite, change::Phase::kExpose, change::Phase::kContract})
+    for (const auto* step : forward_steps(context.plan, phase)) steps.push_back(step);
+  PL_TRY(auto notes, within_database(steps));
   Run run(context, shadow, options);
   PL_CHECK(run.open(false));
   PL_CHECK(run.take_paths());
@@ -389,7 +395,6 @@ Result<DryRunReport> dry_run_plan(const CheckContext& context, ShadowUse& shadow
   // Before the contract the legacy statements end: from then on only the new ones are played.
   run.end_replay();
   const bool kept = shadow.info().kept;
-  std::vector<std::string> notes;
   if (done && !kept) {
     PL_CHECK(run.set_aside(notes));
     PL_TRY(done, run_phase(run, context, change::Phase::kContract));
