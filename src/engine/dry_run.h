@@ -54,8 +54,8 @@ struct DryRunOptions {
 };
 
 // Scripts exactly as they are written: their own BEGIN and COMMIT, no time-outs but theirs. The first
-// statement that fails ends it, as every tool would; that is told in the report and is no Error. Before any of
-// it runs, a statement that reaches beyond the database is the kUser "dry_run.reach" (reach.h); so below.
+// statement that fails ends it, as every tool would; that is told in the report and is no Error. Before any
+// of it runs, a statement that reaches beyond the database is the kUser "dry_run.reach" (reach.h); so below.
 Result<DryRunReport> dry_run_scripts(const CheckContext& context, ShadowUse& shadow,
                                      const std::vector<Script>& scripts, const DryRunOptions& options);
 
