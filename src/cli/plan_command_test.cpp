@@ -87,7 +87,9 @@ TEST_F(PlanTest, PlansNothingThatOnlyAnotherToolUnderstands) {
       {"ALTER TABLE :name ADD a int;", "x.sql:1:13"},
       {"ALTER TABLE ${app}.t ADD a int;", "${app}"},
       {"COPY t (a) FROM stdin;\n1\n\\.\n", "COPY"},
-      {"\xFF\xFEC\0R\0"s, "UTF-16"},
+      {"\xFF\xFE"
+       "C\0R\0"s,
+       "UTF-16"},
       {"SELECT 1;\0"s, "NUL"},
       {"ALTER TABLE caf\xE9 ADD a int;", "x.sql:1:16"},
   };

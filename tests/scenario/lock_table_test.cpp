@@ -276,10 +276,11 @@ void check(const Form& form, const engine::Trace& trace) {
   const auto* seen = strongest_on_table(form, trace);
   EXPECT_EQ(std::string(lint::pg_locks_name(ours.mode)), seen ? seen->mode : "") << form.sql;
   const Work work = work_of(trace);
-  if (form.work == Guess::kCautious)
+  if (form.work == Guess::kCautious) {
     EXPECT_GT(static_cast<int>(ours.work), static_cast<int>(work)) << form.sql;
-  else if (form.work == Guess::kExact)
+  } else if (form.work == Guess::kExact) {
     EXPECT_STREQ(lint::to_string(ours.work), lint::to_string(work)) << form.sql;
+  }
   if (ours.relation.name.empty() || !seen) return;
   bool found = false;
   const std::string name = "lk." + ours.relation.to_sql();
