@@ -95,8 +95,14 @@ Status World::start_cluster() {
   for (const char* sql : {"GRANT pg_monitor TO app", "CREATE DATABASE app_staging OWNER app"})
     PL_CHECK(super->run(sql));
   PL_TRY(auto staging, cluster_->database("postgres", "app_staging")->connect());
-  PL_CHECK(staging->run("GRANT ALL ON SCHEMA public TO app"));
-  return staging->run("CREATE EXTENSION pg_stat_statements SCHEMA public").map([](const auto&) {});
+  // As the cluster gave them to production: the gate of parity compares rights, too.
+  for (const char* sql :
+       {"CREATE EXTENSION pg_stat_statements SCHEMA public", "GRANT ALL ON SCHEMA public TO app",
+        "GRANT USAGE ON SCHEMA public TO writer",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT ALL ON TABLES TO writer",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT ALL ON SEQUENCES TO writer"})
+    PL_CHECK(staging->run(sql));
+  return {};
 }
 
 Status World::make_tables() {

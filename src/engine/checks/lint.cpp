@@ -12,9 +12,11 @@
 namespace poundlock::engine {
 namespace {
 
-// Removing the legacy side is what a contract is for; the reference gate and an approval guard it.
+// Removing the legacy side is what a contract is for; the reference gate and an approval guard it. Trigger,
+// function and column go in one short transaction, so that no writer meets one without the other.
 bool meant(const rollout::Item& item, const lint::Finding& finding) {
-  return item.step->destructive && finding.rule == "drop_column_or_table";
+  return item.step->destructive &&
+         (finding.rule == "drop_column_or_table" || finding.rule == "work_under_lock");
 }
 
 std::string script_of(const change::Step& step) {
