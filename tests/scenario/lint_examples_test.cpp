@@ -39,7 +39,7 @@ CREATE UNIQUE INDEX orders_pkey ON orders (id);
 CREATE UNIQUE INDEX orders_code_key ON orders (code);
 CREATE INDEX orders_status ON orders (status);
 CREATE TABLE people (id bigint, feels mood);
-CREATE TABLE tags (id bigint PRIMARY KEY);
+CREATE TABLE tags (id bigint PRIMARY KEY, name text);
 CREATE TABLE bookings (during tstzrange);
 CREATE TABLE events (id bigint, at date) PARTITION BY RANGE (at);
 CREATE TABLE events_2020 PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
