@@ -9,9 +9,9 @@
 #include "support/report.h"
 #include "support/shop.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 struct Way {
@@ -70,7 +70,7 @@ void add(bench::Report& report, const std::string& key, const Way& way) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"backfill against one plain UPDATE"};
   bool json = false, detail = false;
   long rows = 300'000;
@@ -108,4 +108,10 @@ int main(int argc, char** argv) {
   report.add("wal_ratio", "WAL to one UPDATE", ratio(&Way::wal_per_row, 1), "x", Aim::kAtMost, 0.75);
   report.add("wal_ratio_bare", "WAL to one UPDATE, no trigger", ratio(&Way::wal_per_row, 2), "x");
   report.print(json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

@@ -41,9 +41,9 @@ thread_local std::uint64_t allocations = 0;
   std::free(memory);
 }
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 constexpr std::size_t kUsers = 1'024;  // a power of two; enough that no branch predictor knows them all
@@ -340,7 +340,7 @@ void against_peers(const Ours& ours, const Ours& evaluator, const Users& users, 
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"nanoseconds of one flag evaluation"};
   Options options;
   app.add_flag("--json", options.json);
@@ -359,4 +359,10 @@ int main(int argc, char** argv) {
   many_flags(options, client, users, report);
   if (options.peers) against_peers(ours, evaluator, users, options.evaluations, report);
   report.print(options.json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

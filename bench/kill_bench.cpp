@@ -11,9 +11,9 @@
 #include "support/report.h"
 #include "support/server.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 constexpr const char* kFlag = "bench_switch";
 constexpr double kLimitSeconds = 20;
@@ -70,7 +70,7 @@ Waited kill_once(bench::Connection& admin, const std::vector<Client>& clients, s
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"kill to client"};
   bool json = false;
   int count = 200, kills = 50;
@@ -122,4 +122,10 @@ int main(int argc, char** argv) {
   std::vector<std::thread> closing;
   for (auto& client : clients) closing.emplace_back([&client] { client.close(); });
   for (auto& thread : closing) thread.join();
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

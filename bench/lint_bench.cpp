@@ -16,9 +16,9 @@
 #include "schema/sql.h"
 #include "support/report.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 constexpr const char* kSquawk = "squawk-cli==2.70.0";
@@ -104,7 +104,7 @@ std::string squawk() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"lint of ten thousand statements"};
   bool json = false;
   bool peers = true;
@@ -156,4 +156,10 @@ int main(int argc, char** argv) {
   }
   report.note(fmt::format("{} findings", findings));
   report.print(json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

@@ -12,9 +12,9 @@
 #include "support/server.h"
 #include "support/shop.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 constexpr const char* kRollout = R"(rollout: orders_status_v2
@@ -70,7 +70,7 @@ void await_ready(const std::vector<Client>& clients) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"resident memory of poundlockd"};
   bool json = false;
   int count = 100;
@@ -113,4 +113,10 @@ int main(int argc, char** argv) {
   std::vector<std::thread> closing;
   for (auto& client : clients) closing.emplace_back([&client] { client.close(); });
   for (auto& thread : closing) thread.join();
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

@@ -17,9 +17,9 @@
 #include "support/report.h"
 #include "support/server.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 namespace fs = std::filesystem;
 
@@ -178,7 +178,7 @@ void add(bench::Report& report, const std::string& key, const std::string& label
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"OFREP evaluations a second"};
   bool json = false;
   int rounds = 3;
@@ -231,4 +231,10 @@ int main(int argc, char** argv) {
       pipelined.by_target[target.name].push_back(run_wrk(target, sixteen, "targeted", seconds));
   add(report, "pipelined", "16 requests at once, targeted", pipelined);
   report.print(json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

@@ -11,9 +11,9 @@
 #include "support/report.h"
 #include "support/shop.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 // Five objects a table: itself, its key, another index, a constraint, and a function.
@@ -66,7 +66,7 @@ double dump(postgres::PrivateCluster& cluster) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"parity of two databases against pg_dump of both"};
   bool json = false;
   int tables = 1'000;
@@ -93,4 +93,10 @@ int main(int argc, char** argv) {
   report.add("ratio", "parity / pg_dump", bench::median(ours) / bench::median(dumps), "x", Aim::kAtMost, 1);
   report.print(json);
   return 0;
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

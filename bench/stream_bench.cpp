@@ -20,9 +20,9 @@
 #include "support/report.h"
 #include "support/server.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 constexpr const char* kFlag = "bench_switch";
 constexpr double kLimitSeconds = 60;
@@ -198,7 +198,7 @@ void measure(bench::Report& report, const std::string& key, const std::string& p
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"one change to many event streams"};
   bool json = false;
   std::size_t count = 10'000;
@@ -219,4 +219,10 @@ int main(int argc, char** argv) {
   measure(report, "snapshot", "/v1/flags/stream", count, changes);
   measure(report, "ofrep", "/ofrep/v1/sse", count, changes);
   report.print(json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }

@@ -10,9 +10,9 @@
 #include "support/report.h"
 #include "support/shop.h"
 
+namespace poundlock {
 namespace {
 
-using namespace poundlock;
 using bench::Aim;
 
 struct Way {
@@ -91,7 +91,7 @@ Way prepare(bench::Shop& shop, const char* key, const char* name, long rows) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
   CLI::App app{"the sync trigger against an application that writes both columns"};
   bool json = false;
   Load load{50'000, 2, 1.0};
@@ -130,4 +130,10 @@ int main(int argc, char** argv) {
                bench::median(ways[i].p99_ms) / bench::median(ways[0].p99_ms), "x");
   }
   report.print(json);
+}
+
+}  // namespace poundlock
+
+int main(int argc, char** argv) {
+  return poundlock::run(argc, argv);
 }
