@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <libfyaml.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +21,9 @@ struct DestroyDiag {
 };
 struct DestroyParser {
   void operator()(fy_parser* parser) const { fy_parser_destroy(parser); }
+};
+struct DestroyIterator {
+  void operator()(fy_token_iter* iterator) const { fy_token_iter_destroy(iterator); }
 };
 
 // Diagnostics are collected and become our Error: a library must not write to the user's terminal.
@@ -39,6 +43,41 @@ bool is_null_word(std::string_view text) {
   return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL";
 }
 
+void append_unquoted(std::string& out, std::string_view line) {
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    out += line[i];
+    if (line[i] == '\'' && i + 1 < line.size() && line[i + 1] == '\'') ++i;
+  }
+}
+
+// What stands between single quotes, by YAML 1.2's rules for them (7.3.2 and line folding, 6.5): '' is one
+// quote, white space around a line break goes, one break is a space and n more are n breaks. libfyaml 0.7.12
+// gives a quote too many for each '' that follows another, and cuts the end: 'coalesce(a, '''')' lost its
+// bracket.
+std::string single_quoted(std::string_view raw) {
+  constexpr std::string_view kBlank = " \t";
+  std::string out;
+  std::size_t breaks = 0;  // since the last line with text
+  for (;;) {
+    const std::size_t end = raw.find_first_of("\r\n");
+    std::string_view line = raw.substr(0, end);
+    if (end != std::string_view::npos) line = line.substr(0, line.find_last_not_of(kBlank) + 1);
+    if (breaks > 0) line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
+    if (breaks > 0 && (!line.empty() || end == std::string_view::npos)) {
+      if (breaks == 1)
+        out += ' ';
+      else
+        out.append(breaks - 1, '\n');
+      breaks = 0;
+    }
+    append_unquoted(out, line);
+    if (end == std::string_view::npos) return out;
+    raw.remove_prefix(end);
+    raw.remove_prefix(raw.starts_with("\r\n") ? 2 : 1);
+    ++breaks;
+  }
+}
+
 Node make(Kind kind, const SourcePosition& where) {
   Node node;
   node.kind = kind;
@@ -53,7 +92,7 @@ Error too_deep(const Limits& limits) {
 class Builder {
  public:
   Builder(std::string_view text, const std::string& file, const Limits& limits)
-      : file_(file), limits_(limits), diag_(make_diag()), last_{file, 1, 1} {
+      : text_(text), file_(file), limits_(limits), diag_(make_diag()), last_{file, 1, 1} {
     if (!diag_) return;
     fy_parse_cfg config{};
     config.search_path = "";
@@ -159,11 +198,37 @@ class Builder {
   Result<Node> scalar() {
     PL_CHECK(refuse_properties(event_->scalar.anchor, event_->scalar.tag));
     Node result = make(Kind::kScalar, here_);
-    result.quoted = fy_token_scalar_style(event_->scalar.value) != FYSS_PLAIN;
-    std::size_t size = 0;
-    if (const char* text = fy_token_get_text(event_->scalar.value, &size)) result.scalar.assign(text, size);
+    const fy_scalar_style style = fy_token_scalar_style(event_->scalar.value);
+    result.quoted = style != FYSS_PLAIN;
+    if (style == FYSS_SINGLE_QUOTED) {
+      result.scalar = single_quoted(between_marks());
+    } else {
+      PL_TRY(result.scalar, token_text());
+    }
     if (!result.quoted && is_null_word(result.scalar)) result.kind = Kind::kNull;
     return result;
+  }
+
+  // The source of the current event: of a quoted scalar what stands between its quotes.
+  std::string_view between_marks() const {
+    const fy_mark* start = fy_event_start_mark(event_);
+    const fy_mark* end = fy_event_end_mark(event_);
+    if (start == nullptr || end == nullptr || end->input_pos > text_.size()) return {};
+    return text_.substr(start->input_pos, end->input_pos - std::min(start->input_pos, end->input_pos));
+  }
+
+  // By its pieces. fy_token_get_text puts them into a buffer whose size it has guessed: where the guess is
+  // wrong, it leaks them and leaves in the text what the memory held before.
+  Result<std::string> token_text() const {
+    const std::unique_ptr<fy_token_iter, DestroyIterator> pieces(fy_token_iter_create(event_->scalar.value));
+    if (!pieces) return fail(internal_error("no memory to read a value of the YAML text"));
+    std::string text;
+    int error = 0;
+    const fy_iter_chunk* piece = nullptr;
+    while ((piece = fy_token_iter_chunk_next(pieces.get(), piece, &error)) != nullptr)
+      text.append(piece->str, piece->len);
+    if (error != 0) return fail(error_here("yaml.syntax", "this value cannot be read"));
+    return text;
   }
 
   Result<Node> collection(std::size_t depth) {
@@ -228,6 +293,7 @@ class Builder {
     return key;
   }
 
+  const std::string_view text_;
   const std::string& file_;
   const Limits& limits_;
   std::unique_ptr<fy_diag, DestroyDiag> diag_;
