@@ -11,11 +11,25 @@ bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b) 
   return a.name == b.name && (a.schema.empty() || b.schema.empty() || a.schema == b.schema);
 }
 
+bool is_made_table(const schema::QualifiedName& made, const schema::QualifiedName& table) {
+  if (made.name != table.name) return false;
+  return made.schema == table.schema || (made.schema == "pg_temp" && table.schema.empty());
+}
+
+schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_exists,
+                                const schema::Catalog* catalog) {
+  schema::QualifiedName name = schema::name_of(relation);
+  if (schema::text_of(relation.relpersistence) == "t") name.schema = "pg_temp";
+  const bool temporary = name.schema == "pg_temp";
+  if (if_not_exists && !temporary && (catalog == nullptr || catalog->table(name) != nullptr)) return {};
+  return name;
+}
+
 bool Context::is_new(const schema::QualifiedName& table) const {
   // A script of many tables asks this for each statement and rule: a walk over all of them takes seconds.
   if (facts != nullptr)
     if (const auto made = facts->makes_table_before(table, index())) return *made;
-  return std::ranges::any_of(created, [&](const auto& name) { return same_table(name, table); });
+  return std::ranges::any_of(created, [&](const auto& name) { return is_made_table(name, table); });
 }
 
 std::size_t Context::index() const {

@@ -13,6 +13,7 @@
 #include "schema/sql.h"
 
 struct PgQuery__AlterTableCmd;
+struct PgQuery__RangeVar;
 
 namespace poundlock::lint {
 
@@ -60,6 +61,14 @@ struct Context {
 
 // A missing schema matches any: the search_path is not known here.
 bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b);
+
+// Is it the table that the script has made? In doubt it is another one, full of rows: names have to be
+// written alike, and a temporary table (pg_temp) is only found without a schema.
+bool is_made_table(const schema::QualifiedName& made, const schema::QualifiedName& table);
+// The table that a CREATE makes, in pg_temp when it is temporary. "": with IF NOT EXISTS it may be an old
+// one, full of rows, unless the catalog tells that there is none.
+schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_exists,
+                                const schema::Catalog* catalog);
 
 // One action of an ALTER TABLE, with its place.
 struct Action {

@@ -84,11 +84,36 @@ TEST(Lint, FollowsTimeouts) {
 
 TEST(Lint, TablesOfTheScriptAreNew) {
   EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON app.t (a);"), IsEmpty());
-  EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON t (a);"), IsEmpty());
   EXPECT_THAT(rules_of("CREATE TABLE app.t (a int); CREATE INDEX i ON other.t (a);"),
               Contains("index_not_concurrent"));
   EXPECT_THAT(rules_of("SELECT 1 AS a INTO t; CREATE INDEX i ON t (a);"), IsEmpty());
   EXPECT_THAT(rules_of("BEGIN; CREATE TABLE t (a int); ROLLBACK; CREATE INDEX i ON t (a);"),
+              Contains("index_not_concurrent"));
+}
+
+// In doubt a table is an old one: the unqualified name may be found in another schema.
+TEST(Lint, ATableThatMayBeAnotherIsNotNew) {
+  for (const char* made : {"CREATE TABLE IF NOT EXISTS public.t (a int)", "CREATE TABLE t (a int)",
+                           "CREATE TEMP TABLE t (a int)", "SELECT 1 AS a INTO TEMP t"})
+    EXPECT_THAT(rules_of(std::string(made) + "; CREATE INDEX i ON public.t (a);"),
+                Contains("index_not_concurrent"))
+        << made;
+  for (const char* made : {"CREATE TABLE IF NOT EXISTS t (a int)", "CREATE TABLE app.t (a int)",
+                           "CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS a",
+                           "BEGIN; ROLLBACK; CREATE TABLE IF NOT EXISTS t (a int)"})
+    EXPECT_THAT(rules_of(std::string(made) + "; CREATE INDEX i ON t (a);"), Contains("index_not_concurrent"))
+        << made;
+  EXPECT_THAT(rules_of("CREATE TEMP TABLE t (a int); CREATE INDEX i ON t (a);"), IsEmpty());
+  EXPECT_THAT(rules_of("CREATE TEMP TABLE t (a int); CREATE INDEX i ON pg_temp.t (a);"), IsEmpty());
+  schema::Catalog catalog;
+  const Options known{.timeouts_supplied = true, .catalog = &catalog};
+  const std::string_view sql = "CREATE TABLE IF NOT EXISTS t (a int); CREATE INDEX i ON t (a);";
+  EXPECT_THAT(rules_of(sql, known), Not(Contains("index_not_concurrent")));
+  schema::Table table;
+  table.schema = "public";
+  table.name = "t";
+  catalog.tables = {table};
+  EXPECT_THAT(rules_of(sql, {.timeouts_supplied = true, .catalog = &catalog}),
               Contains("index_not_concurrent"));
 }
 

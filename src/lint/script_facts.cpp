@@ -22,7 +22,7 @@ bool is_utc(const PgQuery__VariableSetStmt& set) {
 
 }  // namespace
 
-ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) {
+ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) : catalog_(options.catalog) {
   locked_by_.reserve(script.statements.size());
   for (std::size_t i = 0; i < script.statements.size(); ++i) {
     const schema::Statement& statement = script.statements[i];
@@ -70,11 +70,23 @@ void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
   });
 }
 
+void ScriptFacts::make(const PgQuery__RangeVar& relation, std::size_t index, bool if_not_exists) {
+  const schema::QualifiedName name = made_name(relation, if_not_exists, catalog_);
+  if (!name.name.empty()) tables_[name.name].push_back({name, index});
+}
+
+bool ScriptFacts::made(const schema::QualifiedName& table, std::size_t index) const {
+  const auto found = tables_.find(table.name);
+  return found != tables_.end() && std::ranges::any_of(found->second, [&](const Made& made) {
+           return made.at < index && is_made_table(made.table, table);
+         });
+}
+
 void ScriptFacts::create(const schema::Statement& statement, std::size_t index) {
   const PgQuery__Node* node = statement.node();
   if (const auto* table = as<PgQuery__CreateStmt>(node)) {
     const schema::QualifiedName name = schema::name_of(*table->relation);
-    tables_[name.name].push_back({name, index});
+    make(*table->relation, index, table->if_not_exists);
     for (std::size_t i = 0; i < table->n_table_elts; ++i) {
       const auto* column = as<PgQuery__ColumnDef>(table->table_elts[i]);
       const auto* constraint = as<PgQuery__Constraint>(table->table_elts[i]);
@@ -108,12 +120,10 @@ void ScriptFacts::create(const schema::Statement& statement, std::size_t index) 
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
     types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
   } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
-    const schema::QualifiedName name = schema::name_of(*query->into->rel);
-    tables_[name.name].push_back({name, index});
+    make(*query->into->rel, index, query->if_not_exists);
   } else if (const auto* select = as<PgQuery__SelectStmt>(node);
              select != nullptr && select->into_clause != nullptr) {
-    const schema::QualifiedName name = schema::name_of(*select->into_clause->rel);
-    tables_[name.name].push_back({name, index});
+    make(*select->into_clause->rel, index, false);
   }
 }
 
@@ -130,7 +140,7 @@ void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bo
   }
   if ((!begun_ && !wrapped) || holder_ != kNever) return;
   const LockInfo taken = strongest_lock(statement);
-  if (!taken.blocks_reads() || taken.relation.name.empty() || tables_.contains(taken.relation.name)) return;
+  if (!taken.blocks_reads() || taken.relation.name.empty() || made(taken.relation, index)) return;
   holder_ = index;
   locks_[index] = taken.relation;
 }
@@ -160,10 +170,7 @@ bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const st
 std::optional<bool> ScriptFacts::makes_table_before(const schema::QualifiedName& table,
                                                     std::size_t index) const {
   if (rolls_back_) return std::nullopt;
-  const auto found = tables_.find(table.name);
-  return found != tables_.end() && std::ranges::any_of(found->second, [&](const Made& made) {
-           return made.at < index && same_table(made.table, table);
-         });
+  return made(table, index);
 }
 
 std::optional<bool> ScriptFacts::changed_before(const schema::QualifiedName& table,

@@ -17,6 +17,7 @@
 #include "lint/context.h"
 
 struct PgQuery__Constraint;
+struct PgQuery__RangeVar;
 struct PgQuery__Node;
 
 namespace poundlock::lint {
@@ -59,6 +60,8 @@ class ScriptFacts {
   bool utc_at(std::size_t index) const;
 
  private:
+  void make(const PgQuery__RangeVar& relation, std::size_t index, bool if_not_exists);
+  bool made(const schema::QualifiedName& table, std::size_t index) const;
   void alter(const schema::Statement& statement, std::size_t index);
   void create(const schema::Statement& statement, std::size_t index);
   void lock(const schema::Statement& statement, std::size_t index, bool wrapped);
@@ -80,6 +83,7 @@ class ScriptFacts {
     std::size_t at = 0;
   };
   std::map<std::string, std::vector<Made>, std::less<>> tables_;
+  const schema::Catalog* catalog_ = nullptr;  // borrowed; null: none is known
   bool rolls_back_ = false;
   std::map<std::size_t, schema::QualifiedName> locks_;  // by the statement that takes it
   std::vector<std::size_t> locked_by_;                  // for each statement; kNever

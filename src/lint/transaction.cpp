@@ -21,7 +21,8 @@ bool limits(const PgQuery__Node* value) {
 
 }  // namespace
 
-ScriptState::ScriptState(const Options& options) : wrapped_(options.in_transaction) {
+ScriptState::ScriptState(const Options& options)
+    : wrapped_(options.in_transaction), catalog_(options.catalog) {
   session_ = current_ = at_begin_ = {options.timeouts_supplied, options.timeouts_supplied};
 }
 
@@ -102,12 +103,20 @@ void ScriptState::after(const schema::Statement& statement) {
   }
   const PgQuery__Node& node = *statement.node();
   const PgQuery__RangeVar* created = nullptr;
-  if (const auto* table = as<PgQuery__CreateStmt>(&node)) created = table->relation;
-  if (const auto* query = as<PgQuery__CreateTableAsStmt>(&node)) created = query->into->rel;
+  bool if_not_exists = false;
+  if (const auto* table = as<PgQuery__CreateStmt>(&node)) {
+    created = table->relation;
+    if_not_exists = table->if_not_exists;
+  }
+  if (const auto* query = as<PgQuery__CreateTableAsStmt>(&node)) {
+    created = query->into->rel;
+    if_not_exists = query->if_not_exists;
+  }
   if (const auto* query = as<PgQuery__SelectStmt>(&node); query != nullptr && query->into_clause != nullptr)
     created = query->into_clause->rel;
-  // IF NOT EXISTS may have made nothing, but then it is the same script run again on its own table.
-  if (created != nullptr) created_.push_back(schema::name_of(*created));
+  if (created == nullptr) return;
+  const schema::QualifiedName name = made_name(*created, if_not_exists, catalog_);
+  if (!name.name.empty()) created_.push_back(name);
 }
 
 }  // namespace poundlock::lint

@@ -28,9 +28,10 @@ class ScriptState {
   const bool wrapped_;  // the runner's own transaction around the script
   bool begun_ = false;
   std::vector<const schema::Statement*> transaction_;
-  Timeouts session_;   // survives the transaction
-  Timeouts current_;   // what holds now: SET LOCAL too
-  Timeouts at_begin_;  // a ROLLBACK takes a SET back
+  Timeouts session_;                // survives the transaction
+  Timeouts current_;                // what holds now: SET LOCAL too
+  Timeouts at_begin_;               // a ROLLBACK takes a SET back
+  const schema::Catalog* catalog_;  // borrowed; null: none is known
   std::vector<schema::QualifiedName> created_;
   std::size_t created_at_begin_ = 0;
 };

@@ -290,6 +290,18 @@ TEST_F(DryRunTest, RefusesWhatIsNoShadowOrNoSql) {
   EXPECT_FALSE(left_behind());
 }
 
+// The shadow lies in production's cluster: its end takes back no role and no other database's settings.
+TEST_F(DryRunTest, RefusesWhatReachesBeyondTheDatabaseBeforeAnythingRuns) {
+  write("a.sql", "CREATE TABLE public.first (id int);\nALTER DATABASE given SET work_mem = '1MB';\n");
+  EXPECT_EQ(run({"--shadow", shadow(), "--in-place", "a.sql"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("a.sql:2:1: ALTER DATABASE reaches beyond the database"));
+  auto inside = std::move(*database_->sibling("given")->connect());
+  EXPECT_EQ(inside->run("SELECT to_regclass('public.first')")->rows[0][0], std::nullopt);
+  write("b.sql", "DO $$ BEGIN PERFORM 1; END $$;\n");
+  EXPECT_EQ(run({"--shadow", shadow(), "--no-queue", "b.sql"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("a DO block does outside the database cannot be seen"));
+}
+
 TEST_F(DryRunTest, WritesJunitForPipelines) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN \"a<b\" int;");
   EXPECT_EQ(run({"--shadow", shadow(), "--no-queue", "--output", "junit", "a.sql"}), 0);
