@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lint/context.h"
+#include "lint/statement_options.h"
 #include "lint/types.h"
 #include "schema/tree.h"
 
@@ -17,18 +18,6 @@ using schema::text_of;
 constexpr LockMode kAX = LockMode::kAccessExclusive;
 constexpr LockMode kSUX = LockMode::kShareUpdateExclusive;
 constexpr LockMode kSRX = LockMode::kShareRowExclusive;
-
-bool has_option(PgQuery__Node* const* options, std::size_t count, std::string_view name) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto* option = as<PgQuery__DefElem>(options[i]);
-    if (option == nullptr || text_of(option->defname) != name) continue;
-    const auto* flag = as<PgQuery__String>(option->arg);
-    const auto* number = as<PgQuery__Integer>(option->arg);
-    const std::string_view value = flag == nullptr ? "" : text_of(flag->sval);
-    return value != "false" && value != "off" && (number == nullptr || number->ival != 0);
-  }
-  return false;
-}
 
 LockInfo constraint_lock(const PgQuery__Constraint& constraint) {
   switch (constraint.contype) {
@@ -177,6 +166,8 @@ std::optional<LockInfo> maintenance_lock(const PgQuery__Node& node) {
     case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT:
       if (node.alter_object_schema_stmt->relation == nullptr) return LockInfo{};
       return LockInfo{kAX, Work::kCatalogOnly, schema::name_of(*node.alter_object_schema_stmt->relation)};
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_MOVE_ALL_STMT: return LockInfo{kAX, Work::kRewrite, {}};
+    case PG_QUERY__NODE__NODE_DROP_OWNED_STMT: return LockInfo{kAX, Work::kCatalogOnly, {}};
     case PG_QUERY__NODE__NODE_RULE_STMT:
       return LockInfo{kAX, Work::kCatalogOnly, relation_or_none(node.rule_stmt->relation)};
     case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT:

@@ -1,6 +1,7 @@
 #include "lint/transaction_rules.h"
 
 #include "lint/context.h"
+#include "lint/statement_options.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -10,20 +11,12 @@ using schema::as;
 using schema::StatementKind;
 using schema::text_of;
 
-const PgQuery__DefElem* option(PgQuery__Node* const* options, std::size_t count, std::string_view name) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto* element = as<PgQuery__DefElem>(options[i]);
-    if (element != nullptr && text_of(element->defname) == name) return element;
-  }
-  return nullptr;
-}
-
 bool is_concurrent(const schema::Statement& statement) {
   const PgQuery__Node* node = statement.node();
   if (const auto* index = as<PgQuery__IndexStmt>(node)) return index->concurrent;
   if (const auto* drop = as<PgQuery__DropStmt>(node)) return drop->concurrent;
   if (const auto* reindex = as<PgQuery__ReindexStmt>(node))
-    return option(reindex->params, reindex->n_params, "concurrently") != nullptr;
+    return has_option(reindex->params, reindex->n_params, "concurrently");
   bool detach = false;
   each_action(statement, [&](const Action& action) {
     const auto* partition = as<PgQuery__PartitionCmd>(action.command.def);
@@ -33,14 +26,10 @@ bool is_concurrent(const schema::Statement& statement) {
   return detach;
 }
 
-bool turned_off(const PgQuery__DefElem* element) {
-  if (element == nullptr) return false;
-  const auto* text = as<PgQuery__String>(element->arg);
-  const auto* number = as<PgQuery__Integer>(element->arg);
-  const auto* flag = as<PgQuery__Boolean>(element->arg);
-  if (flag != nullptr) return !flag->boolval;
-  if (number != nullptr) return number->ival == 0;
-  return text != nullptr && (text_of(text->sval) == "false" || text_of(text->sval) == "off");
+// WITH (create_slot = off)
+bool turned_off(PgQuery__Node* const* options, std::size_t count, std::string_view name) {
+  const PgQuery__DefElem* option = find_option(options, count, name);
+  return option != nullptr && !option_is_on(*option);
 }
 
 std::string other_reason(const PgQuery__Node* node) {
@@ -58,12 +47,12 @@ std::string other_reason(const PgQuery__Node* node) {
   if (const auto* discard = as<PgQuery__DiscardStmt>(node))
     return discard->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL ? "DISCARD ALL" : "";
   if (const auto* create = as<PgQuery__CreateSubscriptionStmt>(node)) {
-    const bool no_slot = turned_off(option(create->options, create->n_options, "create_slot")) ||
-                         turned_off(option(create->options, create->n_options, "connect"));
+    const bool no_slot = turned_off(create->options, create->n_options, "create_slot") ||
+                         turned_off(create->options, create->n_options, "connect");
     return no_slot ? "" : "CREATE SUBSCRIPTION with a slot";
   }
   if (const auto* database = as<PgQuery__AlterDatabaseStmt>(node))
-    return option(database->options, database->n_options, "tablespace") != nullptr
+    return find_option(database->options, database->n_options, "tablespace") != nullptr
                ? "ALTER DATABASE SET TABLESPACE"
                : "";
   switch (node->node_case) {

@@ -59,10 +59,8 @@ inline constexpr auto kSquawkCases = std::to_array<SquawkCase>({
      "ALTER TABLE orders ALTER COLUMN total SET EXPRESSION AS (price * 2);",
      "ALTER TABLE orders ALTER COLUMN total DROP DEFAULT;",
      "syntax of PostgreSQL 17: the grammar here is 15's, and the lint says so of the statement"},
-    {"ban-alter-identity", "", "ALTER TABLE orders ALTER COLUMN id SET GENERATED ALWAYS;",
-     "ALTER TABLE orders ALTER COLUMN id DROP DEFAULT;",
-     "a policy for one's own migrations, off unless asked for there: a change of the catalog that PostgreSQL "
-     "makes at once"},
+    {"ban-alter-identity", "alter_identity", "ALTER TABLE orders ALTER COLUMN id SET GENERATED ALWAYS;",
+     "ALTER TABLE orders ALTER COLUMN id DROP DEFAULT;", ""},
     {"ban-alter-policy-condition", "", "ALTER POLICY own ON orders USING (true);", "SELECT 1;",
      "a policy for one's own migrations, off unless asked for there: row security is compared by parity, and "
      "no rule of ours judges conditions"},
@@ -70,14 +68,12 @@ inline constexpr auto kSquawkCases = std::to_array<SquawkCase>({
      "a policy for one's own migrations, off unless asked for there: row security is compared by parity"},
     {"ban-alter-role-options", "", "ALTER ROLE app NOLOGIN;", "SELECT 1;",
      "a policy for one's own migrations, off unless asked for there: roles are compared by parity"},
-    {"ban-alter-row-level-security", "", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY;",
-     "ALTER TABLE orders ALTER COLUMN id DROP DEFAULT;",
-     "a policy for one's own migrations, off unless asked for there: row security is compared by parity"},
+    {"ban-alter-row-level-security", "row_level_security", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY;",
+     "ALTER TABLE orders ALTER COLUMN id DROP DEFAULT;", ""},
     {"ban-alter-sequence-values", "", "ALTER SEQUENCE orders_id_seq RESTART WITH 1;", "SELECT 1;",
      "a policy for one's own migrations, off unless asked for there: a sequence's numbers are data to this "
      "lint"},
-    {"ban-alter-system-options", "vacuum_in_transaction", "ALTER SYSTEM SET work_mem = '8MB';", "SELECT 1;",
-     "reported here only inside a transaction, where PostgreSQL refuses it; settings are compared by parity"},
+    {"ban-alter-system-options", "server_setting", "ALTER SYSTEM SET work_mem = '8MB';", "SELECT 1;", ""},
     {"ban-alter-view-options", "", "ALTER VIEW totals SET (security_barrier = true);", "SELECT 1;",
      "a policy for one's own migrations, off unless asked for there: it changes no result for those who may "
      "read the view"},
@@ -93,10 +89,8 @@ inline constexpr auto kSquawkCases = std::to_array<SquawkCase>({
     {"ban-detach-inheritance", "", "ALTER TABLE orders NO INHERIT documents;",
      "ALTER TABLE orders ALTER COLUMN id DROP DEFAULT;",
      "a policy for one's own migrations, off unless asked for there: inheritance outside partitions is rare"},
-    {"ban-disable-trigger", "", "ALTER TABLE orders DISABLE TRIGGER audit;",
-     "ALTER TABLE orders ADD COLUMN note text;",
-     "a policy for one's own migrations, off unless asked for there: the step that turns a trigger off is "
-     "judged by what it was for"},
+    {"ban-disable-trigger", "triggers_off", "ALTER TABLE orders DISABLE TRIGGER audit;",
+     "ALTER TABLE orders ADD COLUMN note text;", ""},
     {"ban-drop-column", "drop_column_or_table", "ALTER TABLE orders DROP COLUMN note;",
      "ALTER TABLE orders ADD COLUMN note text;", ""},
     {"ban-drop-constraint", "drop_constraint", "ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey;",

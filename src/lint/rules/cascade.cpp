@@ -13,6 +13,9 @@ std::vector<Match> check(const Context& context) {
   const auto* truncate = schema::as<PgQuery__TruncateStmt>(statement.node());
   if ((drop != nullptr && cascades(drop->behavior)) || (truncate != nullptr && cascades(truncate->behavior)))
     return {{statement.words({"CASCADE"}), to_string(statement.kind()), ""}};
+  if (const PgQuery__Node& node = *statement.node();
+      node.node_case == PG_QUERY__NODE__NODE_DROP_OWNED_STMT && cascades(node.drop_owned_stmt->behavior))
+    return {{statement.words({"CASCADE"}), "DROP OWNED", ""}};
   std::vector<Match> matches;
   each_action(statement, [&](const Action& action) {
     if (cascades(action.command.behavior))
@@ -36,7 +39,7 @@ const Rule& cascade() {
           "those by "
           "its own statement.",
       .bad = {"DROP TABLE orders CASCADE;", "ALTER TABLE orders DROP COLUMN status CASCADE;",
-              "TRUNCATE orders CASCADE;", "DROP TYPE mood CASCADE;"},
+              "TRUNCATE orders CASCADE;", "DROP TYPE mood CASCADE;", "DROP OWNED BY app CASCADE;"},
       .good = {"DROP TABLE orders;", "ALTER TABLE orders DROP COLUMN status RESTRICT;",
                "CREATE TABLE lines (id bigint REFERENCES orders (id) ON DELETE CASCADE);"},
       .check = check};

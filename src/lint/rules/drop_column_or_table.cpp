@@ -32,6 +32,8 @@ std::vector<Match> check(const Context& context) {
     return {{{0, context.statement.text().size()},
              "database " + schema::quote_identifier(schema::text_of(database->dbname)),
              ""}};
+  if (context.statement.node()->node_case == PG_QUERY__NODE__NODE_DROP_OWNED_STMT)
+    return {{{0, context.statement.text().size()}, "all that a role owns in this database", ""}};
   const auto* drop = schema::as<PgQuery__DropStmt>(context.statement.node());
   if (drop == nullptr) return matches;
   const bool table = drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
@@ -74,7 +76,7 @@ const Rule& drop_column_or_table() {
           "transaction of its own. If that "
           "is proved otherwise, say so: -- poundlock: ignore drop_column_or_table REASON.",
       .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;", "DROP VIEW totals;",
-              "DROP SCHEMA app CASCADE;", "DROP DATABASE shop;", "DROP TYPE mood;"},
+              "DROP SCHEMA app CASCADE;", "DROP DATABASE shop;", "DROP TYPE mood;", "DROP OWNED BY app;"},
       .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
                "DROP INDEX CONCURRENTLY orders_status;",
                "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"

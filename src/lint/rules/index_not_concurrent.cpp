@@ -43,7 +43,7 @@ std::vector<Match> check(const Context& context) {
     if (reindex->relation != nullptr && context.is_new(schema::name_of(*reindex->relation))) return {};
     for (const std::string_view kind : {"INDEX", "TABLE", "SCHEMA", "DATABASE"})
       if (const auto words = schema::find_words(statement.text(), statement.tokens(), {kind}))
-        return {{{0, words->end}, "", with_concurrently(statement, *words)}};
+        return {{{0, words->end}, "", with_concurrently(statement, *words)}};  // the last one counts
     return {{statement.words({"REINDEX"}), "", ""}};
   }
   std::vector<Match> matches;
@@ -75,7 +75,7 @@ const Rule& index_not_concurrent() {
           "the parent, an index CONCURRENTLY on each partition, and ALTER INDEX ... ATTACH PARTITION.",
       .bad = {"CREATE INDEX orders_status ON orders (status);", "CREATE UNIQUE INDEX ON orders (code);",
               "DROP INDEX orders_status;", "REINDEX INDEX orders_status;", "REINDEX TABLE orders;",
-              "ALTER TABLE events DETACH PARTITION events_2020;"},
+              "REINDEX (CONCURRENTLY off) TABLE orders;", "ALTER TABLE events DETACH PARTITION events_2020;"},
       .good = {"CREATE INDEX CONCURRENTLY orders_status ON orders (status);",
                "DROP INDEX CONCURRENTLY IF EXISTS orders_status;", "REINDEX (CONCURRENTLY) TABLE orders;",
                "CREATE TABLE notes (id bigint); CREATE INDEX notes_id ON notes (id);",

@@ -1,4 +1,5 @@
 #include "lint/rule.h"
+#include "lint/statement_options.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -15,6 +16,13 @@ const char* what(const PgQuery__AlterTableCmd& command) {
 }
 
 std::vector<Match> check(const Context& context) {
+  const PgQuery__Node& node = *context.statement.node();
+  const schema::ByteRange all{0, context.statement.text().size()};
+  if (node.node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_MOVE_ALL_STMT)
+    return {{all, "everything in a tablespace, under one lock after the other until the last is copied", ""}};
+  if (const auto* database = schema::as<PgQuery__AlterDatabaseStmt>(&node);
+      database != nullptr && find_option(database->options, database->n_options, "tablespace") != nullptr)
+    return {{all, "a whole database, to which nobody may be connected meanwhile", ""}};
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
     const char* change = what(action.command);
@@ -43,7 +51,9 @@ const Rule& table_rewrite() {
           "readers "
           "over; or use pg_repack, which can move a table to another tablespace.",
       .bad = {"ALTER TABLE orders SET UNLOGGED;", "ALTER TABLE orders SET LOGGED;",
-              "ALTER TABLE orders SET TABLESPACE fast;", "ALTER TABLE orders SET ACCESS METHOD heap2;"},
+              "ALTER TABLE orders SET TABLESPACE fast;", "ALTER TABLE orders SET ACCESS METHOD heap2;",
+              "ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast;",
+              "ALTER DATABASE shop SET TABLESPACE fast;"},
       .good = {"CREATE TABLE notes (id bigint); ALTER TABLE notes SET UNLOGGED;",
                "ALTER TABLE orders SET (fillfactor = 90);"},
       .check = check};
