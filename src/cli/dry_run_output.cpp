@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/xml.h"
 #include "cli/bar.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -46,18 +47,7 @@ bj::object statement_json(const DryRunStatement& one) {
 }
 
 std::string xml(std::string_view text) {
-  std::string out;
-  for (const char c : clean_lines(text)) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\n': out += "&#10;"; break;
-      default: out += c;
-    }
-  }
-  return out;
+  return xml_escaped(clean_lines(text));
 }
 
 std::string first_line(const std::string& sql) {

@@ -6,6 +6,11 @@
 #include "schema/tree.h"
 
 namespace poundlock::lint {
+namespace {
+
+constexpr std::size_t kRewrittenActionsMax = 100;
+
+}  // namespace
 
 bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b) {
   return a.name == b.name && (a.schema.empty() || b.schema.empty() || a.schema == b.schema);
@@ -30,6 +35,11 @@ bool Context::is_new(const schema::QualifiedName& table) const {
   if (facts != nullptr)
     if (const auto made = facts->makes_table_before(table, index())) return *made;
   return std::ranges::any_of(created, [&](const auto& name) { return is_made_table(name, table); });
+}
+
+bool chains(const schema::Statement& statement) {
+  const auto* transaction = schema::as<PgQuery__TransactionStmt>(statement.node());
+  return transaction != nullptr && transaction->chain;
 }
 
 std::size_t Context::index() const {
@@ -77,6 +87,8 @@ void each_action(const Context& context, const std::function<void(const Action&)
 std::string in_place_of(const schema::Statement& statement, const Action& action, const std::string& safe) {
   const auto ranges = statement.actions();
   if (safe.empty() || ranges.size() < 2) return safe;
+  // Each of thousands of actions would get the text of all of them.
+  if (ranges.size() > kRewrittenActionsMax) return "";
   const auto own = std::ranges::find(ranges, action.range);
   if (own == ranges.end()) return "";
   const std::string head(statement.slice({0, ranges.front().begin}));

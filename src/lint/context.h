@@ -70,6 +70,9 @@ bool is_made_table(const schema::QualifiedName& made, const schema::QualifiedNam
 schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_exists,
                                 const schema::Catalog* catalog);
 
+// COMMIT AND CHAIN, ROLLBACK AND CHAIN: the next transaction begins at once.
+bool chains(const schema::Statement& statement);
+
 // One action of an ALTER TABLE, with its place.
 struct Action {
   const PgQuery__AlterTableCmd& command;
@@ -82,7 +85,8 @@ void each_action(const Context& context, const std::function<void(const Action&)
 void each_action(const schema::Statement& statement, const std::function<void(const Action&)>& visit);
 
 // The whole statement with `safe` (whole statements) in the place of that one action: what stands before and
-// behind it becomes an ALTER TABLE of its own. "" when safe is "".
+// behind it becomes an ALTER TABLE of its own. "" when safe is "", and for a statement of more than 100
+// actions.
 std::string in_place_of(const schema::Statement& statement, const Action& action, const std::string& safe);
 
 // "table orders", for messages.

@@ -117,6 +117,68 @@ TEST(Lint, ATableThatMayBeAnotherIsNotNew) {
               Contains("index_not_concurrent"));
 }
 
+// What ROLLBACK TO takes back: tables, time-outs, locks; AND CHAIN opens the next transaction.
+TEST(Lint, SavepointsAndChainsAreFollowed) {
+  const auto fires = [](const char* rule, const char* sql, Options options = {.timeouts_supplied = true}) {
+    return testing::Value(rules_of(sql, options), Contains(rule));
+  };
+  EXPECT_TRUE(
+      fires("index_not_concurrent",
+            "BEGIN; SAVEPOINT s; CREATE TABLE t (a int); ROLLBACK TO s; CREATE INDEX i ON t (a); COMMIT;"));
+  EXPECT_FALSE(
+      fires("index_not_concurrent",
+            "BEGIN; SAVEPOINT s; CREATE TABLE t (a int); RELEASE s; CREATE INDEX i ON t (a); COMMIT;"));
+  EXPECT_FALSE(
+      fires("index_not_concurrent",
+            "BEGIN; SAVEPOINT a; CREATE TABLE t (a int); SAVEPOINT b; CREATE TABLE u (a int); ROLLBACK TO b;"
+            "CREATE INDEX i ON t (a); COMMIT;"));
+  EXPECT_TRUE(fires("index_not_concurrent",
+                    "BEGIN; SAVEPOINT a; SAVEPOINT b; CREATE TABLE t (a int); ROLLBACK TO b; ROLLBACK TO a;"
+                    "CREATE INDEX i ON t (a); COMMIT;"));
+  EXPECT_TRUE(fires("missing_timeouts",
+                    "BEGIN; SAVEPOINT s; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '5s';"
+                    "ROLLBACK TO s; ALTER TABLE o ADD COLUMN a int; COMMIT;",
+                    {}));
+  EXPECT_TRUE(fires(
+      "missing_timeouts",
+      "SET lock_timeout = '1s'; SET statement_timeout = '5s'; DISCARD ALL; ALTER TABLE o ADD a int;", {}));
+  const std::string update = "UPDATE p SET a = 1 WHERE id = 1; COMMIT;";
+  const std::string locked = "BEGIN; SAVEPOINT s; ALTER TABLE o ADD COLUMN a int; ";
+  EXPECT_TRUE(fires("work_under_lock", (locked + update).c_str()));
+  EXPECT_FALSE(fires("work_under_lock", (locked + "ROLLBACK TO s; " + update).c_str()));
+  const char* chained = "BEGIN; SELECT 1; COMMIT AND CHAIN; CREATE INDEX CONCURRENTLY i ON o (a); COMMIT;";
+  EXPECT_TRUE(fires("concurrently_in_transaction", chained));
+  EXPECT_FALSE(fires("nested_transaction", chained));
+  EXPECT_FALSE(fires("concurrently_in_transaction",
+                     "BEGIN; SELECT 1; PREPARE TRANSACTION 'x'; CREATE INDEX CONCURRENTLY i ON o (a);"));
+}
+
+TEST(Lint, ATableThatWasRenamedIsNotNewUnderItsOldName) {
+  for (const char* end : {"", "ROLLBACK;"})
+    EXPECT_THAT(rules_of(std::string(end) + "CREATE TABLE t (a int); ALTER TABLE t RENAME TO u;"
+                                            "ALTER TABLE o RENAME TO t; CREATE INDEX i ON t (a);"),
+                Contains("index_not_concurrent"));
+}
+
+TEST(Lint, AConditionThatIsAlwaysTrueIsNone) {
+  for (const char* where :
+       {"NOT false", "true OR id = 1", "'a' = 'a'", "'t'::boolean", "1 = 1 AND NOT (2 = 3)"})
+    EXPECT_THAT(rules_of(std::string("DELETE FROM o WHERE ") + where), Contains("update_without_where"))
+        << where;
+  for (const char* where :
+       {"false", "id = 1 OR false", "true AND id = 1", "NOT true", "1 = 2", "NULL", "'a' = 'b'"})
+    EXPECT_THAT(rules_of(std::string("DELETE FROM o WHERE ") + where), Not(Contains("update_without_where")))
+        << where;
+}
+
+// Each would get a text as long as the statement: together 80 MB.
+TEST(Lint, AStatementOfThousandsOfActionsGetsNoRewrites) {
+  std::string sql = "ALTER TABLE o ADD COLUMN a int NOT NULL";
+  for (int i = 0; i < 2000; ++i) sql += fmt::format(", ADD COLUMN c{} int NOT NULL", i);
+  for (const Finding& finding : lint(sql, "x.sql", {.timeouts_supplied = true}).findings)
+    EXPECT_EQ(finding.rewrite, "");
+}
+
 TEST(Lint, IgnoresWithAReason) {
   const auto ignored = [](std::string_view sql) { return lint(sql, "t.sql", {.timeouts_supplied = true}); };
   for (const char* sql :

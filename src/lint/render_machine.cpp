@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "base/xml.h"
 #include "lint/framework.h"
 #include "lint/render.h"
 
@@ -87,21 +88,6 @@ json::array sarif_rules() {
   return rules;
 }
 
-std::string xml(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\n': out += "&#10;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 && c != '\t' ? '?' : c;  // XML 1.0 has no others
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string render_json(std::span<const Report> reports) {
@@ -141,10 +127,11 @@ std::string render_junit(std::span<const Report> reports) {
     for (const Finding& finding : report.findings) by_rule[finding.rule].push_back(&finding);
     std::size_t failures = 0;
     for (const auto& [rule, findings] : by_rule) failures += findings.empty() ? 0 : 1;
-    out += fmt::format("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n", xml(report.file),
+    out += fmt::format("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n", xml_escaped(report.file),
                        by_rule.size(), failures);
     for (const auto& [rule, findings] : by_rule) {
-      out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", xml(report.file), xml(rule));
+      out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", xml_escaped(report.file),
+                         xml_escaped(rule));
       if (findings.empty()) {
         out += "/>\n";
         continue;
@@ -156,7 +143,8 @@ std::string render_junit(std::span<const Report> reports) {
         text += fmt::format("{}:{}:{}: {}\n{}\n", finding->file, finding->line, finding->column,
                             whole(*finding), finding->text);
       out += fmt::format("      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>\n",
-                         to_string(findings.front()->severity), xml(whole(*findings.front())), xml(text));
+                         to_string(findings.front()->severity), xml_escaped(whole(*findings.front())),
+                         xml_escaped(text));
     }
     out += "  </testsuite>\n";
   }

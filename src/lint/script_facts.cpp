@@ -28,10 +28,48 @@ ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) :
     const schema::Statement& statement = script.statements[i];
     lock(statement, i, options.in_transaction);
     create(statement, i);
-    rolls_back_ = rolls_back_ || statement.kind() == schema::StatementKind::kRollback;
+    rename(statement, i);
+    if (statement.kind() == schema::StatementKind::kPrepare) note_star(statement, i);
     alter(statement, i);
     time_zone(statement, i);
   }
+  for (const schema::Statement& sent : options.application) note_star(sent, kNever);
+}
+
+// SELECT * or RETURNING * of a table, count(*) not among them.
+void ScriptFacts::note_star(const schema::Statement& statement, std::size_t index) {
+  bool star = false;
+  std::vector<schema::QualifiedName> tables;
+  schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+    star = star || as<PgQuery__AStar>(message) != nullptr;
+    if (const auto* relation = as<PgQuery__RangeVar>(message)) tables.push_back(schema::name_of(*relation));
+    return true;
+  });
+  if (!star) return;
+  for (schema::QualifiedName& table : tables) {
+    std::vector<Reader>& readers = star_readers_[table.name];
+    readers.push_back({std::move(table), index, &statement});
+  }
+}
+
+const schema::Statement* ScriptFacts::star_reader(const schema::QualifiedName& table,
+                                                  std::size_t index) const {
+  const auto found = star_readers_.find(table.name);
+  if (found == star_readers_.end()) return nullptr;
+  for (const Reader& reader : found->second)
+    if ((reader.at < index || reader.at == kNever) && same_table(reader.table, table))
+      return reader.statement;
+  return nullptr;
+}
+
+void ScriptFacts::rename(const schema::Statement& statement, std::size_t index) {
+  const auto* node = as<PgQuery__RenameStmt>(statement.node());
+  if (node == nullptr || node->relation == nullptr ||
+      node->rename_type != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
+    return;
+  const schema::QualifiedName old = schema::name_of(*node->relation);
+  for (Made& one : tables_[old.name])
+    if (is_made_table(one.table, old)) one.gone = std::min(one.gone, index);
 }
 
 void ScriptFacts::add_key(const schema::QualifiedName& table, std::vector<std::string> columns) {
@@ -78,7 +116,7 @@ void ScriptFacts::make(const PgQuery__RangeVar& relation, std::size_t index, boo
 bool ScriptFacts::made(const schema::QualifiedName& table, std::size_t index) const {
   const auto found = tables_.find(table.name);
   return found != tables_.end() && std::ranges::any_of(found->second, [&](const Made& made) {
-           return made.at < index && is_made_table(made.table, table);
+           return made.at < index && index <= made.gone && is_made_table(made.table, table);
          });
 }
 
@@ -117,6 +155,9 @@ void ScriptFacts::create(const schema::Statement& statement, std::size_t index) 
     types_.insert(name);
   } else if (const auto* enumeration = as<PgQuery__CreateEnumStmt>(node)) {
     types_.insert(schema::name_of(enumeration->type_name, enumeration->n_type_name).name);
+  } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_POLICY_STMT) {
+    const schema::QualifiedName table = schema::name_of(*node->create_policy_stmt->table);
+    policies_[table.name].push_back({table, index});
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
     types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
   } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
@@ -131,11 +172,14 @@ void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bo
   locked_by_.push_back(begun_ || wrapped ? holder_ : kNever);
   switch (statement.kind()) {
     case schema::StatementKind::kBegin: begun_ = true; return;
+    case schema::StatementKind::kRollback: rolls_back_ = true; [[fallthrough]];
     case schema::StatementKind::kCommit:
-    case schema::StatementKind::kRollback:
-      begun_ = false;
+    case schema::StatementKind::kPreparedTransaction:
+      begun_ = chains(statement);
       holder_ = kNever;
+      savepoints_.clear();
       return;
+    case schema::StatementKind::kSavepoint: return savepoint(statement, index);
     default: break;
   }
   if ((!begun_ && !wrapped) || holder_ != kNever) return;
@@ -143,6 +187,24 @@ void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bo
   if (!taken.blocks_reads() || taken.relation.name.empty() || made(taken.relation, index)) return;
   holder_ = index;
   locks_[index] = taken.relation;
+}
+
+// ROLLBACK TO gives back the locks that were taken since.
+void ScriptFacts::savepoint(const schema::Statement& statement, std::size_t index) {
+  const auto* node = as<PgQuery__TransactionStmt>(statement.node());
+  if (node == nullptr) return;
+  const std::string name(text_of(node->savepoint_name));
+  if (node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT) {
+    savepoints_.emplace_back(name, index);
+    return;
+  }
+  const auto last = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name,
+                                      &std::pair<std::string, std::size_t>::first);
+  const bool back = node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO;
+  rolls_back_ = rolls_back_ || back;
+  if (last == savepoints_.rend()) return;
+  if (back && holder_ != kNever && holder_ > last->second) holder_ = kNever;
+  savepoints_.erase(back ? last.base() : std::prev(last.base()), savepoints_.end());
 }
 
 void ScriptFacts::time_zone(const schema::Statement& statement, std::size_t index) {
@@ -165,6 +227,14 @@ bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const st
     return same_table(key.table, table) && key.columns.size() >= leading.size() &&
            std::is_permutation(leading.begin(), leading.end(), key.columns.begin());
   });
+}
+
+std::vector<std::size_t> ScriptFacts::policies_on(const schema::QualifiedName& table) const {
+  std::vector<std::size_t> places;
+  if (const auto found = policies_.find(table.name); found != policies_.end())
+    for (const Made& policy : found->second)
+      if (same_table(policy.table, table)) places.push_back(policy.at);
+  return places;
 }
 
 std::optional<bool> ScriptFacts::makes_table_before(const schema::QualifiedName& table,

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lint/context.h"
@@ -46,7 +47,8 @@ class ScriptFacts {
 
   std::span<const Added> added_to(std::string_view table) const;  // by its bare name
   bool has_key(const schema::QualifiedName& table, std::span<const std::string> leading) const;
-  // Has an earlier statement made the table? nullopt: there is a ROLLBACK, and it takes following the script.
+  // Has an earlier statement made the table, and not renamed it since? nullopt: there is a ROLLBACK, to a
+  // savepoint too, and it takes following the script.
   std::optional<bool> makes_table_before(const schema::QualifiedName& table, std::size_t index) const;
   bool makes_domain(const schema::QualifiedName& name) const { return domains_.contains(name.name); }
   // A domain, an enum or a sequence.
@@ -56,6 +58,11 @@ class ScriptFacts {
                                      std::size_t index) const;
   // The table that an earlier statement of the same transaction has locked away from readers; nullptr: none.
   const schema::QualifiedName* locked_before(std::size_t index) const;
+  // A statement that answers all columns of the table by a * and may be prepared already: a PREPARE before
+  // this place, or one that the application sends; nullptr: none.
+  const schema::Statement* star_reader(const schema::QualifiedName& table, std::size_t index) const;
+  // The places of the script's CREATE POLICY on the table, ascending.
+  std::vector<std::size_t> policies_on(const schema::QualifiedName& table) const;
   // Has the script set the time zone to UTC before this statement, and not to another?
   bool utc_at(std::size_t index) const;
 
@@ -66,6 +73,9 @@ class ScriptFacts {
   void create(const schema::Statement& statement, std::size_t index);
   void lock(const schema::Statement& statement, std::size_t index, bool wrapped);
   void time_zone(const schema::Statement& statement, std::size_t index);
+  void rename(const schema::Statement& statement, std::size_t index);
+  void savepoint(const schema::Statement& statement, std::size_t index);
+  void note_star(const schema::Statement& statement, std::size_t index);
   void add_key(const schema::QualifiedName& table, std::vector<std::string> columns);
 
   struct Change {
@@ -81,9 +91,18 @@ class ScriptFacts {
   struct Made {
     schema::QualifiedName table;
     std::size_t at = 0;
+    std::size_t gone = kNever;  // where it gets another name
   };
   std::map<std::string, std::vector<Made>, std::less<>> tables_;
-  const schema::Catalog* catalog_ = nullptr;  // borrowed; null: none is known
+  struct Reader {
+    schema::QualifiedName table;
+    std::size_t at = 0;  // kNever: one that the application sends, at any time
+    const schema::Statement* statement = nullptr;
+  };
+  std::map<std::string, std::vector<Reader>, std::less<>> star_readers_;
+  std::map<std::string, std::vector<Made>, std::less<>> policies_;
+  std::vector<std::pair<std::string, std::size_t>> savepoints_;  // of the open transaction, with their places
+  const schema::Catalog* catalog_ = nullptr;                     // borrowed; null: none is known
   bool rolls_back_ = false;
   std::map<std::size_t, schema::QualifiedName> locks_;  // by the statement that takes it
   std::vector<std::size_t> locked_by_;                  // for each statement; kNever

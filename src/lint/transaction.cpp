@@ -1,5 +1,7 @@
 #include "lint/transaction.h"
 
+#include <algorithm>
+
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -74,14 +76,43 @@ void ScriptState::set_config(const schema::Statement& statement) {
   });
 }
 
-void ScriptState::end_transaction(bool rolled_back) {
+void ScriptState::end_transaction(bool rolled_back, bool chained) {
   if (rolled_back) {
     session_ = at_begin_;
     if (created_.size() > created_at_begin_) created_.resize(created_at_begin_);
   }
   current_ = session_;
   transaction_.clear();
-  begun_ = false;
+  savepoints_.clear();
+  begun_ = chained;  // COMMIT AND CHAIN: the next one is open already
+  at_begin_ = session_;
+  created_at_begin_ = created_.size();
+}
+
+void ScriptState::savepoint(const schema::Statement& statement) {
+  const auto* node = as<PgQuery__TransactionStmt>(statement.node());
+  if (node == nullptr || (!begun_ && !wrapped_)) return;
+  const std::string name(text_of(node->savepoint_name));
+  if (node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT) {
+    savepoints_.push_back({name, session_, current_, created_.size()});
+    return;
+  }
+  const auto last = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (last == savepoints_.rend()) return;
+  if (node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO) {
+    session_ = last->session;
+    current_ = last->current;
+    created_.resize(std::min(created_.size(), last->created));
+    savepoints_.erase(last.base(), savepoints_.end());  // it can be rolled back to again
+  } else {
+    savepoints_.erase(std::prev(last.base()), savepoints_.end());
+  }
+}
+
+// Under its old name another table may come: it is no longer known whose it is.
+void ScriptState::forget(const schema::QualifiedName& table) {
+  for (schema::QualifiedName& made : created_)
+    if (is_made_table(made, table)) made = {};
 }
 
 void ScriptState::after(const schema::Statement& statement) {
@@ -94,8 +125,19 @@ void ScriptState::after(const schema::Statement& statement) {
       at_begin_ = session_;
       created_at_begin_ = created_.size();
       return;
-    case StatementKind::kCommit: return end_transaction(false);
-    case StatementKind::kRollback: return end_transaction(true);
+    case StatementKind::kCommit: return end_transaction(false, chains(statement));
+    case StatementKind::kRollback: return end_transaction(true, chains(statement));
+    case StatementKind::kPreparedTransaction: return end_transaction(false, false);
+    case StatementKind::kSavepoint: return savepoint(statement);
+    case StatementKind::kRename:
+      if (const auto* rename = statement.node()->rename_stmt;
+          rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && rename->relation != nullptr)
+        forget(schema::name_of(*rename->relation));
+      return;
+    case StatementKind::kDiscard:
+      if (statement.node()->discard_stmt->target != PG_QUERY__DISCARD_MODE__DISCARD_ALL) return;
+      assign("lock_timeout", false, false);
+      return assign("statement_timeout", false, false);
     case StatementKind::kSet:
     case StatementKind::kReset: return set(statement);
     case StatementKind::kSelect: return set_config(statement);

@@ -2,6 +2,7 @@
 // force, the tables that are new. Used by lint() alone; one script, one thread.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "lint/context.h"
@@ -23,7 +24,9 @@ class ScriptState {
   void set(const schema::Statement& statement);
   void set_config(const schema::Statement& statement);
   void assign(std::string_view name, bool in_force, bool local);
-  void end_transaction(bool rolled_back);
+  void end_transaction(bool rolled_back, bool chained);
+  void savepoint(const schema::Statement& statement);
+  void forget(const schema::QualifiedName& table);
 
   const bool wrapped_;  // the runner's own transaction around the script
   bool begun_ = false;
@@ -34,6 +37,12 @@ class ScriptState {
   const schema::Catalog* catalog_;  // borrowed; null: none is known
   std::vector<schema::QualifiedName> created_;
   std::size_t created_at_begin_ = 0;
+  struct Savepoint {
+    std::string name;
+    Timeouts session, current;
+    std::size_t created = 0;
+  };
+  std::vector<Savepoint> savepoints_;  // of the open transaction
 };
 
 }  // namespace poundlock::lint

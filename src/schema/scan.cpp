@@ -16,6 +16,26 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+// libpg_query 15-4.0.0 ends U&"..." behind its U and U&'...' where it begins: a statement that ended with one
+// was cut off there, and named another column. From the opening quote to the last one; a string goes on
+// behind white space with a line break.
+std::size_t unicode_end(std::string_view text, std::size_t begin) {
+  constexpr std::size_t kPrefixBytes = 2;  // U&
+  if (begin + kPrefixBytes >= text.size()) return text.size();
+  const char quote = text[begin + kPrefixBytes];
+  std::size_t at = begin + kPrefixBytes + 1;
+  for (;;) {
+    const std::size_t closing = text.find(quote, at);
+    if (closing == std::string_view::npos) return text.size();
+    at = closing + 1;
+    const std::size_t next = std::min(text.find_first_not_of(" \t\r\n\f", at), text.size());
+    const bool breaks = text.substr(at, next - at).find_first_of("\r\n") != std::string_view::npos;
+    const bool more = next < text.size() && text[next] == quote;
+    if (!more || (next > at && (quote == '"' || !breaks))) return at;
+    at = next + 1;
+  }
+}
+
 }  // namespace
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
@@ -54,10 +74,13 @@ Result<std::vector<Token>> scan(std::string_view text) {
     const PgQuery__ScanToken& token = *result->tokens[i];
     const bool comment =
         token.token == PG_QUERY__TOKEN__SQL_COMMENT || token.token == PG_QUERY__TOKEN__C_COMMENT;
-    tokens.push_back({.range = {static_cast<std::size_t>(token.start), static_cast<std::size_t>(token.end)},
-                      .id = static_cast<int>(token.token),
-                      .keyword = static_cast<KeywordClass>(token.keyword_kind),
-                      .comment = comment});
+    const auto begin = static_cast<std::size_t>(token.start);
+    const bool unicode = token.token == PG_QUERY__TOKEN__UIDENT || token.token == PG_QUERY__TOKEN__USCONST;
+    tokens.push_back(
+        {.range = {begin, unicode ? unicode_end(text, begin) : static_cast<std::size_t>(token.end)},
+         .id = static_cast<int>(token.token),
+         .keyword = static_cast<KeywordClass>(token.keyword_kind),
+         .comment = comment});
   }
   return tokens;
 }

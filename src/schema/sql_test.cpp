@@ -5,6 +5,8 @@
 #include <atomic>
 #include <thread>
 
+#include "schema/tree.h"
+
 namespace poundlock::schema {
 namespace {
 
@@ -20,6 +22,22 @@ std::vector<std::string> texts(const Script& script) {
   std::vector<std::string> found;
   for (const Statement& statement : script.statements) found.push_back(statement.text());
   return found;
+}
+
+// The scanner of the library loses where these end.
+TEST(Sql, EscapedNamesAndTextsEndWhereTheyEnd) {
+  for (const char* sql :
+       {R"(ALTER TABLE t DROP COLUMN U&"d\0061t")", R"(DROP TABLE u&"a""b\0061")", R"(SELECT U&'d\0061t''s')",
+        "SELECT U&'a' \n 'b'", R"(SELECT U&"a" "b")", R"(SELECT U&'a!0061' UESCAPE '!')"}) {
+    const auto script = parse_script(std::string(sql) + " ; SELECT 1");
+    ASSERT_TRUE(script);
+    ASSERT_EQ(script->statements.size(), 2U) << sql;
+    EXPECT_EQ(script->statements[0].text(), sql);
+  }
+  const auto drop = parse_statement(R"(DROP TABLE U&"d\0061t")");
+  ASSERT_TRUE(drop);
+  const auto* list = as<PgQuery__List>(as<PgQuery__DropStmt>(drop->node())->objects[0]);
+  EXPECT_EQ(name_of(list->items, list->n_items).name, "dat");
 }
 
 TEST(ParseScript, SplitsAtTheSemicolonsThatEndStatements) {

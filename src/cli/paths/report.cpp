@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/xml.h"
 #include "cli/bar.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -54,21 +55,6 @@ std::string place(const PathFinding& finding) {
 
 }  // namespace
 
-std::string xml_text(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default:
-        if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
-    }
-  }
-  return out;
-}
-
 bj::value paths_json(const rollout::Plan& plan, const PathsReport& report) {
   bj::array compared, plans;
   for (const auto& one : report.compared)
@@ -102,22 +88,22 @@ std::string paths_junit(const rollout::Plan& plan, const PathsReport& report) {
       if (one.path == name && one.error)
         text += fmt::format("{} ({}): {}\n", one.kind, one.side, one.message);
     if (name.empty() && text.empty()) return;
-    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", xml_text(plan.rollout),
-                         name.empty() ? "the change" : xml_text(name));
+    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", xml_escaped(plan.rollout),
+                         name.empty() ? "the change" : xml_escaped(name));
     if (text.empty()) {
       cases += "/>\n";
       return;
     }
     ++failures;
     cases += fmt::format(">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
-                         xml_text(text.substr(0, text.find('\n'))), xml_text(text));
+                         xml_escaped(text.substr(0, text.find('\n'))), xml_escaped(text));
   };
   for (const auto& path : plan.paths) add_case(path.name);
   add_case("");
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"poundlock paths\">\n"
       "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n{}  </testsuite>\n</testsuites>\n",
-      xml_text(plan.rollout), plan.paths.size(), failures, cases);
+      xml_escaped(plan.rollout), plan.paths.size(), failures, cases);
 }
 
 void print_paths(Context& context, const rollout::Plan& plan, const PathsReport& report) {

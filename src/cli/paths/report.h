@@ -3,7 +3,6 @@
 
 #include <boost/json/value.hpp>
 #include <string>
-#include <string_view>
 
 #include "cli/context.h"
 #include "engine/checks/paths.h"
@@ -15,8 +14,5 @@ namespace poundlock::cli {
 boost::json::value paths_json(const rollout::Plan& plan, const engine::PathsReport& report);
 std::string paths_junit(const rollout::Plan& plan, const engine::PathsReport& report);
 void print_paths(Context& context, const rollout::Plan& plan, const engine::PathsReport& report);
-
-// Text as XML 1.0 takes it: escaped, and without the control characters that it has no name for.
-std::string xml_text(std::string_view text);
 
 }  // namespace poundlock::cli

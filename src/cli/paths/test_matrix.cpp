@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/xml.h"
 #include "cli/paths/flag_states.h"
 #include "cli/paths/report.h"
 #include "cli/paths/suite.h"
@@ -165,8 +166,8 @@ std::string matrix_junit(const std::string& rollout, const std::vector<MatrixCel
   std::string cases;
   int failures = 0;
   for (const auto& one : cells) {
-    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml_text(rollout),
-                         xml_text(title(one)), one.run.seconds);
+    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml_escaped(rollout),
+                         xml_escaped(title(one)), one.run.seconds);
     if (one.run.passed()) {
       cases += "/>\n";
       continue;
@@ -175,12 +176,12 @@ std::string matrix_junit(const std::string& rollout, const std::vector<MatrixCel
     cases += fmt::format(
         ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
         one.run.timed_out ? std::string("not done in time") : fmt::format("exit code {}", one.run.exit_code),
-        xml_text(clean_lines(one.run.tail)));
+        xml_escaped(clean_lines(one.run.tail)));
   }
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"poundlock paths test\">\n"
       "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n{}  </testsuite>\n</testsuites>\n",
-      xml_text(rollout), cells.size(), failures, cases);
+      xml_escaped(rollout), cells.size(), failures, cases);
 }
 
 void print_matrix(Context& context, const std::vector<MatrixCell>& cells, bool passed) {

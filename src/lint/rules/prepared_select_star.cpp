@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "lint/rule.h"
+#include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -8,39 +9,17 @@ namespace {
 
 constexpr std::size_t kQuoteBytesMax = 80;
 
-// SELECT * or RETURNING * of the table, count(*) not among them.
-bool answers_all_columns(const schema::Statement& statement, const schema::QualifiedName& table) {
-  bool star = false;
-  bool reads = false;
-  schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
-    if (schema::as<PgQuery__AStar>(message) != nullptr) star = true;
-    const auto* relation = schema::as<PgQuery__RangeVar>(message);
-    if (relation != nullptr && same_table(schema::name_of(*relation), table)) reads = true;
-    return true;
-  });
-  return star && reads;
-}
-
 bool changes_columns(const Action& action) {
   return action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn ||
          action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn ||
          action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType;
 }
 
-const schema::Statement* reader_of(const Context& context, const schema::QualifiedName& table) {
-  for (const schema::Statement& earlier : context.earlier())
-    if (earlier.kind() == schema::StatementKind::kPrepare && answers_all_columns(earlier, table))
-      return &earlier;
-  for (const schema::Statement& sent : context.options.application)
-    if (answers_all_columns(sent, table)) return &sent;
-  return nullptr;
-}
-
 std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
     if (!changes_columns(action)) return;
-    const schema::Statement* reader = reader_of(context, action.table);
+    const schema::Statement* reader = context.facts->star_reader(action.table, context.index());
     if (reader == nullptr) return;
     matches.push_back(
         {action.range,

@@ -1,28 +1,24 @@
 #include <fmt/format.h>
 
 #include "lint/rule.h"
+#include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
 namespace {
 
-bool makes_policy(const schema::Statement& statement, const schema::QualifiedName& table) {
-  const PgQuery__Node& node = *statement.node();
-  return node.node_case == PG_QUERY__NODE__NODE_CREATE_POLICY_STMT &&
-         same_table(schema::name_of(*node.create_policy_stmt->table), table);
-}
-
 // By an earlier statement, or by a later one of the same transaction.
 bool has_policy(const Context& context, const schema::QualifiedName& table) {
-  for (const schema::Statement& earlier : context.earlier())
-    if (makes_policy(earlier, table)) return true;
+  const std::vector<std::size_t> places = context.facts->policies_on(table);
+  if (places.empty()) return false;
+  const std::size_t now = context.index();
+  if (places.front() < now) return true;
   if (!context.in_transaction) return false;
-  for (const schema::Statement& later : context.following) {
-    if (later.kind() == schema::StatementKind::kCommit || later.kind() == schema::StatementKind::kRollback)
-      return false;
-    if (makes_policy(later, table)) return true;
+  for (std::size_t i = 0; i < context.following.size() && now + 1 + i < places.front(); ++i) {
+    const schema::StatementKind kind = context.following[i].kind();
+    if (kind == schema::StatementKind::kCommit || kind == schema::StatementKind::kRollback) return false;
   }
-  return false;
+  return true;
 }
 
 std::vector<Match> check(const Context& context) {

@@ -1,6 +1,7 @@
 #include <optional>
 
 #include "lint/rule.h"
+#include "lint/statement_options.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -60,8 +61,9 @@ bool merges_every_row(const PgQuery__MergeStmt& merge) {
 
 // EXPLAIN plans the statement and runs it with ANALYZE alone.
 bool explains_only(const schema::Statement& statement) {
-  return statement.kind() == schema::StatementKind::kExplain &&
-         statement.words({"ANALYZE"}).size() == statement.text().size();
+  if (statement.kind() != schema::StatementKind::kExplain) return false;
+  const PgQuery__ExplainStmt& explain = *statement.node()->explain_stmt;
+  return !has_option(explain.options, explain.n_options, "analyze");
 }
 
 std::vector<Match> check(const Context& context) {
@@ -110,6 +112,7 @@ const Rule& update_without_where() {
               "MERGE INTO orders USING customers c ON true WHEN MATCHED THEN UPDATE SET note = c.name;"},
       .good = {"UPDATE orders SET new_status = legacy_status WHERE id BETWEEN 1 AND 1000;",
                "EXPLAIN UPDATE orders SET new_status = legacy_status;",
+               "EXPLAIN (ANALYZE off) DELETE FROM orders;",
                "MERGE INTO orders o USING customers c ON o.customer = c.id AND c.id = 7\n"
                "WHEN MATCHED THEN UPDATE SET note = c.name;",
                "CREATE TABLE notes (id bigint); UPDATE notes SET id = id + 1;"},
