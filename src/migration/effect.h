@@ -22,15 +22,7 @@ struct Effect {
 };
 
 Effect effect_of(const schema::Statement& statement, const Names& names);
-Effect effect_of_alter(const schema::Statement& statement, const Names& names);  // ALTER TABLE
-
-// "SELECT (a) AND (b)"; either may be empty.
-std::string both(const std::string& a, const std::string& b);
-
-// SELECT EXISTS of a relation, type, ... of this name.
-std::string relation_probe(const schema::QualifiedName& name);
-
-// The name that PostgreSQL would give an index that was given none: orders_status_idx.
-std::string index_name(const PgQuery__Node& index_stmt);
+Effect effect_of_create(const schema::Statement& statement, const Names& names);  // CREATE ...
+Effect effect_of_alter(const schema::Statement& statement, const Names& names);   // ALTER TABLE
 
 }  // namespace poundlock::migration

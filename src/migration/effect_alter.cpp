@@ -5,6 +5,7 @@
 #include "change/type_facts.h"
 #include "lint/columns.h"
 #include "migration/effect.h"
+#include "migration/effect_probe.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -28,18 +29,13 @@ struct Site {
   std::string column() const { return force_quote_identifier(action.name); }
 };
 
-// A user's own type is found through search_path, which a probe must not depend on: there the name decides.
 Effect add_column(const Site& site) {
   const auto* column = as<PgQuery__ColumnDef>(site.action.command.def);
   if (column == nullptr) return {};
   const std::string name(text_of(column->colname));
   std::string condition = "true";
-  if (column->type_name != nullptr) {
-    const auto type = lint::type_spec(*column->type_name);
-    condition = fmt::format(
-        "a.atttypid = COALESCE(pg_catalog.to_regtype({}), a.atttypid)",
-        quote_literal("pg_catalog." + schema::quote_identifier(type.name) + (type.array ? "[]" : "")));
-  }
+  if (column->type_name != nullptr && !site.action.command.missing_ok)
+    condition = is_type("a.atttypid", *column->type_name);
   Effect effect;
   effect.probe = attribute_probe(site.table, name, condition);
   const bool may_be_older =
@@ -85,11 +81,51 @@ Effect column_default(const Site& site) {
     effect.probe = attribute_probe(site.table, site.action.name, "a.atthasdef");
   }
   const std::string column = fmt::format("{} ALTER COLUMN {}", site.alter(), site.column());
-  if (before != nullptr && before->default_expr)
+  const auto earlier = site.names.default_set(site.table, site.action.name);
+  const bool fresh = site.names.is_new_column(site.table, site.action.name);
+  if (earlier && !earlier->empty())
+    effect.undo = {fmt::format("{} SET DEFAULT {}", column, *earlier)};
+  else if (!earlier && before != nullptr && before->default_expr)
     effect.undo = {fmt::format("{} SET DEFAULT {}", column, *before->default_expr)};
-  else if (before != nullptr || site.names.is_new_column(site.table, site.action.name))
-    effect.undo = {column + " DROP DEFAULT"};
+  else if (site.action.command.def != nullptr && (earlier || before != nullptr || fresh))
+    effect.undo = {column + " DROP DEFAULT"};  // a DROP of no default leaves nothing to take back
   return effect;
+}
+
+std::string names_array(PgQuery__Node* const* nodes, std::size_t count) {
+  std::string out;
+  for (const auto& one : schema::strings(nodes, count)) out += (out.empty() ? "" : ", ") + quote_literal(one);
+  return "ARRAY[" + out + "]::text[]";
+}
+
+// What tells the wanted constraint from another one of its name, so far as the catalog tells it without
+// comparing expressions.
+std::string constraint_traits(const PgQuery__Constraint& constraint) {
+  const auto over = [](const std::string& columns) {
+    return fmt::format(
+        " AND ARRAY(SELECT (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid "
+        "AND "
+        "a.attnum = key.attnum)::text FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY key(attnum, place) "
+        "ORDER BY key.place) = {}",
+        columns);
+  };
+  switch (constraint.contype) {
+    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return " AND k.contype = 'c'";
+    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
+      return fmt::format(
+          " AND k.contype = 'f'{} AND (SELECT r.relname FROM pg_catalog.pg_class r WHERE r.oid = "
+          "k.confrelid) = "
+          "{}",
+          over(names_array(constraint.fk_attrs, constraint.n_fk_attrs)),
+          quote_literal(constraint.pktable == nullptr ? "" : text_of(constraint.pktable->relname)));
+    case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
+    case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE: {
+      const bool primary = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
+      const std::string kind = fmt::format(" AND k.contype = '{}'", primary ? 'p' : 'u');
+      return constraint.n_keys == 0 ? kind : kind + over(names_array(constraint.keys, constraint.n_keys));
+    }
+    default: return "";
+  }
 }
 
 Effect add_constraint(const Site& site) {
@@ -97,7 +133,9 @@ Effect add_constraint(const Site& site) {
   const std::string name(constraint == nullptr ? "" : text_of(constraint->conname));
   if (name.empty()) return {};
   Effect effect;
-  effect.probe = constraint_probe(site.table, name, constraint->skip_validation ? "true" : "k.convalidated");
+  effect.probe = constraint_probe(
+      site.table, name,
+      (constraint->skip_validation ? "true" : "k.convalidated") + constraint_traits(*constraint));
   effect.undo = {fmt::format("{} DROP CONSTRAINT IF EXISTS {}", site.alter(), force_quote_identifier(name))};
   return effect;
 }
@@ -139,7 +177,10 @@ Effect partition(const Site& site, bool attach) {
       quote_literal(child.schema), quote_literal(child.name));
   Effect effect;
   effect.probe = (attach ? "SELECT " : "SELECT NOT ") + there;
-  if (attach) effect.undo = {fmt::format("{} DETACH PARTITION {}", site.alter(), quoted_table(child))};
+  const auto* alter = as<PgQuery__AlterTableStmt>(site.statement.node());
+  const bool index = alter != nullptr && alter->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX;
+  if (attach && !index)
+    effect.undo = {fmt::format("{} DETACH PARTITION {}", site.alter(), quoted_table(child))};
   return effect;
 }
 
@@ -152,14 +193,21 @@ Effect row_security(const Site& site, bool on) {
           .undo = {fmt::format("{} {} ROW LEVEL SECURITY", site.alter(), on ? "DISABLE" : "ENABLE")}};
 }
 
+Effect set_not_null(const Site& site) {
+  Effect effect{.probe = attribute_probe(site.table, site.action.name, "a.attnotnull"), .undo = {}};
+  const schema::Column* before = site.names.column(site.table, site.action.name);
+  const bool was =
+      before != nullptr && before->not_null && !site.names.is_dropped_column(site.table, site.action.name);
+  if (!was) effect.undo = {fmt::format("{} ALTER COLUMN {} DROP NOT NULL", site.alter(), site.column())};
+  return effect;
+}
+
 Effect of_action(const Site& site) {
   const std::string& name = site.action.name;
   switch (site.action.command.subtype) {
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn: return add_column(site);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault: return column_default(site);
-    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
-      return {.probe = attribute_probe(site.table, name, "a.attnotnull"),
-              .undo = {fmt::format("{} ALTER COLUMN {} DROP NOT NULL", site.alter(), site.column())}};
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull: return set_not_null(site);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull:
       return {.probe = attribute_probe(site.table, name, "NOT a.attnotnull"), .undo = {}};
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:

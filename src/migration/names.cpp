@@ -21,10 +21,32 @@ bool holds(const std::vector<QualifiedName>& names, const QualifiedName& name) {
 
 QualifiedName Names::resolve(const QualifiedName& name) const {
   if (!name.schema.empty() || name.name.empty()) return name;
-  for (const auto& made : created_)
-    if (made.name == name.name) return made;
+  const QualifiedName here{default_schema_, name.name};
+  if (std::ranges::find(created_, here) != created_.end()) return here;
+  if (catalog_ != nullptr && catalog_->table(here) != nullptr) return here;
+  // Without a catalog nobody knows whether there is one here, too: then it counts as somebody's.
+  if (catalog_ != nullptr)
+    for (const auto& made : created_)
+      if (made.name == name.name) return made;
   if (const auto* known = table(name)) return known->qualified();
-  return {default_schema_, name.name};
+  return here;
+}
+
+QualifiedName Names::resolve_new(const QualifiedName& name) const {
+  return name.schema.empty() ? QualifiedName{default_schema_, name.name} : name;
+}
+
+QualifiedName Names::resolve_index(const QualifiedName& name) const {
+  if (!name.schema.empty()) return name;
+  const QualifiedName here{default_schema_, name.name};
+  if (book_.relation_taken(here)) return here;
+  const auto* table = table_of_index(name);
+  return table == nullptr ? here : QualifiedName{table->schema, name.name};
+}
+
+bool Names::has_column(const QualifiedName& table, std::string_view column) const {
+  if (is_dropped_column(table, column)) return false;
+  return this->column(table, column) != nullptr || is_new_column(table, column);
 }
 
 const schema::Table* Names::table(const QualifiedName& name) const {
@@ -48,13 +70,18 @@ const schema::Table* Names::table_of_index(const QualifiedName& index) const {
 }
 
 bool Names::is_new(const QualifiedName& relation) const {
-  return holds(created_, relation);
+  return std::ranges::find(created_, resolve(relation)) != created_.end();
 }
 
 bool Names::is_new_column(const QualifiedName& table, std::string_view column) const {
   return is_new(table) || std::ranges::any_of(new_columns_, [&](const ColumnName& one) {
            return one.second == column && lint::same_table(one.first, table);
          });
+}
+
+std::optional<std::string> Names::default_set(const QualifiedName& table, const std::string& column) const {
+  const auto found = defaults_.find({table, column});
+  return found == defaults_.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool Names::is_dropped(const QualifiedName& relation) const {
@@ -69,17 +96,18 @@ bool Names::is_dropped_column(const QualifiedName& table, std::string_view colum
 
 void Names::after(const schema::Statement& statement) {
   const PgQuery__Node& node = *statement.node();
+  book_.after(statement, *this);
   // IF NOT EXISTS makes nothing where the table is there: without a catalog it counts as somebody's.
   const auto made = [&](const PgQuery__RangeVar& relation, bool if_not_exists) {
-    const QualifiedName name = schema::name_of(relation);
-    if (!if_not_exists || (catalog_ != nullptr && table(name) == nullptr)) created_.push_back(resolve(name));
+    const QualifiedName name = resolve_new(schema::name_of(relation));
+    if (!if_not_exists || (catalog_ != nullptr && catalog_->table(name) == nullptr)) created_.push_back(name);
   };
   if (const auto* create = as<PgQuery__CreateStmt>(&node))
     made(*create->relation, create->if_not_exists != 0);
   if (const auto* create = as<PgQuery__CreateTableAsStmt>(&node); create && create->into && create->into->rel)
     made(*create->into->rel, create->if_not_exists != 0);
   if (const auto* view = as<PgQuery__ViewStmt>(&node); view && !view->replace)
-    created_.push_back(resolve(schema::name_of(*view->view)));
+    created_.push_back(resolve_new(schema::name_of(*view->view)));
   if (const auto* drop = as<PgQuery__DropStmt>(&node)) {
     for (std::size_t i = 0; i < drop->n_objects; ++i)
       if (const auto* list = as<PgQuery__List>(drop->objects[i]))
@@ -91,6 +119,11 @@ void Names::after(const schema::Statement& statement) {
       new_columns_.emplace_back(action.table, text_of(column->colname));
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
       dropped_columns_.emplace_back(action.table, action.name);
+    if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault) {
+      const auto words = statement.words({"DEFAULT"}, action.range.begin);
+      defaults_[{resolve(action.table), action.name}] =
+          action.command.def == nullptr ? "" : std::string(statement.slice({words.end, action.range.end}));
+    }
   });
 }
 

@@ -2,10 +2,13 @@
 // before, else by the schema that is taken for granted. One script, one thread.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "migration/name_book.h"
 #include "schema/catalog.h"
 #include "schema/sql.h"
 
@@ -14,16 +17,25 @@ namespace poundlock::migration {
 class Names {
  public:
   Names(const schema::Catalog* catalog, std::string default_schema)
-      : catalog_(catalog), default_schema_(std::move(default_schema)) {}
+      : catalog_(catalog), default_schema_(std::move(default_schema)), book_(catalog) {}
 
   const schema::Catalog* catalog() const { return catalog_; }
+  const NameBook& book() const { return book_; }
   schema::QualifiedName resolve(const schema::QualifiedName& name) const;
-  const schema::Table* table(const schema::QualifiedName& name) const;  // null: not known
+  // Of something that is to be made: never in a schema where something else has that name.
+  schema::QualifiedName resolve_new(const schema::QualifiedName& name) const;
+  schema::QualifiedName resolve_index(const schema::QualifiedName& name) const;  // or a sequence
+  const schema::Table* table(const schema::QualifiedName& name) const;           // null: not known
   const schema::Column* column(const schema::QualifiedName& table, std::string_view name) const;
   // The table that has an index of this name; null: not known.
   const schema::Table* table_of_index(const schema::QualifiedName& index) const;
   bool is_new(const schema::QualifiedName& relation) const;  // made by the script: nobody waits for it
   bool is_new_column(const schema::QualifiedName& table, std::string_view column) const;
+  // By the catalog and by what the script has done; false where nobody knows.
+  bool has_column(const schema::QualifiedName& table, std::string_view column) const;
+  // The default that the script itself gave the column before, as it was written; "" for DROP DEFAULT;
+  // nullopt: the script has not touched it.
+  std::optional<std::string> default_set(const schema::QualifiedName& table, const std::string& column) const;
   bool is_dropped(const schema::QualifiedName& relation) const;
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
   const std::vector<schema::QualifiedName>& created() const { return created_; }
@@ -37,10 +49,12 @@ class Names {
   using ColumnName = std::pair<schema::QualifiedName, std::string>;
   const schema::Catalog* catalog_;
   std::string default_schema_;
+  NameBook book_;
   std::vector<schema::QualifiedName> created_;
   std::vector<schema::QualifiedName> dropped_;
   std::vector<ColumnName> new_columns_;
   std::vector<ColumnName> dropped_columns_;
+  std::map<ColumnName, std::string> defaults_;
 };
 
 // What a statement is about first: the table that it locks, or the object that it makes or drops.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "change/table_sql.h"
 #include "lint/columns.h"
@@ -38,10 +39,15 @@ struct Adding {
     const auto tokens = schema::scan(piece.text);
     return tokens && tokens->size() > 2 ? piece.text.substr((*tokens)[2].range.begin) : piece.text;
   }
-  std::string constraint_name(const ColumnPiece& piece, std::string_view role) const {
+  std::string constraint_name(const ColumnPiece& piece, std::string_view label) const {
     const std::string given(text_of(piece.constraint->conname));
     if (!given.empty()) return given;
-    return free_name(turning, column.action.table, derive_name(column.action.table.name, name, role));
+    const NameBook book = book_of(turning);
+    const auto resolved = turning.names.resolve(column.action.table);
+    if (label == "check")
+      return chosen(turning, book.constraint(resolved, checked_column(*piece.constraint), label));
+    if (label == "key") return chosen(turning, book.relation(resolved, name, label, true));
+    return chosen(turning, book.constraint(resolved, name, label));
   }
   // DEFERRABLE and INITIALLY ... stand as pieces of their own behind what they belong to.
   std::string attributes() const {
@@ -135,8 +141,8 @@ std::string bare_type(const Adding& adding) {
 std::string add_sequence(const Adding& adding) {
   SafeForm& out = adding.turning.out;
   const auto table = adding.turning.names.resolve(adding.column.action.table);
-  const std::string wanted = derive_name(table.name, adding.name, "seq");
-  const std::string sequence = quoted_table({table.schema, free_name(adding.turning, table, wanted)});
+  const std::string sequence = quoted_table(
+      {table.schema, chosen(adding.turning, book_of(adding.turning).relation(table, adding.name, "seq"))});
   out.add(fmt::format("CREATE SEQUENCE {} AS {} OWNED BY {}.{}", sequence, bare_type(adding),
                       quoted_table(table), adding.column.name));
   return fmt::format("nextval({}::regclass)", schema::quote_literal(sequence));
@@ -245,6 +251,40 @@ void turn(const Adding& adding) {
 
 }  // namespace
 
+namespace {
+
+bool never_null(const PgQuery__Node* value) {
+  static const std::set<std::string_view> kNeverNull{
+      "now",    "clock_timestamp", "statement_timestamp", "transaction_timestamp", "gen_random_uuid",
+      "random", "uuid_generate_v4"};
+  while (const auto* cast = schema::as<PgQuery__TypeCast>(value)) value = cast->arg;
+  if (const auto* constant = schema::as<PgQuery__AConst>(value)) return !constant->isnull;
+  if (const auto* call = schema::as<PgQuery__FuncCall>(value))
+    return kNeverNull.contains(schema::name_of(call->funcname, call->n_funcname).name);
+  return schema::as<PgQuery__SQLValueFunction>(value) != nullptr ||
+         (value != nullptr && value->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR);
+}
+
+// A sequence's number is not asked for twice: the question would use one up.
+bool may_be_null(const std::string& value) {
+  const auto statement = schema::parse_statement("SELECT " + value);
+  const auto* select = statement ? schema::as<PgQuery__SelectStmt>(statement->node()) : nullptr;
+  const auto* target = select != nullptr && select->n_target_list == 1
+                           ? schema::as<PgQuery__ResTarget>(select->target_list[0])
+                           : nullptr;
+  if (target == nullptr || never_null(target->val)) return false;
+  bool numbered = false;
+  schema::walk(schema::content(target->val), [&](const schema::Message* message) {
+    const auto* call = schema::as<PgQuery__FuncCall>(message);
+    numbered =
+        numbered || (call != nullptr && schema::name_of(call->funcname, call->n_funcname).name == "nextval");
+    return !numbered;
+  });
+  return !numbered;
+}
+
+}  // namespace
+
 Piece fill_step(const Turning& turning, const schema::QualifiedName& table, const std::string& column,
                 const std::string& value, std::string_view why) {
   change::InStep in_step;
@@ -253,6 +293,11 @@ Piece fill_step(const Turning& turning, const schema::QualifiedName& table, cons
     for (const auto& key : known->primary_key) in_step.key.push_back(schema::force_quote_identifier(key));
   in_step.assignment = fmt::format("{} = ({})", schema::force_quote_identifier(column), value);
   in_step.out_of_step = fmt::format("({} IS NULL)", schema::force_quote_identifier(column));
+  // A default that is NULL (of a setting that is not there, say) leaves nothing to fill: without this its
+  // rows would be out of step however often they are written.
+  if (may_be_null(value))
+    in_step.out_of_step =
+        fmt::format("({} IS NULL AND ({}) IS NOT NULL)", schema::force_quote_identifier(column), value);
   Piece piece;
   piece.sql =
       fmt::format("UPDATE {} SET {} WHERE {}", in_step.table, in_step.assignment, in_step.out_of_step);
@@ -276,7 +321,7 @@ void turn_set_not_null(const Turning& turning, const schema::QualifiedName& tabl
                        const std::string& column) {
   // Dropped at the end: no name that anybody else would give.
   const std::string name =
-      free_name(turning, table, derive_name({"poundlock", table.name, column, "not_null"}));
+      own_constraint_name(turning, table, derive_name({"poundlock", table.name, column, "not_null"}));
   const std::string quoted = quote_identifier(column);
   const std::string alter = "ALTER TABLE " + table.to_sql();
   const std::string is_set = change::attribute_probe(turning.names.resolve(table), column, "a.attnotnull");

@@ -23,28 +23,13 @@ std::string joined(const std::vector<std::string>& columns) {
 
 // As PostgreSQL names a constraint that is given no name.
 std::string constraint_name(const Turning& turning, const PgQuery__Constraint& constraint,
-                            const schema::QualifiedName& table, const std::vector<std::string>& columns,
-                            std::string_view role) {
+                            const schema::QualifiedName& table, const std::string& second,
+                            std::string_view label, bool is_index) {
   if (const auto given = text_of(constraint.conname); !given.empty()) return std::string(given);
-  std::vector<std::string_view> parts{table.name};
-  parts.insert(parts.end(), columns.begin(), columns.end());
-  parts.push_back(role);
-  return free_name(turning, table, derive_name(parts));
-}
-
-// The columns that a CHECK names: its derived name holds the only one.
-std::vector<std::string> columns_of(const PgQuery__Constraint& constraint) {
-  std::vector<std::string> out;
-  schema::walk(schema::content(constraint.raw_expr), [&](const schema::Message* message) {
-    const auto* column = schema::as<PgQuery__ColumnRef>(message);
-    if (column != nullptr && column->n_fields > 0) {
-      const auto names = schema::strings(column->fields, column->n_fields);
-      if (!names.empty() && std::ranges::find(out, names.back()) == out.end()) out.push_back(names.back());
-    }
-    return true;
-  });
-  if (out.size() != 1) out.clear();
-  return out;
+  const NameBook book = book_of(turning);
+  const schema::QualifiedName resolved = turning.names.resolve(table);
+  return chosen(turning, is_index ? book.relation(resolved, second, label, true)
+                                  : book.constraint(resolved, second, label));
 }
 
 bool known_not_null(const Turning& turning, const schema::QualifiedName& table, const std::string& column) {
@@ -54,10 +39,10 @@ bool known_not_null(const Turning& turning, const schema::QualifiedName& table, 
 
 void not_valid(const Turning& turning, const lint::Action& action, const PgQuery__Constraint& constraint) {
   const bool foreign = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN;
-  const auto columns =
-      foreign ? schema::strings(constraint.fk_attrs, constraint.n_fk_attrs) : columns_of(constraint);
-  const std::string name =
-      constraint_name(turning, constraint, action.table, columns, foreign ? "fkey" : "check");
+  const auto columns = schema::strings(constraint.fk_attrs, constraint.n_fk_attrs);
+  const std::string name = constraint_name(turning, constraint, action.table,
+                                           foreign ? joined_columns(columns) : checked_column(constraint),
+                                           foreign ? "fkey" : "check", false);
   const std::string alter = "ALTER TABLE " + action.table.to_sql();
   std::string text(turning.statement.slice(action.range));
   if (text_of(constraint.conname).empty())
@@ -96,8 +81,11 @@ void unique(const Turning& turning, const lint::Action& action, const PgQuery__C
             : "the constraint's index has storage options, which USING INDEX takes from the index",
         {"build the unique index on each partition concurrently, then attach them to one ON ONLY the parent",
          "create the unique index concurrently with those options, then add the constraint USING INDEX"});
-  const auto name = constraint_name(turning, constraint, action.table,
-                                    primary ? std::vector<std::string>{} : columns, primary ? "pkey" : "key");
+  auto named = columns;
+  for (auto& one : schema::strings(constraint.including, constraint.n_including))
+    named.push_back(std::move(one));
+  const auto name = constraint_name(turning, constraint, action.table, primary ? "" : joined_columns(named),
+                                    primary ? "pkey" : "key", true);
   std::string suffix;
   if (constraint.n_including > 0)
     suffix =
@@ -106,38 +94,27 @@ void unique(const Turning& turning, const lint::Action& action, const PgQuery__C
   turn_unique(turning, action.table, name, columns, primary, suffix, attributes_of(constraint));
 }
 
-bool in_catalog(const schema::Catalog& catalog, const std::string& schema, const std::string& name) {
-  return std::ranges::any_of(
-             catalog.tables,
-             [&](const schema::Table& one) {
-               return one.schema == schema &&
-                      (one.name == name || one.constraint(name) != nullptr || one.index(name) != nullptr);
-             }) ||
-         std::ranges::any_of(catalog.sequences, [&](const schema::Sequence& one) {
-           return one.schema == schema && one.name == name;
-         });
-}
-
-// By their text: the same words in a string would merely cost a number.
-bool in_pieces(const std::vector<Piece>& pieces, const std::string& name) {
-  const std::string plain = "CONSTRAINT " + quote_identifier(name) + " ";
-  const std::string quoted = "." + schema::force_quote_identifier(name) + " ";
-  return std::ranges::any_of(pieces, [&](const Piece& one) {
-    return one.sql.find(plain) != one.sql.npos || one.sql.find(quoted) != one.sql.npos;
-  });
-}
-
 }  // namespace
 
-std::string free_name(const Turning& turning, const schema::QualifiedName& table, const std::string& wanted) {
-  const auto* catalog = turning.names.catalog();
+NameBook book_of(const Turning& turning) {
+  NameBook book(&turning.names.book());
+  for (const Piece& piece : turning.out.pieces)
+    if (const auto statement = schema::parse_statement(piece.sql)) book.after(*statement, turning.names);
+  return book;
+}
+
+std::string chosen(const Turning& turning, ChosenName name) {
+  turning.out.unsure_name = turning.out.unsure_name || !name.sure;
+  return std::move(name.name);
+}
+
+std::string own_constraint_name(const Turning& turning, const schema::QualifiedName& table,
+                                const std::string& wanted) {
+  const NameBook book = book_of(turning);
   const std::string schema = turning.names.resolve(table).schema;
   std::string name = wanted;
-  for (int number = 1; number < 1000; ++number) {  // numbered as PostgreSQL does
-    if (!in_pieces(turning.out.pieces, name) && (catalog == nullptr || !in_catalog(*catalog, schema, name)))
-      break;
-    name = derive_name({wanted + std::to_string(number)});
-  }
+  for (int number = 1; number < 1000 && book.constraint_taken({schema, name}); ++number)
+    name = schema::derive_name({wanted + std::to_string(number)});
   return name;
 }
 

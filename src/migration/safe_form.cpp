@@ -16,7 +16,7 @@ using schema::StatementKind;
 using schema::text_of;
 
 void as_written(const Turning& turning, bool alone = false) {
-  turning.out.add(turning.statement.text());
+  turning.out.add(with_index_name(turning));
   turning.out.pieces.back().rewritten = false;
   turning.out.pieces.back().alone = alone;
 }
@@ -217,6 +217,15 @@ SafeForm safe_form(const schema::Statement& statement, const Names& names,
     turn(turning);
   else
     as_written(turning, true);
+  if (!out.unsure_name) return out;
+  out.pieces.clear();
+  out.notes.clear();
+  if (out.decisions.empty())
+    out.decide(
+        statement,
+        "what it makes has no name, and the script took or freed names before it in a way that its text "
+        "does not tell: PostgreSQL may give it another name than the steps would",
+        {"give it a name"});
   return out;
 }
 

@@ -33,6 +33,7 @@ struct SafeForm {
   std::vector<Piece> pieces;
   std::vector<Decision> decisions;  // without their place
   std::vector<std::string> notes;   // what was changed and why
+  bool unsure_name = false;         // PostgreSQL might give another name to what has none
 
   void add(std::string sql, std::string title = {});
   void decide(const schema::Statement& statement, std::string why, std::vector<std::string> choices,
@@ -61,15 +62,23 @@ void turn_unique(const Turning& turning, const schema::QualifiedName& table, con
                  const std::vector<std::string>& columns, bool primary, const std::string& suffix,
                  const std::string& attributes);
 void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX, REINDEX
-void turn_rows(const Turning& turning);   // safe_rows.cpp: UPDATE, DELETE
+// The statement as it is, and of an unnamed index with the name that PostgreSQL would give it, if that is
+// sure.
+std::string with_index_name(const Turning& turning);
+void turn_rows(const Turning& turning);  // safe_rows.cpp: UPDATE, DELETE
 // Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
 // they are not of that kind.
 std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,
                                          const Names& names);
 
-// `wanted`, or with a number behind it where the catalog or an earlier piece of the form has that name in the
-// table's schema: a step of ours must never meet another's constraint, index or sequence.
-std::string free_name(const Turning& turning, const schema::QualifiedName& table, const std::string& wanted);
+// The names that are taken behind the pieces so far: a step of ours must never meet another's constraint,
+// index or sequence.
+NameBook book_of(const Turning& turning);
+// PostgreSQL's own name for what has none; where that is not sure, the form becomes a decision.
+std::string chosen(const Turning& turning, ChosenName name);
+// For something of ours that goes away again: any name that is free.
+std::string own_constraint_name(const Turning& turning, const schema::QualifiedName& table,
+                                const std::string& wanted);
 
 // A backfill that sets `column` to `value` wherever it is NULL.
 Piece fill_step(const Turning& turning, const schema::QualifiedName& table, const std::string& column,

@@ -159,5 +159,60 @@ TEST(SafeForm, TakesOverNobodysSequence) {
   refuses("ALTER TABLE orders ADD COLUMN n serial;");
 }
 
+// Under one name the second would never be built.
+TEST(SafeForm, NamesWhatHasNoNameAsPostgresqlDoes) {
+  const auto indexes =
+      plan_of("CREATE INDEX ON t (a); CREATE INDEX ON t (a) WHERE b; CREATE INDEX ON s.t (a);");
+  EXPECT_THAT(sql_of(indexes), ElementsAre("CREATE INDEX CONCURRENTLY t_a_idx ON t (a);",
+                                           "CREATE INDEX CONCURRENTLY t_a_idx1 ON t (a) WHERE b;",
+                                           "CREATE INDEX CONCURRENTLY t_a_idx ON s.t (a);"));
+  const auto checks = plan_of("ALTER TABLE t ADD CHECK (a > 0); ALTER TABLE t ADD CHECK (a > 1);");
+  EXPECT_THAT(sql_of(checks)[2], HasSubstr("CONSTRAINT t_a_check1 CHECK"));
+  const auto catalog = shop();
+  const auto unique = plan_of("ALTER TABLE orders ADD UNIQUE (code);", &catalog);
+  EXPECT_THAT(sql_of(unique)[0], HasSubstr(" orders_code_key1 ON orders"));
+  const std::string fifty(50, 'x');
+  const auto cut = plan_of("CREATE INDEX ON " + fifty + " (" + fifty + ");");
+  EXPECT_THAT(sql_of(cut)[0], HasSubstr(" " + fifty.substr(0, 29) + "_" + fifty.substr(0, 29) + "_idx ON"));
+}
+
+TEST(SafeForm, AsksForANameWhereNobodyKnowsWhichAreTaken) {
+  for (const char* script : {"CREATE TABLE n (LIKE orders INCLUDING ALL); CREATE INDEX ON orders (code);",
+                             "CREATE INDEX ON orders (code); ALTER TABLE orders DROP COLUMN code; "
+                             "ALTER TABLE orders ADD COLUMN code int; CREATE INDEX ON orders (code);"}) {
+    const auto plan = plan_of(script);
+    ASSERT_THAT(plan.decisions, SizeIs(1)) << script;
+    EXPECT_THAT(plan.decisions[0].choices, ElementsAre("give it a name"));
+  }
+}
+
+TEST(SafeForm, LeavesAnIndexOnOnlyAParentAsItIs) {
+  auto catalog = shop();
+  const std::string sql = "CREATE INDEX i ON ONLY orders (code);";
+  EXPECT_THAT(sql_of(plan_of(sql)), ElementsAre(sql));
+  EXPECT_THAT(sql_of(plan_of(sql, &catalog))[0], HasSubstr("CONCURRENTLY"));
+  catalog.tables[0].kind = 'p';
+  const auto plan = plan_of(sql, &catalog);
+  EXPECT_THAT(sql_of(plan), ElementsAre(sql));
+  EXPECT_THAT(plan.steps[0].step.probe, Not(HasSubstr("indisvalid")));
+  refuses("CREATE INDEX CONCURRENTLY i ON ONLY orders (code);", &catalog);
+}
+
+TEST(SafeForm, HasNothingToFillWhereTheDefaultIsNull) {
+  const auto plan = plan_of("ALTER TABLE t ADD COLUMN a text DEFAULT current_setting('app.tenant', true);");
+  EXPECT_THAT(sql_of(plan)[1], HasSubstr("IS NOT NULL)"));
+  const auto numbered = plan_of("ALTER TABLE t ADD COLUMN a bigint DEFAULT nextval('s');");
+  EXPECT_THAT(sql_of(numbered)[1], Not(HasSubstr("IS NOT NULL")));
+}
+
+// A table of another schema that has the name already is not the one that is made.
+TEST(SafeForm, MakesANewTableWhereTheSearchPathPutsIt) {
+  auto catalog = shop();
+  catalog.tables[0].schema = "app";
+  const auto plan = plan_of("CREATE TABLE orders (id int);", &catalog);
+  EXPECT_THAT(plan.steps[0].step.probe, HasSubstr("n.nspname = 'public'"));
+  EXPECT_THAT(plan.steps[0].step.undo, ElementsAre(HasSubstr("\"public\".\"orders\"")));
+}
+
 }  // namespace
 }  // namespace poundlock::migration

@@ -9,12 +9,37 @@
 namespace poundlock::migration {
 namespace {
 
-std::string inserted(const schema::Statement& statement, std::initializer_list<std::string_view> words,
-                     std::string_view what) {
-  std::string text = statement.text();
-  const schema::ByteRange at = statement.words(words);
-  if (at.end < text.size()) text.insert(at.end, what);
+std::string inserted(std::string text, std::initializer_list<std::string_view> words, std::string_view what) {
+  const auto tokens = schema::scan(text);
+  if (!tokens) return text;
+  if (const auto at = schema::find_words(text, *tokens, words)) text.insert(at->end, what);
   return text;
+}
+
+std::string index_name_of(const Turning& turning, const PgQuery__IndexStmt& index) {
+  const auto table = turning.names.resolve(schema::name_of(*index.relation));
+  return chosen(turning, book_of(turning).index(index, table));
+}
+
+// So that probe and repair know what they look for.
+std::string with_name(const Turning& turning, const PgQuery__IndexStmt& index, const std::string& name) {
+  if (!schema::text_of(index.idxname).empty()) return turning.statement.text();
+  const std::string quoted = " " + schema::quote_identifier(name);
+  return index.concurrent ? inserted(turning.statement.text(), {"CONCURRENTLY"}, quoted)
+                          : inserted(turning.statement.text(), {"INDEX"}, quoted);
+}
+
+// On a partitioned table ONLY makes an empty index, which waits for those of the partitions to be attached.
+// Whether it is one, only a catalog tells: a build that is not needed is cheap to decide, one under lock not.
+void turn_only(const Turning& turning, const PgQuery__IndexStmt& index, const std::string& name,
+               bool partitioned) {
+  if (index.concurrent && partitioned)
+    return turning.out.decide(turning.statement,
+                              "the table is partitioned: no index can be built concurrently on it",
+                              {"leave CONCURRENTLY out: ONLY the parent gets an index here, which is empty"});
+  turning.out.add(with_name(turning, index, name));
+  turning.out.pieces.back().rewritten = false;
+  turning.out.pieces.back().proven = true;
 }
 
 void turn_create(const Turning& turning, const PgQuery__IndexStmt& index) {
@@ -26,19 +51,14 @@ void turn_create(const Turning& turning, const PgQuery__IndexStmt& index) {
                               {"create it ON ONLY the parent, build one on each partition concurrently, and "
                                "attach each with ALTER INDEX "
                                "... ATTACH PARTITION"});
-  std::string what = index.concurrent ? "" : " CONCURRENTLY";
-  const bool named = !schema::text_of(index.idxname).empty();
-  std::string text =
-      index.concurrent ? turning.statement.text() : inserted(turning.statement, {"INDEX"}, what);
-  if (!named) {
-    // A name of our choice, so that probe and repair know what they look for.
-    const std::string name = " " + schema::quote_identifier(index_name(*turning.statement.node()));
-    const auto tokens = schema::scan(text);
-    if (tokens)
-      if (const auto at = schema::find_words(text, *tokens, {"CONCURRENTLY"})) text.insert(at->end, name);
-  }
-  turning.out.add(std::move(text), fmt::format("build index {} on {} while writers go on",
-                                               index_name(*turning.statement.node()), table.to_sql()));
+  const std::string name = index_name_of(turning, index);
+  const bool only = !index.relation->inh;
+  if (only && (known == nullptr || known->kind == 'p'))
+    return turn_only(turning, index, name, known != nullptr);
+  std::string text = with_name(turning, index, name);
+  if (!index.concurrent) text = inserted(text, {"INDEX"}, " CONCURRENTLY");
+  turning.out.add(std::move(text),
+                  fmt::format("build index {} on {} while writers go on", name, table.to_sql()));
   turning.out.pieces.back().rewritten = !index.concurrent;
 }
 
@@ -59,6 +79,14 @@ void turn_drop(const Turning& turning, const PgQuery__DropStmt& drop) {
 }
 
 }  // namespace
+
+std::string with_index_name(const Turning& turning) {
+  const auto* index = schema::as<PgQuery__IndexStmt>(turning.statement.node());
+  if (index == nullptr) return turning.statement.text();
+  const auto table = turning.names.resolve(schema::name_of(*index->relation));
+  const ChosenName name = book_of(turning).index(*index, table);
+  return name.sure ? with_name(turning, *index, name.name) : turning.statement.text();
+}
 
 void turn_index(const Turning& turning) {
   const PgQuery__Node* node = turning.statement.node();

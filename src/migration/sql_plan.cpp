@@ -6,6 +6,7 @@
 #include <map>
 
 #include "change/table_sql.h"
+#include "migration/effect_probe.h"
 #include "migration/reading.h"
 
 namespace poundlock::migration {
@@ -157,6 +158,8 @@ bool contradicts(const std::string& probe, std::span<const Entry* const> group) 
   if (!probe.starts_with(kNot)) return false;
   std::string inner = probe.substr(kNot.size(), probe.size() - kNot.size() - 1);
   if (const auto where = inner.rfind(" WHERE true"); where != std::string::npos) inner.resize(where);
+  // A probe of what is made says more of it behind the name.
+  while (inner.ends_with(')')) inner.pop_back();
   return std::ranges::any_of(group, [&](const Entry* other) {
     return other->effect.probe != probe && other->effect.probe.find(inner) != std::string::npos;
   });

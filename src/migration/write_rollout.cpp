@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "lint/context.h"
-#include "migration/effect.h"
 #include "migration/safe_form.h"
 #include "migration/write.h"
 #include "schema/sql.h"
@@ -21,10 +20,9 @@ std::string yaml_quoted(std::string_view text) {
 }
 
 // "" where the statement is no operation.
-std::string create_index(const PgQuery__IndexStmt& index, const PgQuery__Node& node,
-                         const schema::Statement& statement) {
-  if (index.n_index_including_params > 0 || index.n_options > 0 || index.nulls_not_distinct ||
-      !schema::text_of(index.table_space).empty() ||
+std::string create_index(const PgQuery__IndexStmt& index, const schema::Statement& statement) {
+  if (schema::text_of(index.idxname).empty() || !index.relation->inh || index.n_index_including_params > 0 ||
+      index.n_options > 0 || index.nulls_not_distinct || !schema::text_of(index.table_space).empty() ||
       (!schema::text_of(index.access_method).empty() && schema::text_of(index.access_method) != "btree"))
     return "";
   std::string columns;
@@ -38,7 +36,7 @@ std::string create_index(const PgQuery__IndexStmt& index, const PgQuery__Node& n
   }
   std::string out = fmt::format("  - create_index:\n      table: {}\n      name: {}\n      columns: [{}]\n",
                                 yaml_quoted(schema::name_of(*index.relation).to_sql()),
-                                yaml_quoted(index_name(node)), columns);
+                                yaml_quoted(schema::text_of(index.idxname)), columns);
   if (index.unique) out += "      unique: true\n";
   if (index.where_clause != nullptr) {
     const auto where = statement.words({"WHERE"});
@@ -69,7 +67,7 @@ std::string operation_of(const SqlStep& one) {
   const auto statement = schema::parse_statement(one.step.sql.back());
   if (!statement) return "";
   if (const auto* index = schema::as<PgQuery__IndexStmt>(statement->node()))
-    return create_index(*index, *statement->node(), *statement);
+    return create_index(*index, *statement);
   return statement->kind() == schema::StatementKind::kAlterTable ? add_column(*statement) : "";
 }
 

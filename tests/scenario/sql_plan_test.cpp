@@ -5,11 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/step_runner.h"
-#include "postgres/catalog_loader.h"
-#include "schema/sql.h"
-#include "support/pg_cluster.h"
-#include "support/rollout_fixture.h"
+#include "support/sql_plan_fixture.h"
 
 namespace poundlock::scenario {
 namespace {
@@ -23,6 +19,8 @@ constexpr const char* kShop =
     "'new',"
     " total int NOT NULL DEFAULT 0);"
     "CREATE TABLE heap (a int, b text);"
+    "CREATE TABLE years (id int, at date) PARTITION BY RANGE (at);"
+    "CREATE TABLE years_1 PARTITION OF years FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
     "CREATE INDEX items_total ON \"Order Items\" (total);"
     "CREATE VIEW totals AS SELECT sum(total) FROM \"Order Items\";"
     "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
@@ -31,70 +29,14 @@ constexpr const char* kShop =
     "INSERT INTO \"Order Items\" SELECT g, g % 50 + 1, 'paid', g FROM generate_series(1, 3000) g;"
     "INSERT INTO heap SELECT g, g::text FROM generate_series(1, 3000) g";
 
-class SqlPlanTest : public testing::TestWithParam<const char*> {
+class SqlPlanTest : public SqlPlanFixture, public testing::WithParamInterface<const char*> {
  protected:
-  static void SetUpTestSuite() {
-    auto started = PgCluster::start();
-    ASSERT_TRUE(started) << started.error().to_string();
-    cluster_ = started->release();
-  }
-  static void TearDownTestSuite() { delete cluster_; }
-
-  static std::unique_ptr<ports::Session> open(const std::string& name) {
-    auto session = cluster_->database("app", name)->connect();
-    EXPECT_TRUE(session) << session.error().to_string();
-    if (!session) return nullptr;
-    EXPECT_TRUE((*session)->run("SET search_path = public"));
-    return std::move(*session);
-  }
-  static void must(ports::Session& session, const std::string& sql) {
-    const auto done = session.run(sql);
-    EXPECT_TRUE(done) << sql << ": " << done.error().to_string();
-  }
-  static void make(const std::string& name) {
-    {
-      const auto admin = open("app");
-      must(*admin, "DROP DATABASE IF EXISTS " + name);
-      must(*admin, "CREATE DATABASE " + name);
-    }
-    run_all(name, kShop);
-  }
-  static void run_all(const std::string& name, const std::string& sql) {
-    const auto session = open(name);
-    auto script = schema::parse_script(sql);
-    ASSERT_TRUE(script);
-    for (const auto& statement : script->statements) must(*session, statement.text());
-  }
-  static schema::Catalog load(const std::string& name) {
-    const auto session = std::move(*cluster_->database("app", name)->connect());
-    auto catalog = postgres::load_catalog(*session);
-    EXPECT_TRUE(catalog) << catalog.error().to_string();
-    return catalog ? std::move(*catalog) : schema::Catalog{};
-  }
-  static bool says(const std::string& name, const std::string& probe) {
-    const auto session =
-        cluster_->database("app", name)->connect();  // search_path pg_catalog, as in the engine
-    const auto rows = (*session)->run(probe);
-    EXPECT_TRUE(rows) << probe << ": " << rows.error().to_string();
-    return rows && rows->rows.at(0).at(0) == "t";
-  }
+  static void make(const std::string& name) { SqlPlanFixture::make(name, kShop); }
   void carry_out(const change::Step& step, engine::Direction direction) {
-    const auto database = cluster_->database("app", "planned");
-    engine::RunnerOptions options;
-    options.rollout = "plan";
-    engine::StepRunner runner(*database, clock_, options);
-    const auto outcome = runner.run(step, direction, 1, {});
-    ASSERT_TRUE(outcome) << outcome.error().to_string();
-    EXPECT_FALSE(outcome->error) << step.title << ": " << outcome->error->to_string();
+    const auto done = SqlPlanFixture::carry_out("planned", step, direction);
+    EXPECT_TRUE(done) << step.title << ": " << done.error().to_string();
   }
-  static std::vector<std::string> drift(const std::string& a, const std::string& b) {
-    return schema::difference(load(a), load(b), {.ignore_schemas = {"poundlock"}});
-  }
-
-  static PgCluster* cluster_;
-  RealClock clock_;
 };
-PgCluster* SqlPlanTest::cluster_ = nullptr;
 
 TEST_P(SqlPlanTest, EndsAsTheAuthorMeantItAndGoesBack) {
   make("written");
@@ -111,9 +53,7 @@ TEST_P(SqlPlanTest, EndsAsTheAuthorMeantItAndGoesBack) {
     const auto made = migration::plan_sql(std::span(&source, 1), with_catalog ? &catalog : nullptr);
     ASSERT_TRUE(made) << made.error().to_string();
     EXPECT_TRUE(made->decisions.empty()) << made->decisions.front().why;
-    std::vector<const change::Step*> steps;
-    for (const auto& item : made->plan.items)
-      if (item.step) steps.push_back(&*item.step);
+    const auto steps = steps_of(*made);
     for (const auto* step : steps) {
       const bool tells = !step->probe.empty();
       EXPECT_FALSE(tells && says("planned", step->probe)) << "before " << step->title;
@@ -150,6 +90,19 @@ INSTANTIATE_TEST_SUITE_P(
         " ADD COLUMN k text CHECK (k <> 'x'), ADD COLUMN q text UNIQUE",
         "CREATE UNIQUE INDEX ON \"Order Items\" (id, \"userId\") WHERE total > 0; CREATE INDEX ON heap "
         "(lower(b))",
+        // As many indexes and constraints as the author wrote, under PostgreSQL's own names.
+        "CREATE INDEX ON heap (a); CREATE INDEX ON heap (a) WHERE b > ''; CREATE UNIQUE INDEX ON heap (a);"
+        "CREATE INDEX ON heap ((a + 1), (a + 2), lower(b), (b::varchar(3))); CREATE INDEX ON heap (a) "
+        "INCLUDE (b)",
+        "ALTER TABLE heap ADD CHECK (a > 0); ALTER TABLE heap ADD CHECK (a > -1), ADD CHECK (a > -2);"
+        "ALTER TABLE \"Order Items\" ADD UNIQUE (id, total); ALTER TABLE \"Order Items\" ADD UNIQUE (id, "
+        "total)",
+        "ALTER TABLE \"Order Items\" ADD FOREIGN KEY (\"userId\") REFERENCES customers;"
+        "ALTER TABLE \"Order Items\" ADD FOREIGN KEY (\"userId\") REFERENCES customers ON DELETE CASCADE",
+        "CREATE TABLE a_table_of_forty_characters_in_its_name_ (a_column_of_thirty_characters_ int, b int);"
+        "CREATE INDEX ON a_table_of_forty_characters_in_its_name_ (a_column_of_thirty_characters_);"
+        "CREATE INDEX ON a_table_of_forty_characters_in_its_name_ (a_column_of_thirty_characters_, b);"
+        "ALTER TABLE a_table_of_forty_characters_in_its_name_ ADD CHECK (a_column_of_thirty_characters_ > 0)",
         "DROP INDEX items_total",
         "ALTER TABLE \"Order Items\" DROP COLUMN status; VACUUM FULL ANALYZE \"Order Items\"",
         "DROP VIEW totals; CREATE VIEW totals AS SELECT count(*) AS n FROM heap",
@@ -169,12 +122,15 @@ INSTANTIATE_TEST_SUITE_P(
         "ALTER TABLE \"Order Items\" DROP CONSTRAINT \"Order Items_pkey\"",
         "ALTER INDEX items_total RENAME TO items_sum; COMMENT ON TABLE heap IS 'x'; GRANT SELECT ON heap TO "
         "writer",
-        "UPDATE heap SET b = 'all'",
-        "DROP TABLE heap",
+        "UPDATE heap SET b = 'all'", "DROP TABLE heap",
         "ALTER TABLE heap ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY mine ON heap USING (a > 0)",
         "CREATE MATERIALIZED VIEW m AS SELECT a FROM heap; CREATE UNIQUE INDEX ON m (a)",
         "ALTER TABLE heap SET (fillfactor = 80); ALTER TABLE heap ALTER a SET STATISTICS 500",
+        "CREATE INDEX years_at ON ONLY years (at); CREATE INDEX years_1_at ON years_1 (at);"
+        "ALTER INDEX years_at ATTACH PARTITION years_1_at",
+        "CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT 2';"
+        "CREATE FUNCTION twice(a text) RETURNS int LANGUAGE sql AS 'SELECT 2'",
         "CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);"
         "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"));
 
@@ -195,6 +151,37 @@ TEST_F(SqlPlanTest, BuildsAnIndexOverWhatAFailureLeft) {
   EXPECT_TRUE(says("planned", step.repair_when));
   carry_out(step, engine::Direction::kForward);
   EXPECT_TRUE(says("planned", step.probe));
+}
+
+// Made by somebody else between plan and run: the author's SQL fails there, and so does the step. Taken for
+// done, the column would get its numbers from a sequence that is not its own.
+TEST_F(SqlPlanTest, TakesNothingOfTheSameNameForItsOwn) {
+  struct Case {
+    const char* script;
+    const char* meanwhile;
+  };
+  for (const Case& one :
+       {Case{"ALTER TABLE heap ADD COLUMN id bigserial", "CREATE SEQUENCE heap_id_seq"},
+        Case{"CREATE INDEX i ON heap (a)", "CREATE INDEX i ON heap (b)"},
+        Case{"CREATE UNIQUE INDEX i ON heap (a)", "CREATE INDEX i ON heap (a)"},
+        Case{"CREATE TABLE n (a int)", "CREATE VIEW n AS SELECT 1 AS a"},
+        Case{"CREATE TYPE colour AS ENUM ('red')", "CREATE TYPE colour AS ENUM ('blue')"},
+        Case{"ALTER TABLE heap ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES \"Order Items\"",
+             "ALTER TABLE heap ADD CONSTRAINT c CHECK (a > 0)"},
+        Case{"ALTER TABLE heap ADD COLUMN n state", "ALTER TABLE heap ADD COLUMN n text"}}) {
+    make("planned");
+    const auto catalog = load("planned");
+    const migration::Source source{.file = "m.sql", .sql = one.script};
+    const auto made = migration::plan_sql(std::span(&source, 1), &catalog);
+    ASSERT_TRUE(made && made->decisions.empty()) << one.script;
+    must(*open("planned"), one.meanwhile);
+    bool failed = false;
+    for (const auto* step : steps_of(*made)) {
+      failed = failed || !SqlPlanFixture::carry_out("planned", *step, engine::Direction::kForward);
+      if (failed) break;
+    }
+    EXPECT_TRUE(failed) << one.script;
+  }
 }
 
 }  // namespace
