@@ -177,6 +177,7 @@ Effect partition(const Site& site, bool attach) {
       quote_literal(child.schema), quote_literal(child.name));
   Effect effect;
   effect.probe = (attach ? "SELECT " : "SELECT NOT ") + there;
+  // An index stays attached as long as there is its parent's.
   const auto* alter = as<PgQuery__AlterTableStmt>(site.statement.node());
   const bool index = alter != nullptr && alter->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX;
   if (attach && !index)

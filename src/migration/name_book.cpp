@@ -278,6 +278,8 @@ void NameBook::create_table(const schema::Statement& statement, const Names& nam
 }
 
 void NameBook::alter_table(const schema::Statement& statement, const Names& names) {
+  const auto* alter = as<PgQuery__AlterTableStmt>(statement.node());
+  const bool of_index = alter != nullptr && alter->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX;
   lint::each_action(statement, [&](const lint::Action& action) {
     const QualifiedName table = names.resolve(action.table);
     const auto* constraint = as<PgQuery__Constraint>(action.command.def);
@@ -300,7 +302,7 @@ void NameBook::alter_table(const schema::Statement& statement, const Names& name
         break;
       case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:
       case PG_QUERY__ALTER_TABLE_TYPE__AT_DropIdentity: vague_ = true; break;
-      case PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition:
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition: opaque_ = opaque_ || !of_index; break;
       case PG_QUERY__ALTER_TABLE_TYPE__AT_AddInherit: opaque_ = true; break;
       default: break;
     }

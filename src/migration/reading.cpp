@@ -10,6 +10,7 @@
 #include "lint/ignore.h"
 #include "lint/lint.h"
 #include "lint/transaction_rules.h"
+#include "migration/effect_probe.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -319,6 +320,9 @@ class Reader {
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
     entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
     entry.effect = piece.backfill ? Effect{} : effect_of(*statement, names_);
+    if (!piece.probe.empty()) entry.effect.probe = piece.probe;
+    if (!piece.and_probe.empty()) entry.effect.probe = both(entry.effect.probe, piece.and_probe);
+    if (!piece.undo.empty()) entry.effect.undo = {piece.undo};
     if (!piece.or_probe.empty() && !entry.effect.probe.empty())
       entry.effect.probe = fmt::format("SELECT ({}) OR ({})", entry.effect.probe, piece.or_probe);
     if (!entry.lock.relation.name.empty()) {

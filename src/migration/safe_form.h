@@ -26,6 +26,9 @@ struct Piece {
   bool rewritten = false;  // not what the person wrote
   std::optional<change::InStep> backfill;  // in batches; `sql` is what they amount to
   std::string or_probe;                    // the step is done as well where this says so
+  std::string and_probe;                   // and only where this says so
+  std::string probe;                       // in place of what the statement by itself leaves; "": that
+  std::string undo;                        // in place of the statement's own; "": that
   std::string title;                       // "" where the statement says it
 };
 
@@ -65,6 +68,8 @@ void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX,
 // The statement as it is, and of an unnamed index with the name that PostgreSQL would give it, if that is
 // sure.
 std::string with_index_name(const Turning& turning);
+// CREATE INDEX of a partitioned table that the catalog knows.
+void turn_partitioned_index(const Turning& turning, const schema::Table& table);
 void turn_rows(const Turning& turning);  // safe_rows.cpp: UPDATE, DELETE
 // Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
 // they are not of that kind.

@@ -46,11 +46,7 @@ void turn_create(const Turning& turning, const PgQuery__IndexStmt& index) {
   const schema::QualifiedName table = schema::name_of(*index.relation);
   const auto* known = turning.names.table(table);
   if (known != nullptr && known->kind == 'p' && index.relation->inh)
-    return turning.out.decide(turning.statement,
-                              "the table is partitioned: no index can be built concurrently on it",
-                              {"create it ON ONLY the parent, build one on each partition concurrently, and "
-                               "attach each with ALTER INDEX "
-                               "... ATTACH PARTITION"});
+    return turn_partitioned_index(turning, *known);
   const std::string name = index_name_of(turning, index);
   const bool only = !index.relation->inh;
   if (only && (known == nullptr || known->kind == 'p'))

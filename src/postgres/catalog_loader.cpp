@@ -56,7 +56,10 @@ std::string tables_query() {
          "CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE "
          "pg_catalog.quote_ident(pg_get_userbyid(x.grantee)) END || CASE WHEN x.is_grantable THEN "
          "' WITH GRANT OPTION' ELSE '' END]) WITH ORDINALITY AS g(part, place) WHERE a.attrelid = c.oid "
-         "AND a.attnum > 0 AND NOT a.attisdropped)::text, '[]') " +
+         "AND a.attnum > 0 AND NOT a.attisdropped)::text, '[]'), "
+         "CASE WHEN c.relispartition THEN (SELECT pg_catalog.json_build_array(pn.nspname, p.relname)::text "
+         "FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = "
+         "p.relnamespace WHERE h.inhrelid = c.oid) ELSE '[]' END " +
          relations(kKinds) + " ORDER BY n.nspname, c.relname";
 }
 
@@ -178,6 +181,7 @@ schema::Table read_table(const Row& r) {
   const auto grants = to_names(r[17]);
   for (std::size_t i = 0; i + 2 < grants.size(); i += 3)
     table.column_grants.push_back({grants[i], grants[i + 1], grants[i + 2]});
+  if (const auto parent = to_names(r[18]); parent.size() == 2) table.partition_of = {parent[0], parent[1]};
   return table;
 }
 

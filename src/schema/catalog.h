@@ -72,8 +72,9 @@ struct Table {
   char persistence = 'p';  // relpersistence: p permanent, u unlogged, t temporary
   std::string owner;
   bool is_partition = false;
-  bool inherits = false;      // parent or child by INHERITS; partitions do not count
-  std::string partition_key;  // pg_get_partkeydef() of a partitioned table, else ""
+  QualifiedName partition_of;  // a partition's parent
+  bool inherits = false;       // parent or child by INHERITS; partitions do not count
+  std::string partition_key;   // pg_get_partkeydef() of a partitioned table, else ""
   bool row_security = false;
   bool policies_apply = false;       // row security hides rows from the very role that read the catalog
   char replica_identity = 'd';       // pg_class.relreplident: d default, n nothing, f full, i index
