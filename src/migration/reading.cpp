@@ -56,7 +56,7 @@ class Reader {
     PL_TRY(const schema::Script script, schema::parse_script(source.sql));
     for (const Error& error : script.errors) return fail(placed(error));
     const auto ignores = lint::ignore_comments(script);
-    judge(script);
+    PL_CHECK(judge(script));
     prelude_.clear();
     take_search_path();
     begun_ = false;
@@ -92,11 +92,23 @@ class Reader {
   int line_of(const Statement& statement) const { return statement.position().line + source_->line - 1; }
 
   // What the rules say of each statement, with what the script did before it in view.
-  void judge(const schema::Script& script) {
+  Status judge(const schema::Script& script) {
     faults_.clear();
-    const lint::Options options{
+    lint::Options options{
         .in_transaction = source_->in_transaction, .timeouts_supplied = true, .catalog = names_.catalog()};
-    for (auto& finding : lint::lint(source_->sql, source_->file, options).findings) {
+    // What is not a fault here must not use up the findings that the lint tells.
+    for (const lint::Rule* rule : lint::all_rules())
+      if (rule->severity != lint::Severity::kError || solved_by_boundaries(rule->id))
+        options.disabled.emplace_back(rule->id);
+    lint::Report report = lint::lint(source_->sql, source_->file, options);
+    // Behind the last one told any statement may be a fault, and would be planned as it stands.
+    if (report.truncated)
+      return fail(
+          user_error("plan.too_many",
+                     fmt::format("more than {} statements need a person or another form", lint::kFindingsMax))
+              .with_hint("split the file; `poundlock lint` names the first of them")
+              .at({source_->file, source_->line, 1}));
+    for (auto& finding : report.findings) {
       if (finding.severity != lint::Severity::kError || solved_by_boundaries(finding.rule)) continue;
       std::size_t at = 0;
       while (at + 1 < script.statements.size()) {
@@ -106,6 +118,7 @@ class Reader {
       }
       faults_[at].push_back(std::move(finding));
     }
+    return {};
   }
 
   // A statement that no form has changed although a rule refuses it: the rule's own rewrite where that is

@@ -1,6 +1,7 @@
 // Plain SQL turned into safe steps, and what is left to a person.
 #include "migration/sql_plan.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -53,6 +54,24 @@ schema::Catalog shop() {
   catalog.server_version_num = 150000;
   catalog.tables = {orders};
   return catalog;
+}
+
+// The lint tells the first thousand findings: what it does not tell would be planned as it stands.
+TEST(SqlPlan, RefusesMoreFaultsThanTheLintTells) {
+  std::string sql;
+  for (int i = 0; i <= static_cast<int>(lint::kFindingsMax); ++i)
+    sql += fmt::format("ALTER TABLE t{} SET UNLOGGED;\n", i);
+  const Source source{.file = "m.sql", .sql = sql};
+  const auto plan = plan_sql(std::span(&source, 1), nullptr);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, "plan.too_many");
+}
+
+TEST(SqlPlan, WarningsUseUpNoFaults) {
+  std::string sql;
+  for (int i = 0; i <= static_cast<int>(lint::kFindingsMax); ++i)
+    sql += fmt::format("CREATE TABLE t{} (a json);\n", i);
+  EXPECT_EQ(plan_of(sql + "ALTER TABLE old SET UNLOGGED;").decisions.size(), 1U);
 }
 
 TEST(SqlPlan, SplitsAnIndexBuiltInATransactionBehindAColumnWithADefault) {
