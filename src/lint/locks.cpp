@@ -181,6 +181,14 @@ std::optional<LockInfo> maintenance_lock(const PgQuery__Node& node) {
   }
 }
 
+// Since PostgreSQL 18 the objects are locked while their rights are written.
+LockInfo grant_lock(const PgQuery__GrantStmt& grant, int server_version_num) {
+  const bool tables = grant.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_OBJECT &&
+                      grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
+  if (!tables || server_version_num < 180'000) return {};
+  return {LockMode::kAccessShare, Work::kCatalogOnly, first_relation(grant.objects, grant.n_objects)};
+}
+
 LockInfo row_lock(const PgQuery__Node& node) {
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_COPY_STMT:
@@ -242,7 +250,7 @@ LockInfo action_lock(const PgQuery__AlterTableCmd& command) {
   }
 }
 
-LockInfo strongest_lock(const schema::Statement& statement) {
+LockInfo strongest_lock(const schema::Statement& statement, int server_version_num) {
   const PgQuery__Node& node = *statement.node();
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return alter_table_lock(statement);
@@ -255,6 +263,7 @@ LockInfo strongest_lock(const schema::Statement& statement) {
       return select_lock(statement);
     case PG_QUERY__NODE__NODE_SELECT_STMT:
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return select_lock(statement);
+    case PG_QUERY__NODE__NODE_GRANT_STMT: return grant_lock(*node.grant_stmt, server_version_num);
     case PG_QUERY__NODE__NODE_COMMENT_STMT:
     case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:
     case PG_QUERY__NODE__NODE_CREATE_PUBLICATION_STMT:

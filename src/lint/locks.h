@@ -1,5 +1,5 @@
 // The strongest table lock that a statement takes, and the work that it does under it. Source: PostgreSQL
-// 15's documentation of explicit locking and ALTER TABLE; each form was tried on a server.
+// 15's documentation of explicit locking and ALTER TABLE; each form was tried on servers of 15 and 18.
 // Pure functions; thread-safe.
 #pragma once
 
@@ -40,7 +40,9 @@ struct LockInfo {
   bool operator==(const LockInfo&) const = default;
 };
 
-LockInfo strongest_lock(const schema::Statement& statement);
+// On a server of that version; where it is not known, the oldest that the entries are checked against.
+inline constexpr int kOldestServer = 150'000;
+LockInfo strongest_lock(const schema::Statement& statement, int server_version_num = kOldestServer);
 LockInfo action_lock(const PgQuery__AlterTableCmd& command);  // relation left empty
 
 }  // namespace poundlock::lint

@@ -30,7 +30,8 @@ namespace fs = std::filesystem;
 constexpr const char* kPrefix = "poundlock-pg-";
 constexpr const char* kKeepMarker = "keep";  // its servers outlive whoever made the folder
 
-std::string bin_dir() {
+std::string bin_dir(const ClusterOptions& options) {
+  if (!options.programs.empty()) return options.programs;
   if (const char* set = std::getenv("POUNDLOCK_PG_BIN")) return set;
   return "/usr/lib/postgresql/15/bin";
 }
@@ -159,8 +160,8 @@ void remove_stale_clusters(const std::string& folder) {
 }
 
 Result<std::unique_ptr<PrivateCluster>> PrivateCluster::start(const ClusterOptions& options) {
-  if (access((bin_dir() + "/initdb").c_str(), X_OK) != 0) {
-    return fail(user_error("cluster.programs", "PostgreSQL 15's programs are not in " + bin_dir())
+  if (access((bin_dir(options) + "/initdb").c_str(), X_OK) != 0) {
+    return fail(user_error("cluster.programs", "PostgreSQL's programs are not in " + bin_dir(options))
                     .with_hint("apt-get install postgresql-15, or set POUNDLOCK_PG_BIN"));
   }
   remove_stale_clusters("/tmp");
@@ -178,6 +179,10 @@ PrivateCluster::~PrivateCluster() {
   stop_process(server_, SIGINT);
   std::error_code ignored;
   if (!directory_.empty()) fs::remove_all(directory_, ignored);
+}
+
+std::string PrivateCluster::program(const char* name) const {
+  return bin_dir(options_) + "/" + name;
 }
 
 Status PrivateCluster::boot() {
@@ -200,7 +205,7 @@ Status PrivateCluster::boot() {
 }
 
 Status PrivateCluster::init_data(const std::string& log) {
-  std::vector<std::string> initdb{bin_dir() + "/initdb",
+  std::vector<std::string> initdb{program("initdb"),
                                   "-D",
                                   directory_ + "/data",
                                   "-U",
@@ -233,7 +238,7 @@ Status PrivateCluster::init_data(const std::string& log) {
 }
 
 Result<pid_t> PrivateCluster::launch(const std::string& data, int port) {
-  const pid_t child = spawn({bin_dir() + "/postgres", "-D", data, "-c", fmt::format("port={}", port)},
+  const pid_t child = spawn({program("postgres"), "-D", data, "-c", fmt::format("port={}", port)},
                             directory_ + "/log", options_.keep);
   if (child < 0) return fail(internal_error("fork failed"));
   return child;
@@ -261,8 +266,8 @@ Status PrivateCluster::make_roles() {
 
 Status PrivateCluster::boot_replica() {
   const std::string log = directory_ + "/log";
-  PL_CHECK(run_to_end({bin_dir() + "/pg_basebackup", "-D", directory_ + "/replica", "-R", "-X", "stream",
-                       "-c", "fast", "-d", conninfo("postgres", "postgres")},
+  PL_CHECK(run_to_end({program("pg_basebackup"), "-D", directory_ + "/replica", "-R", "-X", "stream", "-c",
+                       "fast", "-d", conninfo("postgres", "postgres")},
                       log));
   replica_port_ = free_port();
   PL_TRY(replica_, launch(directory_ + "/replica", replica_port_));

@@ -23,6 +23,7 @@ struct ClusterOptions {
   // Every role's, asked for on TCP. Empty: nobody on this machine is asked, which is for tests only.
   std::string password;
   bool keep = false;                  // outlives us; the directory stays
+  std::string programs;               // folder of initdb and postgres; "": Debian's 15, or POUNDLOCK_PG_BIN
   std::vector<std::string> settings;  // "wal_level=logical"
 };
 
@@ -61,6 +62,7 @@ class PrivateCluster {
   Status boot_replica();
   Status make_roles();
   Result<pid_t> launch(const std::string& data, int port);
+  std::string program(const char* name) const;
   std::string conninfo_at(int port, const std::string& role, const std::string& database) const;
 
   ClusterOptions options_;

@@ -1,6 +1,7 @@
 #include "support/packages.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -71,16 +72,52 @@ Packages python_packages(const std::string& name, const std::string& source) {
   });
 }
 
+namespace {
+
+bool has_java() {
+  return runs("command -v mvn") && runs(
+                                       "javac -version 2>&1 | sed -E \"s/^javac ([0-9]+).*/\\1/\" | grep -qE "
+                                       "\"^(1[7-9]|[2-9][0-9])$\"");
+}
+
+std::string install_jars(const std::string& source, const std::string& to) {
+  return fmt::format(
+      "cp {0}/pom.xml {1} && mvn --batch-mode --quiet --file {1}/pom.xml -Dmaven.repo.local={1}/repository "
+      "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies",
+      source, to);
+}
+
+}  // namespace
+
 Packages java_packages(const std::string& name, const std::string& source) {
-  if (!runs("command -v mvn") ||
-      !runs("javac -version 2>&1 | sed -E \"s/^javac ([0-9]+).*/\\1/\" | grep -qE \"^(1[7-9]|[2-9][0-9])$\""))
+  if (!has_java())
     return tl::unexpected(std::string("SKIPPED: a JDK of 17 or newer with mvn is not installed"));
-  return installed(name, source + "/pom.xml", [&](const std::string& to) {
-    return fmt::format(
-        "cp {0}/pom.xml {1} && mvn --batch-mode --quiet --file {1}/pom.xml -Dmaven.repo.local={1}/repository "
-        "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies",
-        source, to);
+  return installed(name, source + "/pom.xml",
+                   [&](const std::string& to) { return install_jars(source, to); });
+}
+
+Packages newer_postgres() {
+  if (!runs("uname -sm | grep -qx \"Linux x86_64\""))
+    return tl::unexpected(std::string("SKIPPED: Maven has a newer PostgreSQL for Linux on amd64 only"));
+  if (!has_java())
+    return tl::unexpected(std::string("SKIPPED: a JDK of 17 or newer with mvn is not installed"));
+  const std::string source = POUNDLOCK_SOURCE_DIR "/tests/clients/postgres";
+  const auto folder = installed("postgres", source + "/pom.xml", [&](const std::string& to) {
+    return install_jars(source, to) +
+           fmt::format(
+               " && cd {} && jar xf lib/embedded-postgres-*.jar && tar -xJf postgres-linux-x86_64.txz && rm "
+               "-rf repository lib/*.jar *.txz META-INF && chmod -R a+rX .",
+               to);
   });
+  if (!folder) return folder;
+  // A server started by root runs as another user.
+  std::error_code error;
+  for (fs::path at = *folder; at != at.root_path(); at = at.parent_path()) {
+    const bool open = (fs::status(at, error).permissions() & fs::perms::others_exec) != fs::perms::none;
+    if (geteuid() == 0 && !open)
+      return tl::unexpected(fmt::format("SKIPPED: {} is closed to the server's user", at.string()));
+  }
+  return *folder + "/bin";
 }
 
 Packages go_program(const std::string& name, const std::string& source) {

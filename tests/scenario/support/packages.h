@@ -17,5 +17,8 @@ Packages python_packages(const std::string& name, const std::string& source);
 Packages java_packages(const std::string& name, const std::string& source);
 // The program that `source` is compiled to, with the modules of its go.sum. Needs Go 1.24.
 Packages go_program(const std::string& name, const std::string& source);
+// The folder of initdb and postgres of a newer PostgreSQL than the system's, from Maven's binaries for Linux
+// on amd64. It has no client programs (pg_dump). Needs a JDK of 17 and Maven.
+Packages newer_postgres();
 
 }  // namespace poundlock::scenario
