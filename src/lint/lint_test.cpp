@@ -160,6 +160,18 @@ TEST(Lint, ATableThatWasRenamedIsNotNewUnderItsOldName) {
                 Contains("index_not_concurrent"));
 }
 
+TEST(Lint, StaysSilentOnWhatHarmsNobody) {
+  for (const char* sql :
+       {"COMMENT ON TABLE o IS 'x'", "ANALYZE o", "VACUUM o", "CREATE STATISTICS s ON a, b FROM o",
+        "LOCK TABLE o IN ROW EXCLUSIVE MODE", "ALTER TABLE o VALIDATE CONSTRAINT c",
+        "ALTER TABLE o ALTER COLUMN a SET STATISTICS 500", "ALTER TABLE o ENABLE TRIGGER ALL",
+        "ALTER SUBSCRIPTION s REFRESH PUBLICATION", "ALTER SUBSCRIPTION s ENABLE",
+        "ALTER PUBLICATION p ADD TABLE o", "SET session_replication_role = origin",
+        "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "EXPLAIN DELETE FROM o",
+        "REINDEX (CONCURRENTLY) TABLE o", "ALTER TABLE o ALTER COLUMN a SET DEFAULT 1"})
+    EXPECT_THAT(rules_of(sql, {.timeouts_supplied = true}), IsEmpty()) << sql;
+}
+
 TEST(Lint, AConditionThatIsAlwaysTrueIsNone) {
   for (const char* where :
        {"NOT false", "true OR id = 1", "'a' = 'a'", "'t'::boolean", "1 = 1 AND NOT (2 = 3)"})

@@ -160,7 +160,13 @@ class Reader {
           return refuse(statement);
         return {};
       case StatementKind::kSet:
-      case StatementKind::kReset: return set(statement);
+      case StatementKind::kReset:
+        // It would hold in every step that follows: session_replication_role, which turns triggers off.
+        if (const auto fault = faults_.find(index); fault != faults_.end())
+          return fail(user_error("plan.setting", fault->second.front().title)
+                          .with_hint(std::string(fault->second.front().fix))
+                          .at({source_->file, line_of(statement), statement.position().column}));
+        return set(statement);
       default: break;
     }
     if (!begun_ && !source_->in_transaction) ++transaction_;

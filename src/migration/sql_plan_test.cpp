@@ -67,6 +67,18 @@ TEST(SqlPlan, RefusesMoreFaultsThanTheLintTells) {
   EXPECT_EQ(plan.error().code, "plan.too_many");
 }
 
+// As a setting of the following steps it would turn triggers off in each of them.
+TEST(SqlPlan, RefusesASettingThatARuleRefuses) {
+  const std::string set = "SET session_replication_role = replica;\nUPDATE t SET a = 1 WHERE id = 1;";
+  for (const bool accepted : {false, true}) {
+    const Source source{.file = "m.sql",
+                        .sql = (accepted ? "-- poundlock: ignore triggers_off load\n" : "") + set};
+    const auto plan = plan_sql(std::span(&source, 1), nullptr);
+    EXPECT_EQ(plan.has_value(), accepted);
+    if (!plan) EXPECT_EQ(plan.error().code, "plan.setting");
+  }
+}
+
 TEST(SqlPlan, WarningsUseUpNoFaults) {
   std::string sql;
   for (int i = 0; i <= static_cast<int>(lint::kFindingsMax); ++i)
