@@ -200,7 +200,7 @@ int flag_export_command(Context& context, const std::string& file) {
   }
   if (auto written = write_file(context, file, json::dump(document) + "\n"); !written)
     return report(context, written.error());
-  say(context, fmt::format("{} flags written to {}", count, clean(file)));
+  say(context, fmt::format("{} flag{} written to {}", count, count == 1 ? "" : "s", clean(file)));
   return 0;
 }
 

@@ -277,15 +277,16 @@ Result<int> parity(Context& context, ParityArguments arguments) {
   if (!compared.differences.empty()) say(context, "");
   for (const auto& note : compared.notes) say(context, "note: " + clean(note));
   const std::string both = fmt::format("{} and {}", clean(compared.from), clean(compared.to));
-  const std::size_t all = compared.differences.size();
-  if (all == 0)
+  const std::size_t count = compared.differences.size();
+  const std::string all = fmt::format("{} difference{}", count, count == 1 ? "" : "s");
+  if (count == 0)
     say(context, context.paint()(Colour::kGreen, both + " are alike"));
   else if (blocking == 0)
-    say(context, context.paint()(Colour::kGreen, fmt::format("{}: {} differences, none of which touches {}",
-                                                             both, all, clean(arguments.rollout))));
+    say(context, context.paint()(Colour::kGreen, fmt::format("{}: {}, none of which touches {}", both, all,
+                                                             clean(arguments.rollout))));
   else
-    say(context, context.paint()(Colour::kRed, fmt::format("{}: {} differences, {} of them blocking", both,
-                                                           all, blocking)));
+    say(context,
+        context.paint()(Colour::kRed, fmt::format("{}: {}, {} of them blocking", both, all, blocking)));
   return blocking == 0 ? 0 : 1;
 }
 

@@ -155,8 +155,8 @@ Millis dwell_of(const rollout::Plan& plan) {
 
 void print_text(Context& context, const rollout::Plan& plan, bool sql) {
   const Paint paint = context.paint();
-  say(context, fmt::format("{}  profile {}, {} steps{}", paint(Colour::kBold, clean(plan.rollout)),
-                           change::to_string(plan.profile), plan.items.size(),
+  say(context, fmt::format("{}  profile {}, {}{}", paint(Colour::kBold, clean(plan.rollout)),
+                           change::to_string(plan.profile), steps_text(plan.items.size()),
                            plan.speed != 1 ? fmt::format(", windows divided by {:g}", plan.speed) : ""));
   context.out << "\n" << step_table(plan, context);
   if (plan.flag) {

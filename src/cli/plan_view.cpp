@@ -119,6 +119,10 @@ void print_decision(Context& context, const migration::Decision& one) {
 
 }  // namespace
 
+std::string steps_text(std::size_t count) {
+  return fmt::format("{} step{}", count, count == 1 ? "" : "s");
+}
+
 std::string lock_of(const change::Step& step) {
   std::string mode = step.lock_mode;
   if (mode.ends_with("Lock")) mode.resize(mode.size() - 4);
@@ -176,7 +180,7 @@ std::vector<SqlStep> steps_of(const rollout::Plan& plan, const schema::Catalog* 
 
 void print_sql_plan(Context& context, const migration::SqlPlan& plan, bool sql) {
   const Paint paint = context.paint();
-  say(context, fmt::format("{} steps, {} left to a person", plan.steps.size(), plan.decisions.size()));
+  say(context, fmt::format("{}, {} left to a person", steps_text(plan.steps.size()), plan.decisions.size()));
   if (!plan.steps.empty()) {
     context.out << "\n" << step_table(plan, context);
     say(context, "\nSteps of one group commit together; * stands outside a transaction.");

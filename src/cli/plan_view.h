@@ -21,6 +21,8 @@ void print_sql_plan(Context& context, const migration::SqlPlan& plan, bool sql);
 // Statements one below the other, each with its semicolon, under a comment.
 void print_statements(Context& context, std::string_view title, const std::vector<std::string>& sql);
 
+std::string steps_text(std::size_t count);  // "1 step", "2 steps"
+
 // Cells that both tables share.
 std::string lock_of(const change::Step& step);  // "AccessExclusive", "-"
 std::string timeouts_of(

@@ -26,7 +26,14 @@ QualifiedName listed(const PgQuery__Node* node) {
 Effect drop_of(const PgQuery__DropStmt& drop, const Names& names) {
   Effect effect;
   for (std::size_t i = 0; i < drop.n_objects; ++i) {
-    const QualifiedName name = names.resolve(listed(drop.objects[i]));
+    const QualifiedName written = listed(drop.objects[i]);
+    const bool type = drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE ||
+                      drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN;
+    const bool index = drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
+                       drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE;
+    const QualifiedName name = type    ? names.resolve_type(written)
+                               : index ? names.resolve_index(written)
+                                       : names.resolve(written);
     std::string probe;
     switch (drop.remove_type) {
       case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
@@ -112,7 +119,7 @@ Effect rename_of(const PgQuery__RenameStmt& rename, const Names& names) {
 
 Effect enum_value(const PgQuery__AlterEnumStmt& change, const Names& names) {
   if (!text_of(change.old_val).empty()) return {};
-  const QualifiedName type = names.resolve(schema::name_of(change.type_name, change.n_type_name));
+  const QualifiedName type = names.resolve_type(schema::name_of(change.type_name, change.n_type_name));
   return {
       .probe = fmt::format(
           "SELECT EXISTS (SELECT FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid "

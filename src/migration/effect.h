@@ -16,8 +16,9 @@ struct Effect {
   std::string probe;
   std::vector<std::string> undo;  // "": it takes more than the catalog to bring it back
   bool undo_standalone = false;
-  std::string repair;       // removes a half-done index
-  std::string repair_when;  // one SELECT of one boolean
+  bool leaves_nothing = false;  // there is nothing to take back, where `undo` is empty
+  std::string repair;           // removes a half-done index
+  std::string repair_when;      // one SELECT of one boolean
   bool destructive = false;
 };
 

@@ -43,6 +43,7 @@ Effect add_column(const Site& site) {
       (site.names.catalog() == nullptr || site.names.column(site.table, name) != nullptr);
   if (!may_be_older)
     effect.undo = {fmt::format("{} DROP COLUMN IF EXISTS {}", site.alter(), force_quote_identifier(name))};
+  effect.leaves_nothing = may_be_older && site.names.catalog() != nullptr;
   return effect;
 }
 
@@ -65,6 +66,12 @@ std::string constant_default(const PgQuery__AConst& value, std::string_view text
       quote_literal(literal), quote_literal(quoted), quote_literal(quoted + "::"));
 }
 
+bool is_null(const PgQuery__Node* value) {
+  while (const auto* cast = as<PgQuery__TypeCast>(value)) value = cast->arg;
+  const auto* constant = as<PgQuery__AConst>(value);
+  return constant != nullptr && constant->isnull;
+}
+
 Effect column_default(const Site& site) {
   const schema::Column* before = site.names.column(site.table, site.action.name);
   Effect effect;
@@ -77,6 +84,8 @@ Effect column_default(const Site& site) {
     effect.probe =
         attribute_probe(site.table, site.action.name,
                         constant_default(*constant, action.substr(at == action.npos ? 0 : at + 1)));
+  } else if (is_null(site.action.command.def)) {
+    // NULL is mostly kept as no default at all, and of a domain as one: the ledger tells.
   } else if (site.names.is_new_column(site.table, site.action.name) || (before && !before->default_expr)) {
     effect.probe = attribute_probe(site.table, site.action.name, "a.atthasdef");
   }
@@ -88,7 +97,8 @@ Effect column_default(const Site& site) {
   else if (!earlier && before != nullptr && before->default_expr)
     effect.undo = {fmt::format("{} SET DEFAULT {}", column, *before->default_expr)};
   else if (site.action.command.def != nullptr && (earlier || before != nullptr || fresh))
-    effect.undo = {column + " DROP DEFAULT"};  // a DROP of no default leaves nothing to take back
+    effect.undo = {column + " DROP DEFAULT"};
+  effect.leaves_nothing = effect.undo.empty() && (earlier || before != nullptr);
   return effect;
 }
 
@@ -146,8 +156,14 @@ Effect drop_constraint(const Site& site) {
   const schema::Table* table = site.names.table(site.table);
   const schema::Constraint* before = table == nullptr ? nullptr : table->constraint(site.action.name);
   if (before != nullptr && (before->kind == 'c' || before->kind == 'f'))
-    effect.undo = {fmt::format("{} ADD CONSTRAINT {} {}{}", site.alter(), site.column(), before->definition,
+    effect.undo = {fmt::format("{} DROP CONSTRAINT IF EXISTS {}", site.alter(), site.column()),
+                   fmt::format("{} ADD CONSTRAINT {} {}{}", site.alter(), site.column(), before->definition,
                                before->validated ? " NOT VALID" : "")};
+  // Proved behind it, and by itself: the rows are read while writers go on.
+  if (!effect.undo.empty() && before->validated) {
+    effect.undo.push_back(fmt::format("{} VALIDATE CONSTRAINT {}", site.alter(), site.column()));
+    effect.undo_standalone = true;
+  }
   return effect;
 }
 
@@ -200,6 +216,7 @@ Effect set_not_null(const Site& site) {
   const bool was =
       before != nullptr && before->not_null && !site.names.is_dropped_column(site.table, site.action.name);
   if (!was) effect.undo = {fmt::format("{} ALTER COLUMN {} DROP NOT NULL", site.alter(), site.column())};
+  effect.leaves_nothing = was;
   return effect;
 }
 
@@ -216,7 +233,8 @@ Effect of_action(const Site& site) {
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint: return add_constraint(site);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint: return drop_constraint(site);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
-      return {.probe = constraint_probe(site.table, name, "k.convalidated"), .undo = {}};
+      return {
+          .probe = constraint_probe(site.table, name, "k.convalidated"), .undo = {}, .leaves_nothing = true};
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType: return type_change(site);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition: return partition(site, true);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition: return partition(site, false);
@@ -238,15 +256,20 @@ Effect of_action(const Site& site) {
 
 Effect effect_of_alter(const schema::Statement& statement, const Names& names) {
   Effect all;
+  bool whole = true;  // half of it taken back would be neither the one nor the other
   bool known = true;  // one action that the catalog does not tell of leaves the whole statement to the ledger
   lint::each_action(statement, [&](const lint::Action& action) {
     Effect one = of_action({action, statement, names, names.resolve(action.table)});
     known = known && !one.probe.empty();
+    whole = whole && (!one.undo.empty() || one.leaves_nothing);
     all.probe = both(all.probe, one.probe);
     all.undo.insert(all.undo.begin(), one.undo.begin(), one.undo.end());
+    all.undo_standalone = all.undo_standalone || one.undo_standalone;
     all.destructive = all.destructive || one.destructive;
   });
   if (!known) all.probe.clear();
+  if (!whole) all.undo.clear();
+  all.leaves_nothing = whole && all.undo.empty();
   return all;
 }
 

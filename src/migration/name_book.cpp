@@ -145,8 +145,10 @@ NameBook::NameBook(const schema::Catalog* catalog) {
   }
   for (const auto& one : catalog->sequences)
     relations_[{one.schema, one.name}] = {true, table_of_column(one.owned_by)};
-  for (const auto& one : catalog->types)
+  for (const auto& one : catalog->types) {
+    types_[{one.schema, one.name}] = {true, {}};
     if (one.kind == 'c') relations_[{one.schema, one.name}] = {true, {}};
+  }
 }
 
 bool NameBook::taken(const QualifiedName& name, Entries NameBook::*which) const {
@@ -336,6 +338,13 @@ void NameBook::drop(const schema::Statement& statement, const Names& names) {
       case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: free_relation(names.resolve_index(written)); break;
       case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA:
       case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
+      case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN:
+        if (const auto* type = as<PgQuery__TypeName>(drop.objects[i])) {
+          const QualifiedName gone = names.resolve_type(schema::name_of(type->names, type->n_names));
+          types_[{gone.schema, gone.name}] = {false, {}};
+          if (relation_taken(gone)) free_relation(gone);
+        }
+        break;
       case PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION:
       case PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE: vague_ = true; break;
       default: break;
@@ -385,13 +394,24 @@ void NameBook::create_other(const schema::Statement& statement, const Names& nam
     const QualifiedName name = names.resolve_new(schema::name_of(*relation));
     relations_[{name.schema, name.name}] = {true, {}};
   };
+  const auto type = [&](const QualifiedName& written) {
+    const QualifiedName name = names.resolve_new(written);
+    types_[{name.schema, name.name}] = {true, {}};
+  };
   switch (node->node_case) {
     case PG_QUERY__NODE__NODE_VIEW_STMT: return made(node->view_stmt->view);
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
       return made(node->create_table_as_stmt->into == nullptr ? nullptr
                                                               : node->create_table_as_stmt->into->rel);
     case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return made(node->create_seq_stmt->sequence);
-    case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT: return made(node->composite_type_stmt->typevar);
+    case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT:
+      type(schema::name_of(*node->composite_type_stmt->typevar));
+      return made(node->composite_type_stmt->typevar);
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT:
+      return type(schema::name_of(node->create_enum_stmt->type_name, node->create_enum_stmt->n_type_name));
+    case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT:
+      return type(
+          schema::name_of(node->create_domain_stmt->domainname, node->create_domain_stmt->n_domainname));
     case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT: {
       const auto& create = *node->create_function_stmt;
       const QualifiedName name = names.resolve_new(schema::name_of(create.funcname, create.n_funcname));

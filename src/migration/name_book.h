@@ -55,9 +55,13 @@ class NameBook {
     return taken(name, &NameBook::constraints_);
   }
 
+  bool type_taken(const schema::QualifiedName& name) const { return taken(name, &NameBook::types_); }
   bool function_made(const schema::QualifiedName& name) const {
     return functions_.contains({name.schema, name.name}) || (below_ && below_->function_made(name));
   }
+
+  // Has the script made nothing that its text does not name?
+  bool knows_all() const { return !opaque(); }
 
   // What the statement takes and frees. `names` as they are before it.
   void after(const schema::Statement& statement, const Names& names);
@@ -92,6 +96,7 @@ class NameBook {
   const NameBook* below_ = nullptr;
   Entries relations_;
   Entries constraints_;
+  Entries types_;              // but those of tables
   std::set<Key> functions_;    // that the script has made
   std::set<Key> partitioned_;  // indexes of these give their partitions indexes of names of their own
   bool opaque_ = false;        // names were taken that nobody here knows

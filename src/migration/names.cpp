@@ -13,35 +13,37 @@ using schema::as;
 using schema::QualifiedName;
 using schema::text_of;
 
-bool holds(const std::vector<QualifiedName>& names, const QualifiedName& name) {
-  return std::ranges::any_of(names, [&](const auto& one) { return lint::same_table(one, name); });
-}
-
 }  // namespace
 
 QualifiedName Names::resolve(const QualifiedName& name) const {
   if (!name.schema.empty() || name.name.empty()) return name;
-  const QualifiedName here{default_schema_, name.name};
-  if (std::ranges::find(created_, here) != created_.end()) return here;
-  if (catalog_ != nullptr && catalog_->table(here) != nullptr) return here;
+  for (const auto& schema : path_)
+    if (QualifiedName here{schema, name.name}; book_.relation_taken(here)) return here;
   // Without a catalog nobody knows whether there is one here, too: then it counts as somebody's.
-  if (catalog_ != nullptr)
-    for (const auto& made : created_)
-      if (made.name == name.name) return made;
-  if (const auto* known = table(name)) return known->qualified();
-  return here;
+  if (catalog_ == nullptr) return resolve_new(name);
+  for (const auto& made : created_)
+    if (made.name == name.name) return made;
+  const auto* known = catalog_->table(name);
+  return known == nullptr ? resolve_new(name) : known->qualified();
 }
 
 QualifiedName Names::resolve_new(const QualifiedName& name) const {
-  return name.schema.empty() ? QualifiedName{default_schema_, name.name} : name;
+  return name.schema.empty() ? QualifiedName{default_schema(), name.name} : name;
 }
 
 QualifiedName Names::resolve_index(const QualifiedName& name) const {
   if (!name.schema.empty()) return name;
-  const QualifiedName here{default_schema_, name.name};
-  if (book_.relation_taken(here)) return here;
+  for (const auto& schema : path_)
+    if (QualifiedName here{schema, name.name}; book_.relation_taken(here)) return here;
   const auto* table = table_of_index(name);
-  return table == nullptr ? here : QualifiedName{table->schema, name.name};
+  return table == nullptr ? resolve_new(name) : QualifiedName{table->schema, name.name};
+}
+
+QualifiedName Names::resolve_type(const QualifiedName& name) const {
+  if (!name.schema.empty()) return name;
+  for (const auto& schema : path_)
+    if (QualifiedName here{schema, name.name}; book_.type_taken(here)) return here;
+  return resolve_new(name);
 }
 
 bool Names::has_column(const QualifiedName& table, std::string_view column) const {
@@ -50,15 +52,13 @@ bool Names::has_column(const QualifiedName& table, std::string_view column) cons
 }
 
 const schema::Table* Names::table(const QualifiedName& name) const {
-  if (catalog_ == nullptr) return nullptr;
-  if (name.schema.empty())
-    if (const auto* here = catalog_->table({default_schema_, name.name})) return here;
-  return catalog_->table(name);
+  return catalog_ == nullptr ? nullptr : catalog_->table(resolve(name));
 }
 
 const schema::Column* Names::column(const QualifiedName& name, std::string_view column) const {
   const auto* found = table(name);
-  return found == nullptr ? nullptr : found->column(column);
+  // What the script has dropped and made again is another one.
+  return found == nullptr || is_dropped_column(name, column) ? nullptr : found->column(column);
 }
 
 const schema::Table* Names::table_of_index(const QualifiedName& index) const {
@@ -74,9 +74,8 @@ bool Names::is_new(const QualifiedName& relation) const {
 }
 
 bool Names::is_new_column(const QualifiedName& table, std::string_view column) const {
-  return is_new(table) || std::ranges::any_of(new_columns_, [&](const ColumnName& one) {
-           return one.second == column && lint::same_table(one.first, table);
-         });
+  return is_new(table) ||
+         std::ranges::find(new_columns_, ColumnName{resolve(table), column}) != new_columns_.end();
 }
 
 std::optional<std::string> Names::default_set(const QualifiedName& table, const std::string& column) const {
@@ -85,18 +84,15 @@ std::optional<std::string> Names::default_set(const QualifiedName& table, const 
 }
 
 bool Names::is_dropped(const QualifiedName& relation) const {
-  return holds(dropped_, relation);
+  return std::ranges::find(dropped_, resolve(relation)) != dropped_.end();
 }
 
 bool Names::is_dropped_column(const QualifiedName& table, std::string_view column) const {
-  return std::ranges::any_of(dropped_columns_, [&](const ColumnName& one) {
-    return one.second == column && lint::same_table(one.first, table);
-  });
+  return std::ranges::find(dropped_columns_, ColumnName{resolve(table), column}) != dropped_columns_.end();
 }
 
 void Names::after(const schema::Statement& statement) {
   const PgQuery__Node& node = *statement.node();
-  book_.after(statement, *this);
   // IF NOT EXISTS makes nothing where the table is there: without a catalog it counts as somebody's.
   const auto made = [&](const PgQuery__RangeVar& relation, bool if_not_exists) {
     const QualifiedName name = resolve_new(schema::name_of(relation));
@@ -111,20 +107,21 @@ void Names::after(const schema::Statement& statement) {
   if (const auto* drop = as<PgQuery__DropStmt>(&node)) {
     for (std::size_t i = 0; i < drop->n_objects; ++i)
       if (const auto* list = as<PgQuery__List>(drop->objects[i]))
-        dropped_.push_back(schema::name_of(list->items, list->n_items));
+        dropped_.push_back(resolve(schema::name_of(list->items, list->n_items)));
   }
   lint::each_action(statement, [&](const lint::Action& action) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr)
-      new_columns_.emplace_back(action.table, text_of(column->colname));
+      new_columns_.emplace_back(resolve(action.table), text_of(column->colname));
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
-      dropped_columns_.emplace_back(action.table, action.name);
+      dropped_columns_.emplace_back(resolve(action.table), action.name);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault) {
       const auto words = statement.words({"DEFAULT"}, action.range.begin);
       defaults_[{resolve(action.table), action.name}] =
           action.command.def == nullptr ? "" : std::string(statement.slice({words.end, action.range.end}));
     }
   });
+  book_.after(statement, *this);
 }
 
 QualifiedName subject_of(const schema::Statement& statement) {

@@ -17,7 +17,7 @@ namespace poundlock::migration {
 class Names {
  public:
   Names(const schema::Catalog* catalog, std::string default_schema)
-      : catalog_(catalog), default_schema_(std::move(default_schema)), book_(catalog) {}
+      : catalog_(catalog), path_{std::move(default_schema)}, book_(catalog) {}
 
   const schema::Catalog* catalog() const { return catalog_; }
   const NameBook& book() const { return book_; }
@@ -25,7 +25,8 @@ class Names {
   // Of something that is to be made: never in a schema where something else has that name.
   schema::QualifiedName resolve_new(const schema::QualifiedName& name) const;
   schema::QualifiedName resolve_index(const schema::QualifiedName& name) const;  // or a sequence
-  const schema::Table* table(const schema::QualifiedName& name) const;           // null: not known
+  schema::QualifiedName resolve_type(const schema::QualifiedName& name) const;
+  const schema::Table* table(const schema::QualifiedName& name) const;  // null: not known
   const schema::Column* column(const schema::QualifiedName& table, std::string_view name) const;
   // The table that has an index of this name; null: not known.
   const schema::Table* table_of_index(const schema::QualifiedName& index) const;
@@ -40,15 +41,16 @@ class Names {
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
   const std::vector<schema::QualifiedName>& created() const { return created_; }
 
-  const std::string& default_schema() const { return default_schema_; }
-  void set_default_schema(std::string schema) { default_schema_ = std::move(schema); }
+  const std::string& default_schema() const { return path_.front(); }
+  // The search_path that the script has set: not empty; what is made goes to its first schema.
+  void set_path(std::vector<std::string> schemas) { path_ = std::move(schemas); }
   // What the statement leaves behind for those after it.
   void after(const schema::Statement& statement);
 
  private:
   using ColumnName = std::pair<schema::QualifiedName, std::string>;
   const schema::Catalog* catalog_;
-  std::string default_schema_;
+  std::vector<std::string> path_;
   NameBook book_;
   std::vector<schema::QualifiedName> created_;
   std::vector<schema::QualifiedName> dropped_;

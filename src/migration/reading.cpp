@@ -6,11 +6,13 @@
 #include <map>
 #include <set>
 
+#include "base/suggest.h"
 #include "lint/context.h"
 #include "lint/ignore.h"
 #include "lint/lint.h"
 #include "lint/transaction_rules.h"
 #include "migration/effect_probe.h"
+#include "schema/text.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -45,6 +47,36 @@ bool solved_by_boundaries(std::string_view rule) {
                                                  "missing_timeouts",
                                                  "several_alters"};
   return solved.contains(rule);
+}
+
+// The table that a statement changes, where the catalog has none of that name and the script makes none: the
+// steps would be those of another database.
+std::optional<Decision> missing_table(const Statement& statement, const Names& names) {
+  const auto* alter = as<PgQuery__AlterTableStmt>(statement.node());
+  const auto kind = statement.kind();
+  const bool changes = (alter != nullptr && !alter->missing_ok) || kind == StatementKind::kCreateIndex ||
+                       kind == StatementKind::kUpdate || kind == StatementKind::kDelete ||
+                       kind == StatementKind::kInsert;
+  if (!changes || names.catalog() == nullptr || !names.book().knows_all()) return std::nullopt;
+  const auto* insert = as<PgQuery__InsertStmt>(statement.node());
+  const QualifiedName written =
+      insert != nullptr ? schema::name_of(*insert->relation) : lint::strongest_lock(statement).relation;
+  const QualifiedName table = names.resolve(written);
+  if (written.name.empty() || names.book().relation_taken(table) || table.schema.starts_with("pg_") ||
+      table.schema == "information_schema")
+    return std::nullopt;
+  std::vector<std::string> known;
+  for (const auto& one : names.catalog()->tables)
+    known.push_back(written.schema.empty() ? one.name : one.qualified().to_sql());
+  const std::string near(
+      nearest(written.schema.empty() ? written.name : written.to_sql(), std::span<const std::string>(known)));
+  Decision out;
+  out.sql = statement.text();
+  out.why = fmt::format("the database has no table {}, and the script makes none before", written.to_sql());
+  out.choices = {near.empty() ? "plan against the database that it is meant for (--database-url)"
+                              : fmt::format("did you mean {}?",
+                                            written.schema.empty() ? schema::quote_identifier(near) : near)};
+  return out;
 }
 
 class Reader {
@@ -170,8 +202,14 @@ class Reader {
       default: break;
     }
     if (!begun_ && !source_->in_transaction) ++transaction_;
+    PL_CHECK(refuse_placeholder(statement));
+    if (keeps_alembics_history(statement)) return {};
     if (merge_insert(statement)) return {};
-    SafeForm form = safe_form(statement, names_, accepted);
+    SafeForm form;
+    if (auto missing = missing_table(statement, names_))
+      form.decisions.push_back(*std::move(missing));
+    else
+      form = safe_form(statement, names_, accepted);
     if (accepted.empty()) settle(form, statement, index);
     keep_settings(form, statement);
     const auto position = statement.position();
@@ -207,6 +245,44 @@ class Reader {
                 {"qualify the functions that it calls, and leave the SET out"});
   }
 
+  // What --sql prints for alembic_version is Alembic's own business: run as a step it would move the history
+  // before the change is done, and once more when Alembic runs the files that are written of the plan.
+  bool keeps_alembics_history(const Statement& statement) {
+    if (source_->tool != Tool::kAlembic) return false;
+    const PgQuery__Node* node = statement.node();
+    std::string table;
+    if (const auto* create = as<PgQuery__CreateStmt>(node)) table = text_of(create->relation->relname);
+    if (const auto* insert = as<PgQuery__InsertStmt>(node)) table = text_of(insert->relation->relname);
+    if (const auto* update = as<PgQuery__UpdateStmt>(node)) table = text_of(update->relation->relname);
+    if (const auto* gone = as<PgQuery__DeleteStmt>(node)) table = text_of(gone->relation->relname);
+    if (table != "alembic_version") return false;
+    const std::string note = fmt::format(
+        "alembic_version is left out of the steps: Alembic writes it for the files of --format alembic. "
+        "Where "
+        "the steps are run without it, `alembic stamp {}` tells it behind the last one",
+        source_->version);
+    if (std::ranges::find(out_.notes, note) == out_.notes.end()) out_.notes.push_back(note);
+    return true;
+  }
+
+  // Flyway and Liquibase put a value there, in strings and bodies of functions, too; here nobody knows it.
+  Status refuse_placeholder(const Statement& statement) const {
+    if (source_->tool != Tool::kFlyway && source_->tool != Tool::kLiquibase) return {};
+    for (const auto& token : statement.tokens()) {
+      const std::string_view word = statement.slice(token.range);
+      const auto at = word.find("${");
+      const auto end = at == word.npos ? word.npos : word.find('}', at);
+      if (end == word.npos || word.substr(at, end - at).find('\n') != word.npos) continue;
+      const auto place = statement.position(token.range.begin + at);
+      return fail(user_error("plan.placeholder", fmt::format("the value of {} is known to {} alone",
+                                                             schema::printable(word.substr(at, end + 1 - at)),
+                                                             to_string(source_->tool)))
+                      .with_hint("plan the SQL with its value in the placeholder's stead")
+                      .at({source_->file, place.line + source_->line - 1, place.column}));
+    }
+    return {};
+  }
+
   Status refuse(const Statement& statement) const {
     const auto at = statement.position();
     return fail(user_error("plan.rollback",
@@ -235,9 +311,9 @@ class Reader {
     }
     const bool gives = set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE && !name.empty();
     if (gives && tokens.size() > first) {
-      Setting setting{name, statement.text().substr(tokens[first].range.begin), local, ""};
+      Setting setting{name, statement.text().substr(tokens[first].range.begin), local, {}};
       if (name == "search_path") {
-        PL_TRY(setting.schema, first_schema(statement, *set));
+        PL_TRY(setting.path, path_of(statement, *set));
       }
       prelude_.push_back(std::move(setting));
     }
@@ -246,12 +322,19 @@ class Reader {
   }
 
   // Who "$user" is, is known where the statements run, and not here.
-  Result<std::string> first_schema(const Statement& statement, const PgQuery__VariableSetStmt& set) const {
-    const auto* value = set.n_args > 0 ? as<PgQuery__AConst>(set.args[0]) : nullptr;
-    const std::string schema = value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL
-                                   ? std::string(text_of(value->sval->sval))
-                                   : "";
-    if (!schema.empty() && schema != "$user") return schema;
+  Result<std::vector<std::string>> path_of(const Statement& statement,
+                                           const PgQuery__VariableSetStmt& set) const {
+    std::vector<std::string> path;
+    for (std::size_t i = 0; i < set.n_args; ++i) {
+      const auto* value = as<PgQuery__AConst>(set.args[i]);
+      const bool named = value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+      const std::string schema = named ? std::string(text_of(value->sval->sval)) : "";
+      if (!schema.empty() && schema != "$user")
+        path.push_back(schema);
+      else if (i == 0)
+        break;
+    }
+    if (!path.empty()) return path;
     return fail(user_error("plan.search_path", "this search_path does not tell which schema a name is in")
                     .with_hint("begin it with a schema's name, or qualify the names")
                     .at({source_->file, line_of(statement), statement.position().column}));
@@ -260,10 +343,10 @@ class Reader {
   // The names of the statements that follow are in the schema that is set now: a RESET, the end of a
   // transaction and the next file set it, too.
   void take_search_path() {
-    std::string schema = default_schema_;
+    std::vector<std::string> path{default_schema_};
     for (const Setting& one : prelude_)
-      if (one.name == "search_path") schema = one.schema;
-    names_.set_default_schema(schema);
+      if (one.name == "search_path") path = one.path;
+    names_.set_path(std::move(path));
   }
 
   void end_transaction() {
@@ -352,6 +435,10 @@ class Reader {
       else
         entry.lock.relation = names_.resolve(entry.lock.relation);
     }
+    if (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze ||
+        entry.kind == StatementKind::kReindex)
+      entry.effect.leaves_nothing = true;
+    entry.of_new = about_new(*statement);
     dropped_columns(*statement, entry);
     for (const Setting& one : prelude_)
       entry.prelude.push_back((entry.standalone ? "SET " : "SET LOCAL ") + one.text);
@@ -365,6 +452,29 @@ class Reader {
     entry.piece = std::move(piece);
     out_.entries.push_back(std::move(entry));
     return {};
+  }
+
+  bool about_new(const Statement& statement) const {
+    bool some = false;
+    bool all = true;
+    const auto see = [&](const QualifiedName& name) {
+      some = true;
+      all = all && names_.is_new(name);
+    };
+    const PgQuery__Node* node = statement.node();
+    if (node->node_case == PG_QUERY__NODE__NODE_COMMENT_STMT) {
+      const auto& comment = *node->comment_stmt;
+      const auto* list = as<PgQuery__List>(comment.object);
+      const bool column = comment.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
+      if (list != nullptr && (column || comment.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE))
+        see(schema::name_of(list->items, list->n_items - (column ? 1 : 0)));
+    } else {
+      schema::walk(schema::content(node), [&](const schema::Message* message) {
+        if (const auto* relation = as<PgQuery__RangeVar>(message)) see(schema::name_of(*relation));
+        return true;
+      });
+    }
+    return some && all;
   }
 
   void relation_of_index(Entry& entry) const {
@@ -462,7 +572,7 @@ class Reader {
     std::string name;
     std::string text;  // "search_path = app"
     bool local = false;
-    std::string schema;  // the first one, of search_path
+    std::vector<std::string> path;  // of search_path
   };
 
   Names& names_;

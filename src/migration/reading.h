@@ -24,6 +24,7 @@ struct Entry {
   Effect effect;
   std::vector<std::string> columns;  // of an INSERT
   bool standalone = false;
+  bool of_new = false;  // it is about what the script has made alone: that goes with it
   std::vector<change::ColumnRef> dropped;
 };
 

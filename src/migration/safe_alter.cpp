@@ -14,6 +14,7 @@ namespace poundlock::migration {
 namespace {
 
 using lint::Action;
+using schema::quote_identifier;
 using schema::text_of;
 
 constexpr const char* kWindow =
@@ -83,11 +84,51 @@ void turn_drop(const Turning& turning, const Action& action) {
                   action.table.to_sql(), schema::quote_identifier(action.name)));
 }
 
+// The only column of a partition key, "RANGE (at)"; "" for several.
+std::string key_column(const std::string& key) {
+  std::vector<std::string> columns;
+  const auto open = key.find('(');
+  const auto statement = schema::parse_statement("SELECT " + (open == key.npos ? "" : key.substr(open)));
+  if (!statement) return {};
+  schema::walk(schema::content(statement->node()), [&](const schema::Message* message) {
+    if (const auto* column = schema::as<PgQuery__ColumnRef>(message))
+      for (const auto& name : schema::strings(column->fields, column->n_fields))
+        if (std::ranges::find(columns, name) == columns.end()) columns.push_back(name);
+    return true;
+  });
+  return columns.size() == 1 ? columns.front() : "";
+}
+
+// CONCURRENTLY leaves a CHECK of the bounds on the partition, which the author's statement does not.
 void turn_detach(const Turning& turning, const Action& action) {
-  const auto* partition = schema::as<PgQuery__PartitionCmd>(action.command.def);
-  const bool plain = partition != nullptr && !partition->concurrent;
-  turning.out.add(turning.statement.text() + (plain ? " CONCURRENTLY" : ""));
+  const auto* command = schema::as<PgQuery__PartitionCmd>(action.command.def);
+  if (command == nullptr || command->concurrent || command->name == nullptr) {
+    turning.out.add(turning.statement.text());
+    turning.out.pieces.back().alone = true;
+    turning.out.pieces.back().rewritten = false;
+    return;
+  }
+  const auto* parent = turning.names.table(action.table);
+  const schema::QualifiedName partition = turning.names.resolve(schema::name_of(*command->name));
+  if (parent == nullptr)
+    return turning.out.decide(
+        turning.statement,
+        "it keeps readers and writers out of the whole table, and CONCURRENTLY, which does not, leaves a "
+        "CHECK "
+        "on the partition, whose name the columns of the partition key tell",
+        {"give --database-url, so that they are known",
+         "write DETACH PARTITION ... CONCURRENTLY, and drop that CHECK where it is not wanted"});
+  const std::string check =
+      chosen(turning, book_of(turning).constraint(partition, key_column(parent->partition_key), "check"));
+  turning.out.add(turning.statement.text() + " CONCURRENTLY");
   turning.out.pieces.back().alone = true;
+  turning.out.add(
+      fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", partition.to_sql(), quote_identifier(check)),
+      fmt::format("drop the CHECK of its bounds that this leaves on {}", partition.to_sql()));
+  turning.out.pieces.back().alone = turning.out.pieces.back().proven = true;
+  turning.out.notes.push_back(
+      "PostgreSQL detaches no partition concurrently where the table has a default partition: there the step "
+      "fails, and nothing is changed");
 }
 
 // The whole statement, which is one action.

@@ -214,5 +214,43 @@ TEST(SafeForm, MakesANewTableWhereTheSearchPathPutsIt) {
   EXPECT_THAT(plan.steps[0].step.undo, ElementsAre(HasSubstr("\"public\".\"orders\"")));
 }
 
+TEST(SafeForm, TellsOfATableThatTheDatabaseHasNot) {
+  const auto catalog = shop();
+  for (const char* script : {"ALTER TABLE orderz ADD COLUMN a int;", "CREATE INDEX i ON orderz (id);",
+                             "UPDATE orderz SET code = 'x';", "INSERT INTO orderz (id) VALUES (1);"}) {
+    const auto plan = plan_of(script, &catalog);
+    ASSERT_THAT(plan.decisions, SizeIs(1)) << script;
+    EXPECT_THAT(plan.decisions[0].why, HasSubstr("no table orderz"));
+    EXPECT_THAT(plan.decisions[0].choices, ElementsAre("did you mean orders?"));
+    EXPECT_THAT(plan.steps, IsEmpty());
+  }
+  EXPECT_THAT(plan_of("ALTER TABLE IF EXISTS orderz SET (fillfactor = 80);", &catalog).decisions, IsEmpty());
+  EXPECT_THAT(plan_of("CREATE TABLE orderz (id int); CREATE INDEX ON orderz (id);", &catalog).decisions,
+              IsEmpty());
+}
+
+TEST(SafeForm, RefusesAPlaceholderWithinAString) {
+  const Source source{
+      .file = "V1__a.sql", .tool = Tool::kFlyway, .sql = "SELECT 1;\nINSERT INTO t VALUES ('${tenant}');"};
+  const auto plan = plan_sql(std::span(&source, 1), nullptr);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, "plan.placeholder");
+  EXPECT_EQ(plan.error().where->line, 2);
+  const Source plain{.file = "a.sql", .sql = source.sql};
+  EXPECT_TRUE(plan_sql(std::span(&plain, 1), nullptr)) << "nobody but the tools replaces it";
+}
+
+TEST(SafeForm, LeavesAlembicsHistoryToAlembic) {
+  const char* sql =
+      "BEGIN;\n-- Running upgrade 1975ea83b712 -> ae1027a6acf\nALTER TABLE t ADD COLUMN b int;\n"
+      "UPDATE alembic_version SET version_num='ae1027a6acf' WHERE alembic_version.version_num = "
+      "'1975ea83b712';\nCOMMIT;";
+  const Source source{.file = "-", .tool = Tool::kAlembic, .version = "ae1027a6acf", .sql = sql};
+  const auto plan = plan_sql(std::span(&source, 1), nullptr);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_THAT(sql_of(*plan), ElementsAre("ALTER TABLE t ADD COLUMN b int;"));
+  EXPECT_THAT(plan->plan.notes, ElementsAre(HasSubstr("alembic stamp ae1027a6acf")));
+}
+
 }  // namespace
 }  // namespace poundlock::migration

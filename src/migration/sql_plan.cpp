@@ -178,6 +178,13 @@ std::string probe_of(std::span<const Entry* const> group) {
   return out;
 }
 
+// Half of a transaction taken back would be neither the beginning nor the end.
+bool can_be_undone(std::span<const Entry* const> group) {
+  return std::ranges::all_of(group, [](const Entry* one) {
+    return !one->effect.undo.empty() || one->effect.leaves_nothing || one->of_new;
+  });
+}
+
 class Builder {
  public:
   Builder(Reading reading, const schema::Catalog* catalog, const SqlPlanOptions& options)
@@ -243,8 +250,10 @@ class Builder {
     item.phase = group.front()->piece.phase;
     if (item.phase == Phase::kContract && group.front()->kind != StatementKind::kVacuum) gates();
     Step whole;
+    const bool undone = can_be_undone(group);
     for (const Entry* entry : group) {
       SqlStep one = step_of(*entry, catalog_);
+      if (!undone) one.step.undo.clear();
       one.step.id = fresh_id(*entry);
       one.transaction_group = transaction_group_;
       if (item.id.empty()) {
@@ -260,6 +269,7 @@ class Builder {
           whole.lock_mode = one.step.lock_mode;
         }
         whole.blocks_writers = whole.blocks_writers || one.step.blocks_writers;
+        whole.undo_standalone = whole.undo_standalone || one.step.undo_standalone;
         whole.destructive = whole.destructive || one.step.destructive;
         whole.statement_timeout = std::max(whole.statement_timeout, one.step.statement_timeout);
       }

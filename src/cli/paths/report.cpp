@@ -131,11 +131,14 @@ void print_paths(Context& context, const rollout::Plan& plan, const PathsReport&
     if (!one.fix.empty()) say(context, "  " + clean(one.fix));
   }
   const int errors = report.errors();
-  say(context, fmt::format("{} on {}; plans by {}",
-                           errors == 0 ? context.paint()(Colour::kGreen,
-                                                         fmt::format("{} paths are alike", plan.paths.size()))
-                                       : context.paint()(Colour::kRed, fmt::format("{} errors", errors)),
-                           clean(report.shadow), report.statistics));
+  say(context,
+      fmt::format(
+          "{} on {}; plans by {}",
+          errors == 0
+              ? context.paint()(Colour::kGreen, fmt::format("{} {} alike", plan.paths.size(),
+                                                            plan.paths.size() == 1 ? "path is" : "paths are"))
+              : context.paint()(Colour::kRed, fmt::format("{} error{}", errors, errors == 1 ? "" : "s")),
+          clean(report.shadow), report.statistics));
 }
 
 }  // namespace poundlock::cli
