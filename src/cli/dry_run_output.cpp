@@ -125,6 +125,7 @@ bj::object dry_run_json(const DryRunReport& report) {
                                       {"deadlocks", report.queue.deadlocks},
                                       {"notes", names(report.queue.notes)}}},
                  {"shadow", bj::object{{"description", report.shadow.description},
+                                       {"statistics", report.shadow.statistics},
                                        {"kept", report.shadow.kept},
                                        {"tables", std::move(tables)}}},
                  {"why_not", names(report.why_not)},
@@ -162,6 +163,7 @@ std::string dry_run_junit(const DryRunReport& report) {
 std::string dry_run_text(const Context& context, const DryRunReport& report) {
   const Paint paint = context.paint();
   std::string out = paint(Colour::kDim, clean(report.shadow.description)) + "\n";
+  if (!report.shadow.statistics.empty()) out += paint(Colour::kDim, clean(report.shadow.statistics)) + "\n";
   Table table({Column("#", Align::kRight), "statement", Column("seconds", Align::kRight),
                Column("on the real tables", Align::kRight), "locks", "work", Column("WAL", Align::kRight)});
   std::size_t number = 0;

@@ -26,6 +26,12 @@ struct ShadowInfo {
   double scale = 1;         // production rows / shadow rows of the largest table concerned
   bool kept = false;        // somebody's clone: whoever changes it takes the change back
   std::vector<TableSize> tables = {};  // of `tables`; from the catalog's own estimates
+  std::string statistics = {};         // of a sample: which of the planner's statistics are the real tables'
+};
+
+struct StatisticsCopied {
+  bool done = false;
+  std::string words;  // what was copied, or why nothing was; "": they are the shadow's own to begin with
 };
 
 // Used by one thread at a time.
@@ -37,6 +43,10 @@ class Shadow {
   virtual Result<ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) = 0;
   virtual Result<std::unique_ptr<Session>> connect() = 0;  // only after create()
   virtual Status drop() = 0;                               // idempotent
+  // Writes the planner's statistics of the real tables, their numbers of rows as well, into the catalog of a
+  // sample, in the transaction that `session` has open: for plans, and to be rolled back, since whoever
+  // counts the rows of a batch by them would be wrong.
+  virtual Result<StatisticsCopied> copy_statistics(Session&) { return StatisticsCopied{}; }
 };
 
 }  // namespace poundlock::ports

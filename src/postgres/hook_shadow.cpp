@@ -102,6 +102,10 @@ class HookShadow final : public ports::Shadow {
     return dropped;
   }
 
+  Result<ports::StatisticsCopied> copy_statistics(ports::Session& session) override {
+    return inner_ ? inner_->copy_statistics(session) : ports::StatisticsCopied{};
+  }
+
  private:
   Result<ports::ShadowInfo> make(const std::vector<schema::QualifiedName>& tables) {
     PL_CHECK(start_guard());

@@ -7,6 +7,8 @@
 
 #include "ports/cells.h"
 #include "postgres/catalog_loader.h"
+#include "postgres/shadow_database.h"
+#include "postgres/shadow_statistics.h"
 #include "postgres/subprocess.h"
 
 namespace poundlock::postgres {
@@ -16,6 +18,9 @@ using schema::force_quote_identifier;
 using schema::quote_literal;
 
 constexpr int kBesideMax = 8;  // shadows of one database at the same time
+constexpr Millis kPoll{50};
+constexpr int kLooks = 20;             // a second
+constexpr std::size_t kOthersMax = 5;  // told by name
 constexpr std::int64_t kSmallTableBytes = 64 << 20;
 
 std::string quoted(const schema::QualifiedName& name) {
@@ -33,37 +38,27 @@ Result<std::string> identity(ports::Session& session) {
   return fmt::format("{}/{}/{}", ports::to_text(r[0]), ports::to_text(r[1]), ports::to_text(r[2]));
 }
 
-constexpr std::string_view kUserTables =
-    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-    "('r','p','v','m','f') "
-    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
-    "pg_catalog.pg_depend e WHERE "
-    "e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
-
-// A custom setting may only be kept by a superuser (or with GRANT SET, from PostgreSQL 15 on); an ordinary
-// owner of the database says the same in its comment.
-constexpr std::string_view kMark = "poundlock.shadow = on";
 // In a given database: what is beside it was put there by us, and goes with it.
 constexpr std::string_view kFilledSchema = "poundlock_filled";
 
-Result<bool> is_marked(ports::Session& session, const std::string& database) {
-  PL_TRY(const auto rows,
-         session.run(
-             "SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND "
-             "s.setrole = 0 AND 'poundlock.shadow=on' = ANY (s.setconfig)) OR coalesce("
-             "pg_catalog.shobj_description(d.oid, 'pg_database') = $2, false) FROM "
-             "pg_catalog.pg_database d WHERE d.datname = $1",
-             {database, std::string(kMark)}));
-  return !rows.rows.empty() && ports::to_bool(rows.rows[0][0]);
+Error not_idle(const std::string& others) {
+  return make_error(Disposition::kRefused, "shadow.not_idle",
+                    "the database can be copied as a whole only while nobody is in it: " + others)
+      .with_hint(
+          "end these sessions yourself, or leave out --template: pg_dump and a sample of the rows do "
+          "not mind them");
 }
 
-Status set_mark(ports::Session& session, const std::string& database) {
-  const std::string name = force_quote_identifier(database);
-  auto set = session.run(fmt::format("ALTER DATABASE {} SET poundlock.shadow = on", name));
-  if (set) return {};
-  if (set.error().code != "pg.privilege") return fail(std::move(set).error());
-  PL_CHECK(session.run(fmt::format("COMMENT ON DATABASE {} IS {}", name, quote_literal(kMark))));
-  return {};
+// Where the server or a program cannot go on, what a person can do.
+Error with_way_on(Error error) {
+  if (error.sqlstate == "53100" || error.message.find("No space left on device") != std::string::npos) {
+    error.code = "shadow.disk_full";
+    error.disposition = Disposition::kUser;
+    error.hint = "what was made of the shadow is dropped again; fewer rows (--rows) need less disk";
+  }
+  if (error.message.find("server version mismatch") != std::string::npos)
+    error.hint = "install the client programs of that version, or give a clone of the database as shadow";
+  return error;
 }
 
 class PgDumpShadow final : public ports::Shadow {
@@ -78,6 +73,7 @@ class PgDumpShadow final : public ports::Shadow {
   Result<ports::ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) override;
   Result<std::unique_ptr<ports::Session>> connect() override;
   Status drop() override;
+  Result<ports::StatisticsCopied> copy_statistics(ports::Session& session) override;
 
  private:
   struct Sample {
@@ -90,6 +86,9 @@ class PgDumpShadow final : public ports::Shadow {
   Status prepare_beside();
   Status prepare_given();
   Status copy_given();
+  Status prepare_whole();
+  Status copy_whole(const std::string& name, std::unique_ptr<PgDatabase> beside);
+  Result<std::string> others_inside();
   Result<std::vector<ports::TableSize>> sizes(const std::vector<schema::QualifiedName>& tables);
   Status refuse_environments(ports::Session& session);
   Status copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables);
@@ -97,6 +96,7 @@ class PgDumpShadow final : public ports::Shadow {
   Result<Sample> copy_rows(ports::Session& session, const schema::Table& table);
   Status advance_sequences(ports::Session& session, const schema::Catalog& catalog,
                            const schema::Table& table);
+  Result<ports::StatisticsCopied> write(ports::Session& session, bool rows);
   Result<ports::ShadowInfo> fill(const std::vector<schema::QualifiedName>& tables);
   Program program(const PgDatabase& database, std::vector<std::string> command) const {
     command[0] = find_program(command[0]);
@@ -109,10 +109,12 @@ class PgDumpShadow final : public ports::Shadow {
   std::unique_ptr<PgDatabase> target_;
   std::unique_ptr<ports::Session> lock_;  // holds the shadow against others until drop()
   bool made_ = false;                     // the database is ours to drop
-  bool copied_ = false;                   // it is a whole copy of the given one
+  bool copied_ = false;                   // it is a whole copy,
+  std::string copy_of_;                   // of this one
   std::string not_copied_;                // why it is not; "": nobody asked for a copy
   bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
+  std::vector<RelationStatistics> statistics_;  // of the source, where this is a sample of it
 };
 
 Status PgDumpShadow::refuse_environments(ports::Session& session) {
@@ -130,38 +132,6 @@ Status PgDumpShadow::refuse_environments(ports::Session& session) {
                     .with_hint("give another database as shadow"));
   }
   return {};
-}
-
-Status drop_database(ports::Session& admin, const std::string& name) {
-  PL_TRY(const auto version,
-         admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
-  const bool force = ports::to_bool(version.rows.at(0)[0]);  // sessions of a killed run may still be in it
-  PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(name),
-                                 force ? " WITH (FORCE)" : "")));
-  return {};
-}
-
-// What a killed run left under this name. `intent`, where it bears the mark, says that the name is ours.
-Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent) {
-  const std::string name = left.name();
-  PL_TRY(
-      const auto there,
-      admin.run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
-                "datname = $1",
-                {name}));
-  if (there.rows.empty()) return {};
-  PL_TRY(bool ours, is_marked(admin, name));
-  const bool owned = ports::to_bool(there.rows[0][0]);
-  if (!ours && owned && intent) {
-    PL_TRY(ours, is_marked(admin, intent->name()));
-  }
-  if (!ours && owned) {
-    // Killed between CREATE DATABASE and the mark: empty, and owned by us.
-    PL_TRY(auto inside, const_cast<PgDatabase&>(left).connect());
-    PL_TRY(const auto tables, inside->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
-    ours = ports::to_int(tables.rows.at(0)[0], 1) == 0;
-  }
-  return ours ? drop_database(admin, name) : fail(unmarked_shadow(name));
 }
 
 // Which shadow is ours until drop(): a rollout that began meanwhile must not drop it under us. The lock is a
@@ -200,6 +170,7 @@ Status PgDumpShadow::claim() {
 
 // Drops what a killed run left, and makes the database anew with the source's encoding and locale.
 Status PgDumpShadow::prepare_beside() {
+  if (options_.whole) return prepare_whole();
   ports::Session* admin = lock_.get();
   const std::string name = target_->name();
   PL_CHECK(remove_left(*admin, *target_, nullptr));
@@ -263,54 +234,57 @@ Status PgDumpShadow::copy_given() {
   else if (ports::to_int(r[2]) > 0)  // CREATE DATABASE would wait for 5 s, and then fail
     not_copied_ = fmt::format("{} other sessions are in it", ports::to_int(r[2]));
   if (!not_copied_.empty()) return {};
-  auto beside = options_.given->sibling(schema::derive_name({options_.given->name(), "poundlock_copy"}));
-  const std::string name = force_quote_identifier(beside->name());
-  // Between CREATE DATABASE and the mark the copy bears none. An empty database of this name, which does
-  // bear it, tells the next run whose it is.
-  auto intent = options_.given->sibling(schema::derive_name({beside->name(), "intent"}));
-  PL_CHECK(remove_left(session, *beside, intent.get()));
-  PL_CHECK(remove_left(session, *intent, nullptr));
-  PL_CHECK(session.run(
-      fmt::format("CREATE DATABASE {} TEMPLATE template0", force_quote_identifier(intent->name()))));
-  PL_CHECK(set_mark(session, intent->name()));
-  auto made = session.run(
-      fmt::format("CREATE DATABASE {} TEMPLATE {}", name, force_quote_identifier(target_->name())));
-  if (made) {
-    target_ = std::move(beside);
-    made_ = true;
-    copied_ = true;
-    PL_CHECK(set_mark(session, target_->name()));
-  } else {
-    not_copied_ = made.error().message;
-  }
-  return drop_database(session, intent->name());
+  auto made = copy_whole(target_->name(),
+                         options_.given->sibling(schema::derive_name({target_->name(), "poundlock_copy"})));
+  if (made) return {};
+  if (made.error().code == "shadow.unmarked" || made.error().code == "check.stopped") return made;
+  not_copied_ = made.error().message;
+  return {};
 }
 
-// `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what
-// we put into it goes piece by piece.
-Status empty_public(ports::Session& session) {
-  PL_CHECK(session.run("CREATE SCHEMA IF NOT EXISTS public"));
-  // All names first: what a CASCADE has taken along has no name any more.
-  PL_TRY(const auto drops,
-         session.run("SELECT pg_catalog.format('DROP %s IF EXISTS public.%I CASCADE', CASE c.relkind WHEN "
-                     "'v' THEN 'VIEW' WHEN 'm' THEN "
-                     "'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE "
-                     "'TABLE' END, c.relname) FROM "
-                     "pg_catalog.pg_class c WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND "
-                     "c.relkind IN ('r','p','v','m','S','f') "
-                     "AND pg_catalog.pg_get_userbyid(c.relowner) = current_user UNION ALL SELECT "
-                     "pg_catalog.format('DROP ROUTINE IF EXISTS "
-                     "public.%I(%s) CASCADE', p.proname, "
-                     "pg_catalog.pg_get_function_identity_arguments(p.oid)) FROM pg_catalog.pg_proc p WHERE "
-                     "p.pronamespace = 'public'::pg_catalog.regnamespace AND "
-                     "pg_catalog.pg_get_userbyid(p.proowner) = current_user UNION ALL "
-                     "SELECT pg_catalog.format('DROP TYPE IF EXISTS public.%I CASCADE', t.typname) FROM "
-                     "pg_catalog.pg_type t WHERE t.typnamespace "
-                     "= 'public'::pg_catalog.regnamespace AND t.typtype IN ('e','d','r') AND "
-                     "pg_catalog.pg_get_userbyid(t.typowner) = "
-                     "current_user"));
-  for (const auto& row : drops.rows) PL_CHECK(session.run(ports::to_text(row[0])));
+Status PgDumpShadow::copy_whole(const std::string& name, std::unique_ptr<PgDatabase> beside) {
+  PL_CHECK(copy_database(*lock_, name, *beside, clock_, options_.stopped));
+  target_ = std::move(beside);
+  made_ = copied_ = true;
+  copy_of_ = name;
   return {};
+}
+
+// Who is in the source beside us: "pid 12 (role app, psql, idle)". "": nobody.
+Result<std::string> PgDumpShadow::others_inside() {
+  PL_TRY(
+      const auto rows,
+      lock_->run("SELECT pg_catalog.format('pid %s (role %s%s%s)', pid, usename, ', ' || "
+                 "nullif(application_name, ''), ', ' || state) FROM pg_catalog.pg_stat_activity WHERE "
+                 "datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND "
+                 "backend_type IS DISTINCT FROM 'autovacuum worker' UNION ALL SELECT "
+                 "pg_catalog.format('prepared transaction %s', gid) FROM pg_catalog.pg_prepared_xacts WHERE "
+                 "database = pg_catalog.current_database()"));
+  std::string out;
+  for (std::size_t i = 0; i < rows.rows.size() && i < kOthersMax; ++i)
+    out += (out.empty() ? "" : ", ") + ports::to_text(rows.rows[i][0]);
+  if (rows.rows.size() > kOthersMax) out += fmt::format(" and {} more", rows.rows.size() - kOthersMax);
+  return out;
+}
+
+Status PgDumpShadow::prepare_whole() {
+  std::string others;
+  // A session of ours that was closed just now may be there for a moment.
+  for (int look = 0; look < kLooks; ++look) {
+    PL_TRY(others, others_inside());
+    if (others.empty()) break;
+    clock_.sleep(kPoll);
+  }
+  if (!others.empty()) return fail(not_idle(others));
+  const std::string name = source_->name();
+  auto made = copy_whole(name, source_->sibling(target_->name()));
+  if (made || made.error().sqlstate != "55006") {
+    if (!made && made.error().code == "pg.privilege")
+      made.error().hint = "it takes CREATEDB, and the ownership of the database that is copied";
+    return made;
+  }
+  PL_TRY(others, others_inside());  // they came while it was copied
+  return fail(not_idle(others.empty() ? made.error().message : others));
 }
 
 // Only in a database that we filled.
@@ -465,6 +439,7 @@ Result<std::vector<ports::TableSize>> PgDumpShadow::sizes(const std::vector<sche
 Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::QualifiedName>& tables) {
   PL_TRY(auto reading, const_cast<PgDatabase*>(source_)->connect());
   PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
+  PL_TRY(statistics_, read_statistics(*reading, tables));
   reading.reset();
   PL_CHECK(copy_schema(catalog, tables));
   PL_TRY(auto session, connect());
@@ -477,16 +452,37 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   }
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
   PL_TRY(info.tables, sizes(tables));
+  PL_CHECK(session->run("BEGIN"));
+  PL_TRY(auto copied, write(*session, false));
+  PL_CHECK(session->run("COMMIT"));
+  info.statistics = std::move(copied.words);
   info.description =
       fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
   return info;
 }
 
+Result<ports::StatisticsCopied> PgDumpShadow::write(ports::Session& session, bool rows) {
+  if (statistics_.empty()) return ports::StatisticsCopied{};
+  PL_TRY(const auto written, write_statistics(session, statistics_, rows));
+  if (!written.why_not.empty())
+    return ports::StatisticsCopied{
+        false, "planner statistics are those of the sample, not copied: " + written.why_not};
+  return ports::StatisticsCopied{
+      true, fmt::format("planner statistics of {} columns of {} tables are copied from {}{}", written.columns,
+                        written.tables, source_->name(),
+                        rows ? ", the numbers of rows too" : "; the numbers of rows are the sample's")};
+}
+
+Result<ports::StatisticsCopied> PgDumpShadow::copy_statistics(ports::Session& session) {
+  return write(session, true);
+}
+
 Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::QualifiedName>& tables) {
   PL_CHECK(drop());
   auto info = prepare_and_fill(tables);
-  if (!info) (void)drop();  // the first error is the one to tell
-  return info;
+  if (info) return info;
+  (void)drop();  // the first error is the one to tell
+  return fail(with_way_on(std::move(info).error()));
 }
 
 Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schema::QualifiedName>& tables) {
@@ -497,10 +493,9 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   if (filled_) return fill(tables);
   ports::ShadowInfo info;
   info.kept = !copied_ && !options_.disposable;
-  info.description =
-      copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), options_.given->name())
-              : fmt::format("database {}, as it is{}", target_->describe(),
-                            not_copied_.empty() ? "" : " (not copied: " + not_copied_ + ")");
+  info.description = copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), copy_of_)
+                             : fmt::format("database {}, as it is{}", target_->describe(),
+                                           not_copied_.empty() ? "" : " (not copied: " + not_copied_ + ")");
   PL_TRY(info.tables, sizes(tables));
   return info;
 }
@@ -515,6 +510,7 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
 
 Status PgDumpShadow::drop() {
   ready_ = false;
+  statistics_.clear();
   // Without the lock it may be somebody else's by now; the next one that takes the name empties it.
   const bool ours = lock_ != nullptr && lock_->run("SELECT 1");
   if (made_ && ours) PL_CHECK(drop_database(*lock_, target_->name()));
@@ -526,18 +522,6 @@ Status PgDumpShadow::drop() {
 }
 
 }  // namespace
-
-Error unmarked_shadow(const std::string& database) {
-  return make_error(Disposition::kRefused, "shadow.unmarked",
-                    fmt::format("database {} does not bear the mark of a shadow", database))
-      .with_hint(fmt::format("if nobody needs what is in it: COMMENT ON DATABASE {} IS '{}'",
-                             schema::quote_identifier(database), kMark));
-}
-
-Result<bool> bears_shadow_mark(ports::Session& session) {
-  PL_TRY(const auto name, session.run("SELECT pg_catalog.current_database()"));
-  return is_marked(session, ports::to_text(name.rows.at(0)[0]));
-}
 
 std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
                                                    ShadowOptions options) {

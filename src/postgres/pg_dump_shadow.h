@@ -28,14 +28,18 @@ struct ShadowOptions {
   // A given database with tables of at most so many bytes is copied by CREATE DATABASE ... TEMPLATE, and the
   // copy is worked on. 0: never. Where the role may not, or somebody is in it, it is used as it is.
   std::int64_t copy_bytes_max = 0;
+  // Instead of pg_dump and a sample, all of the source by CREATE DATABASE ... TEMPLATE. kRefused
+  // "shadow.not_idle" where anybody is in it: nobody's session is ended for it. Who connects meanwhile waits.
+  bool whole = false;
   // Somebody ends it after use (a hook): whatever is done to it, nothing has to be taken back.
   bool disposable = false;
   Millis program_limit{5 * 60 * 1000};  // of pg_dump | psql
-  std::function<bool()> stopped;        // polled meanwhile: true ends them; may be empty
+  std::function<bool()> stopped;        // polled meanwhile: true ends them, and a copy too; may be empty
 };
 
-// `source` and `clock` outlive it. Statistics of the catalog cannot be written by an ordinary owner, so the
-// sample is analysed and `scale` tells by how much the real tables are larger.
+// `source` and `clock` outlive it. The sample is analysed; then the planner's statistics of the real columns
+// take the place of the sample's, as far as the role may write them. `scale` tells how much larger the real
+// tables are.
 std::unique_ptr<ports::Shadow> make_pg_dump_shadow(const PgDatabase& source, Clock& clock,
                                                    ShadowOptions options);
 

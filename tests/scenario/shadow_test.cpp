@@ -1,6 +1,7 @@
 // The shadow that pg_dump makes: what is in it, what it refuses, and that nothing of it stays.
 #include "engine/checks.h"
 #include "postgres/pg_dump_shadow.h"
+#include "support/packages.h"
 #include "support/rollout_fixture.h"
 
 namespace poundlock::scenario {
@@ -182,6 +183,150 @@ TEST_F(ShadowTest, AUniqueIndexOverDuplicatesFailsInTheDryRun) {
   const auto result = engine::check_dry_run({ports, whole});
   ASSERT_FALSE(result) << result->detail;
   EXPECT_THAT(result.error().to_string(), HasSubstr("could not create unique index"));
+}
+
+// Rows that the planner expects of `condition`.
+double expected(ports::Session& session, const std::string& condition) {
+  const auto plan = session.run("EXPLAIN (FORMAT TEXT) SELECT * FROM shop.visits WHERE " + condition);
+  EXPECT_TRUE(plan) << plan.error().to_string();
+  const std::string text = plan ? plan->rows.at(0).at(0).value_or("") : "";
+  const auto at = text.find("rows=");
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + 5));
+}
+
+// 50,000 visits of 500 people, one of whom made half of them: a sample of 500 rows knows neither.
+void make_visits(ports::Session& session) {
+  for (const char* sql :
+       {"CREATE TYPE shop.kind AS ENUM ('new', 'old')",
+        "CREATE TABLE shop.visits (id int PRIMARY KEY, person varchar(10), at timestamptz, kind shop.kind, "
+        "tags text[])",
+        "INSERT INTO shop.visits SELECT g, 'p' || CASE WHEN g % 2 = 0 THEN 0 ELSE g % 500 END, timestamptz "
+        "'2024-01-01' + g * interval '1 minute', CASE WHEN g % 1000 = 0 THEN 'new' ELSE 'old' "
+        "END::shop.kind, "
+        "ARRAY['a'] FROM generate_series(1, 50000) g",
+        "ANALYZE shop.visits"}) {
+    const auto done = session.run(sql);
+    ASSERT_TRUE(done) << sql << ": " << done.error().to_string();
+  }
+}
+
+constexpr const char* kConditions[] = {"person = 'p7'", "person = 'p0'", "at < '2024-01-05'", "kind = 'new'",
+                                       "id < 25000"};
+
+TEST_F(ShadowTest, ASuperusersShadowPlansAsProductionDoes) {
+  make_visits(*session_);
+  const auto root = cluster_->database("postgres");
+  postgres::ShadowOptions options;
+  options.rows_max = 500;
+  auto made = postgres::make_pg_dump_shadow(*root, clock_, std::move(options));
+  const auto info = made->create({{"shop", "visits"}});
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->statistics, HasSubstr("of 5 columns of 1 tables are copied from app"));
+  auto session = std::move(*made->connect());
+  must_on(*session, "BEGIN");
+  const auto copied = made->copy_statistics(*session);
+  ASSERT_TRUE(copied) << copied.error().to_string();
+  EXPECT_TRUE(copied->done) << copied->words;
+  for (const char* condition : kConditions) {
+    const double real = expected(*session_, condition);
+    EXPECT_NEAR(expected(*session, condition) / real, 1, 0.1) << condition << ", really " << real;
+  }
+  must_on(*session, "ROLLBACK");  // whoever counts rows by the catalog finds the sample's
+  EXPECT_LE(ports::to_int(must_on(*session,
+                                  "SELECT reltuples FROM pg_class WHERE oid = "
+                                  "'shop.visits'::regclass")
+                              .rows[0][0]),
+            500);
+}
+
+TEST_F(ShadowTest, AnOrdinaryOwnersShadowSaysWhyItsStatisticsAreTheSamples) {
+  make_visits(*session_);
+  auto made = shadow();
+  const auto info = made->create({{"shop", "visits"}});
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->statistics, HasSubstr("not copied: before PostgreSQL 18 that takes a superuser"));
+  auto session = std::move(*made->connect());
+  EXPECT_GT(expected(*session, "person = 'p0'"), 0);  // it has been analysed all the same
+}
+
+// From PostgreSQL 18 on the owner may write them.
+TEST_F(ShadowTest, AnOrdinaryOwnerOfANewerShadowPlansAsProductionDoes) {
+  const auto programs = newer_postgres();
+  if (!programs) GTEST_SKIP() << programs.error();
+  make_visits(*session_);
+  ClusterOptions newer;
+  newer.programs = *programs;
+  const auto cluster = PgCluster::start(newer);
+  ASSERT_TRUE(cluster) << cluster.error().to_string();
+  const auto there = std::move(*(*cluster)->database("app", "postgres")->connect());
+  must_on(*there, "CREATE DATABASE given");
+  must_on(*there, "COMMENT ON DATABASE given IS 'poundlock.shadow = on'");
+  postgres::ShadowOptions options;
+  options.given = (*cluster)->database("app", "given");
+  auto made = shadow(std::move(options));
+  const auto info = made->create({{"shop", "visits"}});
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->statistics, HasSubstr("of 5 columns of 1 tables are copied from app"));
+  auto session = std::move(*made->connect());
+  must_on(*session, "BEGIN");
+  ASSERT_TRUE(made->copy_statistics(*session)->done);
+  for (const char* condition : kConditions) {
+    const double real = expected(*session_, condition);
+    EXPECT_NEAR(expected(*session, condition) / real, 1, 0.1) << condition << ", really " << real;
+  }
+}
+
+TEST_F(ShadowTest, ADatabaseThatNobodyIsInIsCopiedAsAWhole) {
+  must("DROP DATABASE IF EXISTS idle WITH (FORCE)");
+  must("CREATE DATABASE idle");
+  const auto idle = database_->sibling("idle");
+  auto somebody = std::move(*idle->connect());
+  must_on(*somebody, "CREATE TABLE public.\"Order Items\" AS SELECT generate_series(1, 3000) AS id");
+  must_on(*somebody, "SET application_name = 'the shop'");
+  const auto whole = [&] {
+    postgres::ShadowOptions options;
+    options.whole = true;
+    return postgres::make_pg_dump_shadow(*idle, clock_, std::move(options));
+  };
+  const auto refused = whole()->create({{"public", "Order Items"}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "shadow.not_idle");
+  EXPECT_EQ(refused.error().disposition, Disposition::kRefused);
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("pid " + std::to_string(somebody->backend_pid()) + " (role app, the shop, idle)"));
+  EXPECT_FALSE(exists("idle_poundlock_shadow") || exists("idle_poundlock_shadow_intent"));
+  must_on(*somebody, "SELECT 1");  // and nobody was ended for it
+  somebody.reset();
+  // What a killed run left, before the mark.
+  must("CREATE DATABASE idle_poundlock_shadow_intent");
+  must("COMMENT ON DATABASE idle_poundlock_shadow_intent IS 'poundlock.shadow = on'");
+  must("CREATE DATABASE idle_poundlock_shadow TEMPLATE idle");
+  auto made = whole();
+  const auto info = made->create({{"public", "Order Items"}});
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_FALSE(info->kept);
+  EXPECT_EQ(info->scale, 1);
+  EXPECT_THAT(info->description, HasSubstr("a copy of idle"));
+  auto session = std::move(*made->connect());
+  EXPECT_EQ(must_on(*session, "SELECT count(*) FROM public.\"Order Items\"").rows[0][0], "3000");
+  session.reset();
+  ASSERT_TRUE(made->drop());
+  EXPECT_FALSE(exists("idle_poundlock_shadow") || exists("idle_poundlock_shadow_intent"));
+  must("DROP DATABASE idle");
+}
+
+TEST_F(ShadowTest, ACopyIsStoppedAtOnce) {
+  must("DROP DATABASE IF EXISTS idle WITH (FORCE)");
+  must("CREATE DATABASE idle");
+  const auto idle = database_->sibling("idle");
+  postgres::ShadowOptions options;
+  options.whole = true;
+  options.stopped = [] { return true; };
+  const auto info = postgres::make_pg_dump_shadow(*idle, clock_, std::move(options))->create({});
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, "check.stopped");
+  EXPECT_FALSE(exists("idle_poundlock_shadow") || exists("idle_poundlock_shadow_intent"));
+  must("DROP DATABASE idle");
 }
 
 TEST_F(ShadowTest, RefusesADatabaseThatIsNotMarked) {

@@ -80,7 +80,8 @@ class Proof {
   Status compare_writes();
   Status compare_write(const Path& path);
   Status plan_all();
-  Status plan_path(const Path& path, double scale);
+  Result<ports::StatisticsCopied> think_large();
+  Status plan_path(const Path& path);
   void judge_plans(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
   void judge_indexes(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
   double real_rows(const std::string& table) const;
@@ -382,52 +383,51 @@ double Proof::real_rows(const std::string& table) const {
 }
 
 // A sample's tables are small: an index is worth it only where the table is thought as large as it is.
-// Catalog statistics can be written by a superuser only; without, plans are those of the sample.
-Status Proof::plan_all() {
+// Before PostgreSQL 18 the catalog's statistics can be written by a superuser only; without, plans are those
+// of the sample. In the transaction of the plan.
+Result<ports::StatisticsCopied> Proof::think_large() {
+  PL_TRY(auto copied, context_.ports.shadow->copy_statistics(*session_));
   const double scale = shadow_.info().scale;
-  bool scaled = false;
-  const Status tried = in_application([&]() -> Status {
-    for (const auto& [table, rows] : rows_) {
-      if (scale <= 1) break;
-      PL_CHECK(session_->run("SAVEPOINT poundlock_scale"));
-      scaled = session_
-                   ->run(
-                       "UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
-                       " WHERE oid = $2::regclass",
-                       {fmt::format("{}", scale), table})
-                   .has_value();
-      if (!scaled) PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_scale"));
-      if (!scaled) break;
-    }
-    return {};
-  });
-  PL_CHECK(tried);
-  report_.statistics =
-      scale <= 1 ? "ANALYZE of the shadow's own rows"
-      : scaled   ? fmt::format("ANALYZE of the sample, the number of rows scaled by {:.1f}", scale)
-                 : fmt::format(
-                       "ANALYZE of the sample, not scaled: the real tables hold {:.1f} times as many rows,"
-                         " which counts only for what is a large table",
-                       scale);
+  if (copied.done || scale <= 1) return copied;
+  copied.done = true;
+  for (const auto& [table, rows] : rows_) {
+    PL_CHECK(session_->run("SAVEPOINT poundlock_scale"));
+    copied.done = session_
+                      ->run(
+                          "UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
+                          " WHERE oid = $2::regclass",
+                          {fmt::format("{}", scale), table})
+                      .has_value();
+    if (copied.done) continue;
+    PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_scale"));
+    break;
+  }
+  const std::string why = copied.words.empty() ? "" : "; " + copied.words;
+  copied.words =
+      copied.done ? fmt::format("ANALYZE of the sample, the number of rows scaled by {:.1f}{}", scale, why)
+                  : fmt::format(
+                        "ANALYZE of the sample, not scaled: the real tables hold {:.1f} times as many rows,"
+                        " which counts only for what is a large table{}",
+                        scale, why);
+  return copied;
+}
+
+Status Proof::plan_all() {
+  PL_TRY(const auto copied, in_application([&] { return think_large(); }));
+  report_.statistics = copied.words.empty() ? "ANALYZE of the shadow's own rows" : copied.words;
   for (const auto& path : paths_)
-    if (runnable(path)) PL_CHECK(plan_path(path, scaled ? scale : 1));
+    if (runnable(path)) PL_CHECK(plan_path(path));
   return {};
 }
 
-Status Proof::plan_path(const Path& path, double scale) {
+Status Proof::plan_path(const Path& path) {
   PL_TRY(const auto sampled,
          sample_path(*session_, context_.plan, *path.spec, kPlannedSamples, search_path_));
   bool first = true;
   for (const auto& params : sampled.samples) {
     PlanFacts legacy, fresh, legacy_index, fresh_index;
     const auto planned = in_application([&]() -> Status {
-      for (const auto& [table, rows] : rows_) {
-        if (scale <= 1) break;
-        PL_CHECK(
-            session_->run("UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
-                          " WHERE oid = $2::regclass",
-                          {fmt::format("{}", scale), table}));
-      }
+      PL_CHECK(think_large());
       PL_TRY(legacy, plan_facts(*session_, path.spec->legacy, params, {}));
       PL_TRY(fresh, plan_facts(*session_, path.spec->fresh, params, {}));
       PL_TRY(legacy_index, plan_facts(*session_, path.spec->legacy, params, {.sequential = false}));

@@ -1,0 +1,161 @@
+#include "postgres/shadow_database.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <thread>
+
+#include "ports/cells.h"
+#include "postgres/pg_dump_shadow.h"
+
+namespace poundlock::postgres {
+
+using schema::force_quote_identifier;
+using schema::quote_literal;
+
+namespace {
+
+constexpr Millis kPoll{50};
+
+// A custom setting may only be kept by a superuser (or with GRANT SET, from PostgreSQL 15 on); an ordinary
+// owner of the database says the same in its comment.
+constexpr std::string_view kMark = "poundlock.shadow = on";
+// Cancelled at the first word of `stopped`.
+Status run_long(ports::Session& session, const std::string& sql, Clock& clock,
+                const std::function<bool()>& stopped) {
+  std::atomic<bool> done{false};
+  std::thread watch([&] {
+    while (!done && !(stopped && stopped())) clock.sleep(kPoll);
+    if (!done) session.cancel();
+  });
+  auto ran = session.run(sql);
+  done = true;
+  watch.join();
+  if (ran) return {};
+  if (ran.error().sqlstate == "57014" && stopped && stopped())
+    return fail(make_error(Disposition::kRetry, "check.stopped", "the copy of the database was stopped"));
+  return fail(std::move(ran).error());
+}
+
+}  // namespace
+
+const std::string_view kUserTables =
+    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+    "('r','p','v','m','f') "
+    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
+    "pg_catalog.pg_depend e WHERE "
+    "e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
+
+Result<bool> is_marked(ports::Session& session, const std::string& database) {
+  PL_TRY(const auto rows,
+         session.run(
+             "SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND "
+             "s.setrole = 0 AND 'poundlock.shadow=on' = ANY (s.setconfig)) OR coalesce("
+             "pg_catalog.shobj_description(d.oid, 'pg_database') = $2, false) FROM "
+             "pg_catalog.pg_database d WHERE d.datname = $1",
+             {database, std::string(kMark)}));
+  return !rows.rows.empty() && ports::to_bool(rows.rows[0][0]);
+}
+
+Status set_mark(ports::Session& session, const std::string& database) {
+  const std::string name = force_quote_identifier(database);
+  auto set = session.run(fmt::format("ALTER DATABASE {} SET poundlock.shadow = on", name));
+  if (set) return {};
+  if (set.error().code != "pg.privilege") return fail(std::move(set).error());
+  PL_CHECK(session.run(fmt::format("COMMENT ON DATABASE {} IS {}", name, quote_literal(kMark))));
+  return {};
+}
+
+Status drop_database(ports::Session& admin, const std::string& name) {
+  PL_TRY(const auto version,
+         admin.run("SELECT pg_catalog.current_setting('server_version_num')::int >= 130000"));
+  const bool force = ports::to_bool(version.rows.at(0)[0]);  // sessions of a killed run may still be in it
+  PL_CHECK(admin.run(fmt::format("DROP DATABASE IF EXISTS {}{}", force_quote_identifier(name),
+                                 force ? " WITH (FORCE)" : "")));
+  return {};
+}
+
+Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent) {
+  const std::string name = left.name();
+  PL_TRY(
+      const auto there,
+      admin.run("SELECT pg_catalog.pg_get_userbyid(datdba) = current_user FROM pg_catalog.pg_database WHERE "
+                "datname = $1",
+                {name}));
+  if (there.rows.empty()) return {};
+  PL_TRY(bool ours, is_marked(admin, name));
+  const bool owned = ports::to_bool(there.rows[0][0]);
+  if (!ours && owned && intent) {
+    PL_TRY(ours, is_marked(admin, intent->name()));
+  }
+  if (!ours && owned) {
+    // Killed between CREATE DATABASE and the mark: empty, and owned by us.
+    PL_TRY(auto inside, const_cast<PgDatabase&>(left).connect());
+    PL_TRY(const auto tables, inside->run(fmt::format("SELECT count(*) FROM {}", kUserTables)));
+    ours = ports::to_int(tables.rows.at(0)[0], 1) == 0;
+  }
+  return ours ? drop_database(admin, name) : fail(unmarked_shadow(name));
+}
+
+Status copy_database(ports::Session& session, const std::string& name, const PgDatabase& beside, Clock& clock,
+                     const std::function<bool()>& stopped) {
+  // Between CREATE DATABASE and the mark the copy bears none. An empty database of this name, which does
+  // bear it, tells the next run whose it is.
+  const auto intent = beside.sibling(schema::derive_name({beside.name(), "intent"}));
+  PL_CHECK(remove_left(session, beside, intent.get()));
+  PL_CHECK(remove_left(session, *intent, nullptr));
+  PL_CHECK(session.run(
+      fmt::format("CREATE DATABASE {} TEMPLATE template0", force_quote_identifier(intent->name()))));
+  PL_CHECK(set_mark(session, intent->name()));
+  Status made = run_long(session,
+                         fmt::format("CREATE DATABASE {} TEMPLATE {}", force_quote_identifier(beside.name()),
+                                     force_quote_identifier(name)),
+                         clock, stopped);
+  if (made) {
+    made = set_mark(session, beside.name());
+    if (!made) PL_CHECK(drop_database(session, beside.name()));
+  }
+  PL_CHECK(drop_database(session, intent->name()));
+  return made;
+}
+
+// `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what
+// we put into it goes piece by piece.
+Status empty_public(ports::Session& session) {
+  PL_CHECK(session.run("CREATE SCHEMA IF NOT EXISTS public"));
+  // All names first: what a CASCADE has taken along has no name any more.
+  PL_TRY(const auto drops,
+         session.run("SELECT pg_catalog.format('DROP %s IF EXISTS public.%I CASCADE', CASE c.relkind WHEN "
+                     "'v' THEN 'VIEW' WHEN 'm' THEN "
+                     "'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE "
+                     "'TABLE' END, c.relname) FROM "
+                     "pg_catalog.pg_class c WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND "
+                     "c.relkind IN ('r','p','v','m','S','f') "
+                     "AND pg_catalog.pg_get_userbyid(c.relowner) = current_user UNION ALL SELECT "
+                     "pg_catalog.format('DROP ROUTINE IF EXISTS "
+                     "public.%I(%s) CASCADE', p.proname, "
+                     "pg_catalog.pg_get_function_identity_arguments(p.oid)) FROM pg_catalog.pg_proc p WHERE "
+                     "p.pronamespace = 'public'::pg_catalog.regnamespace AND "
+                     "pg_catalog.pg_get_userbyid(p.proowner) = current_user UNION ALL "
+                     "SELECT pg_catalog.format('DROP TYPE IF EXISTS public.%I CASCADE', t.typname) FROM "
+                     "pg_catalog.pg_type t WHERE t.typnamespace "
+                     "= 'public'::pg_catalog.regnamespace AND t.typtype IN ('e','d','r') AND "
+                     "pg_catalog.pg_get_userbyid(t.typowner) = "
+                     "current_user"));
+  for (const auto& row : drops.rows) PL_CHECK(session.run(ports::to_text(row[0])));
+  return {};
+}
+
+Error unmarked_shadow(const std::string& database) {
+  return make_error(Disposition::kRefused, "shadow.unmarked",
+                    fmt::format("database {} does not bear the mark of a shadow", database))
+      .with_hint(fmt::format("if nobody needs what is in it: COMMENT ON DATABASE {} IS '{}'",
+                             schema::quote_identifier(database), kMark));
+}
+
+Result<bool> bears_shadow_mark(ports::Session& session) {
+  PL_TRY(const auto name, session.run("SELECT pg_catalog.current_database()"));
+  return is_marked(session, ports::to_text(name.rows.at(0)[0]));
+}
+
+}  // namespace poundlock::postgres
