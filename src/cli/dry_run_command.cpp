@@ -9,6 +9,7 @@
 #include "cli/dry_run_output.h"
 #include "cli/live.h"
 #include "cli/migration_files.h"
+#include "cli/stoppable_shadow.h"
 #include "cli/text.h"
 #include "cli/verb.h"
 #include "cli/workbench.h"
@@ -138,10 +139,12 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   }
   auto report = rollout ? engine::dry_run_plan(check, shadow, options)
                         : engine::dry_run_scripts(check, shadow, work.scripts, options);
+  const bool stopped = check.ports.stopped();
   if (rollout && kept) {
     const Status back = engine::back_on_shadow(check, shadow.database());
     if (report && !back) return fail(back.error());
   }
+  if (stopped) return fail(stopped_error(kept && !rollout));
   if (report && !rollout && kept)
     report->notes.push_back("the shadow could not be copied: what the statements did stays in it");
   if (report && !rollout)

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "cli/stoppable_shadow.h"
 #include "cli/text.h"
 #include "cli/verb.h"
 #include "postgres/catalog_loader.h"
@@ -25,8 +26,8 @@ constexpr std::int64_t kCopyBytesMax = 4LL << 30;
 
 volatile sig_atomic_t g_interrupted = 0;
 
-// The first Ctrl-C ends the work between two statements, so that the shadow is taken away; the second one
-// ends the program, and the next run takes it away.
+// The first Ctrl-C cancels the statement that runs and ends the work, so that the shadow is taken away; the
+// second one ends the program, and the next run takes it away.
 void catch_interruption() {
   g_interrupted = 0;
   struct sigaction action {};
@@ -55,7 +56,10 @@ void add_workbench(CLI::App& verb, WorkbenchArguments& arguments) {
   create->needs(destroy)->excludes("--shadow");
   destroy->needs(create);
   verb.add_flag("--in-place", arguments.in_place, "work on the given shadow itself, not on a copy of it");
-  verb.add_option("--rows", arguments.rows, "rows sampled from each table where a shadow is made")
+  verb.add_flag("--template", arguments.whole,
+                "copy the whole database beside itself, rows and all; nobody else may be in it")
+      ->excludes("--shadow", "--shadow-create");
+  verb.add_option("--rows", arguments.rows, "rows sampled from each table where a shadow is made (20000)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
 }
 
@@ -76,6 +80,8 @@ Status Workbench::open_site(Context& context, const WorkbenchArguments& argument
   const auto open_source = [&]() -> Status {
     PL_TRY(const auto* found, rollout::find_database(site->config, context.environment, database));
     PL_TRY(source_, open_pg(*site, found->primary));
+    if (found->shadow) rows_ = found->shadow->rows;
+    if (arguments.whole) return {};
     if (arguments.shadow.empty() && create_.empty() && found->shadow) {
       create_ = found->shadow->create;
       destroy_ = found->shadow->destroy;
@@ -91,7 +97,7 @@ Status Workbench::open_site(Context& context, const WorkbenchArguments& argument
   return {};
 }
 
-Status Workbench::open_hooks(Context& context, const WorkbenchArguments& arguments) {
+Status Workbench::open_hooks(Context& context) {
   if (!source_) {
     return fail(user_error("workbench.nothing", "no database is named for which the command makes a shadow")
                     .with_hint("name it with --database-url URL or in poundlock.yaml"));
@@ -100,7 +106,7 @@ Status Workbench::open_hooks(Context& context, const WorkbenchArguments& argumen
   hooks.create = create_;
   hooks.destroy = destroy_;
   hooks.stopped = ports_.stopped;
-  hooks.on = [this, rows = arguments.rows, &clock = context.clock](std::unique_ptr<PgDatabase> database) {
+  hooks.on = [this, rows = rows_, &clock = context.clock](std::unique_ptr<PgDatabase> database) {
     postgres::ShadowOptions options;
     options.rows_max = rows;
     options.disposable = true;
@@ -122,9 +128,10 @@ Status Workbench::open_shadow(Context& context, const WorkbenchArguments& argume
                     .with_hint("--shadow URL names a database that bears the mark poundlock.shadow, "
                                "--database-url URL one whose schema and a sample are copied beside it"));
   }
-  if (!create_.empty()) return open_hooks(context, arguments);
+  if (!create_.empty()) return open_hooks(context);
   postgres::ShadowOptions options;
-  options.rows_max = arguments.rows;
+  options.rows_max = rows_;
+  options.whole = arguments.whole;
   options.copy_bytes_max = arguments.in_place ? 0 : kCopyBytesMax;
   options.stopped = ports_.stopped;
   for (const auto& one : environments_) options.environments.push_back(one.get());
@@ -145,7 +152,9 @@ Result<std::unique_ptr<Workbench>> Workbench::open(Context& context, const Workb
   if (!arguments.database_url.empty()) {
     PL_TRY(out->source_, PgDatabase::create(arguments.database_url));
   }
+  if (arguments.rows > 0) out->rows_ = arguments.rows;
   PL_CHECK(out->open_shadow(context, arguments));
+  out->shadow_ = make_stoppable(std::move(out->shadow_), out->ports_.stopped);
   out->traffic_ = postgres::make_traffic(context.clock);
   out->sampler_ = postgres::make_lock_sampler(context.clock);
   out->ports_.sampler = out->sampler_.get();

@@ -26,8 +26,9 @@ struct WorkbenchArguments {
   std::string database;      // a name of poundlock.yaml; "" for the only one
   // Commands that make a shadow and take it away (postgres/hook_shadow.h); both or none, with a source.
   std::string shadow_create, shadow_destroy;
-  bool in_place = false;        // work on a given shadow itself, not on a copy of it
-  std::uint64_t rows = 20'000;  // sampled from each table of a shadow that is made
+  bool in_place = false;   // work on a given shadow itself, not on a copy of it
+  bool whole = false;      // copy the database as a whole, in which nobody may be
+  std::uint64_t rows = 0;  // sampled from each table of a shadow that is made; 0: poundlock.yaml's, or 20,000
 };
 void add_workbench(CLI::App& verb, WorkbenchArguments& arguments);  // the options that fill it
 
@@ -52,7 +53,7 @@ class Workbench {
  private:
   Workbench() = default;
   Status open_site(Context& context, const WorkbenchArguments& arguments, const std::string& database);
-  Status open_hooks(Context& context, const WorkbenchArguments& arguments);
+  Status open_hooks(Context& context);
   Status open_shadow(Context& context, const WorkbenchArguments& arguments);
 
   std::unique_ptr<postgres::PgDatabase> source_;
@@ -62,6 +63,7 @@ class Workbench {
   std::unique_ptr<ports::Traffic> traffic_;
   std::unique_ptr<ports::LockSampler> sampler_;
   std::string create_, destroy_;  // commands, of the arguments or of poundlock.yaml
+  std::uint64_t rows_ = rollout::ShadowConfig{}.rows;
   std::vector<std::string> notes_;
   engine::ExecutorPorts ports_;
 };
