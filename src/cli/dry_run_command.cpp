@@ -23,7 +23,8 @@ namespace {
 struct DryRunArguments {
   std::vector<std::string> files;
   WorkbenchArguments bench;
-  std::string traffic, traffic_from, output_sql;
+  std::vector<std::string> traffic;
+  std::string traffic_from, output_sql;
   std::int64_t scale = 1;  // pgbench's
   Millis long_transaction{1'000};
   Millis lock_timeout{50};
@@ -103,8 +104,13 @@ Status add_traffic(Context& context, const DryRunArguments& arguments, engine::S
                    const rollout::Plan& plan, engine::DryRunOptions& options) {
   engine::Jitter random(1);
   if (!arguments.traffic.empty()) {
-    PL_TRY(const std::string text, read_file(context, arguments.traffic));
-    PL_TRY(options.queue.traffic, engine::parse_traffic(text, arguments.traffic, arguments.scale, random));
+    std::vector<engine::TrafficScript> scripts;
+    for (const auto& name : arguments.traffic) {
+      PL_TRY(auto script, engine::parse_traffic_name(name));
+      PL_TRY(script.text, read_file(context, script.file));
+      scripts.push_back(std::move(script));
+    }
+    PL_TRY(options.queue.traffic, engine::parse_traffic(scripts, arguments.scale, random));
   }
   if (!arguments.traffic_from.empty()) {
     PL_TRY(const auto session, shadow.database().connect());
@@ -217,7 +223,10 @@ void add_dry_run(CLI::App& app, Context& context) {
       ->required()
       ->type_name(kFile);
   add_workbench(*verb, a->bench);
-  verb->add_option("--traffic", a->traffic, "a pgbench script to play while locks are waited for")
+  verb->add_option(
+          "--traffic", a->traffic,
+          "a pgbench script to play while locks are waited for; several by their weight: FILE@WEIGHT")
+      ->allow_extra_args(false)
       ->type_name(kFile);
   verb->add_option("--traffic-scale", a->scale, ":scale of that script")->check(CLI::PositiveNumber);
   verb->add_option("--traffic-from", a->traffic_from,

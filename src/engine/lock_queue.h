@@ -1,10 +1,12 @@
 // The lock queue, measured: a statement that waits for a strong lock behind a long transaction makes every
 // later statement of the application wait behind itself. The same statements are run twice on the shadow,
 // each time in a transaction that is rolled back, with traffic beside them and a long transaction in the
-// way: once waiting as long as it takes, once with a short lock_timeout and retries.
+// way: once waiting as long as it takes, once with a short lock_timeout and retries. What refuses a
+// transaction is run by itself where that can be done twice, under the session's lock_timeout.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,8 +59,19 @@ class LockQueue {
     bool deadlock = false;
     bool unfinished = false;
   };
+  // What refuses a transaction, and what takes it back so that it can be run once more.
+  struct Alone {
+    std::string undo;  // "": it may simply be repeated
+    std::string table;
+  };
+  Result<std::optional<Alone>> repeatable(ports::Session& session, const std::string& sql);
+  Status measure_alone(Tracer& tracer, const std::string& name, const std::string& sql);
+  Status attempt_alone(ports::Session& session, const std::string& sql, const std::string& undo,
+                       Millis lock_timeout, Round& round);
+  // False: it could not be played, which a note tells.
+  bool count(const std::string& name, bool policy, const Result<Round>& round);
   Result<Round> play(const std::vector<std::string>& statements, const std::vector<std::string>& tables,
-                     Millis lock_timeout);
+                     Millis lock_timeout, const Alone* alone = nullptr);
   Status attempt(ports::Session& session, const std::vector<std::string>& statements, Millis lock_timeout,
                  Round& round);
   Result<std::unique_ptr<ports::Session>> long_transaction(const std::vector<std::string>& tables);

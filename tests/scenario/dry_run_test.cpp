@@ -13,7 +13,6 @@
 
 #include "base/json.h"
 #include "cli/app.h"
-#include "engine/traffic_script.h"
 #include "support/rollout_fixture.h"
 #include "support/wait.h"
 
@@ -95,7 +94,7 @@ class DryRunTest : public RolloutFixture {
       if (lock.at("relation").as_string() == relation) return std::string(lock.at("mode").as_string());
     return "";
   }
-  static pid_t spawn(std::vector<std::string> words) {
+  pid_t spawn(std::vector<std::string> words) {
     const std::string program = std::string(POUNDLOCK_BINARY_DIR) + "/poundlock";
     words.insert(words.begin(), {program, "dry-run"});
     std::vector<char*> arguments;
@@ -104,7 +103,9 @@ class DryRunTest : public RolloutFixture {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    const std::string err = (folder_ / "err").string();
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
     pid_t child = -1;
     EXPECT_EQ(posix_spawn(&child, program.c_str(), &actions, nullptr, arguments.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
@@ -359,11 +360,65 @@ TEST_F(DryRunTest, ADropThatIsRefusedNamesWhatIsInTheWay) {
 
 // It cannot be rolled back and run again: that is said, and the others are measured.
 TEST_F(DryRunTest, SaysWhoseLockQueueCannotBeMeasured) {
-  write("a.sql", "CREATE INDEX CONCURRENTLY i ON orders (status);\nALTER TABLE orders ADD COLUMN a int;\n");
+  write("a.sql",
+        "CREATE INDEX i ON orders (status);\nDROP INDEX CONCURRENTLY i;\nALTER TABLE orders ADD COLUMN a "
+        "int;\n");
   const auto report = json({"--shadow", shadow(), "--long-transaction", "200ms", "a.sql"}, 0);
   const auto& queue = report.at("queue");
-  EXPECT_EQ(queue.at("transactions").to_number<int>(), 1);
-  EXPECT_THAT(json::dump(queue.at("notes")), HasSubstr("CREATE INDEX CONCURRENTLY i ON orders"));
+  EXPECT_EQ(queue.at("transactions").to_number<int>(), 2);
+  EXPECT_THAT(json::dump(queue.at("notes")), HasSubstr("DROP INDEX CONCURRENTLY i"));
+}
+
+// Each by itself, as often as it takes: VACUUM FULL behind a reader stops the application, an index that is
+// built concurrently does not, and is not there twice.
+TEST_F(DryRunTest, MeasuresTheLockQueueOfWhatRefusesATransaction) {
+  write("vacuum.sql", "VACUUM (FULL) orders;\n");
+  const auto queue = json({"--shadow", shadow(), "--long-transaction", "600ms", "vacuum.sql"}, 0).at("queue");
+  EXPECT_EQ(queue.at("transactions").to_number<int>(), 1) << json::dump(queue);
+  EXPECT_GE(queue.at("longest_stall_ms_without_policy").to_number<int>(), 400) << json::dump(queue);
+  EXPECT_LT(queue.at("longest_stall_ms").to_number<int>(),
+            queue.at("longest_stall_ms_without_policy").to_number<int>());
+  EXPECT_GT(queue.at("lock_tries").to_number<int>(), 1);
+  write("index.sql", "CREATE INDEX CONCURRENTLY \"On Status\" ON orders (status);\n");
+  const auto built = json({"--shadow", shadow(), "--long-transaction", "200ms", "index.sql"}, 0).at("queue");
+  EXPECT_EQ(built.at("transactions").to_number<int>(), 1) << json::dump(built);
+  EXPECT_EQ(json::dump(built.at("notes")), "[]");
+}
+
+// The first Ctrl-C ends the statement that runs, not the wait for it, and the shadow is taken away.
+TEST_F(DryRunTest, AnInterruptionCancelsTheStatementThatRuns) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(600);\n");
+  const std::string file = (folder_ / "a.sql").string(), url = shadow();
+  for (const bool in_place : {false, true}) {
+    std::vector<std::string> arguments{"--no-queue", "--shadow", url, file};
+    if (in_place) arguments.insert(arguments.begin(), "--in-place");
+    const pid_t child = spawn(arguments);
+    EXPECT_TRUE(wait_until([&] {
+      return row("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'given%' AND query LIKE "
+                 "'%pg_sleep%' AND state = 'active'") == "1";
+    }));
+    kill(child, SIGINT);
+    int status = 0;
+    EXPECT_TRUE(wait_until([&] { return waitpid(child, &status, WNOHANG) == child; }));
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
+    std::ifstream in(folder_ / "err");
+    EXPECT_THAT(std::string((std::istreambuf_iterator<char>(in)), {}), HasSubstr("stopped"));
+    EXPECT_FALSE(left_behind());
+  }
+}
+
+TEST_F(DryRunTest, TheConfigurationSaysHowManyRowsAreSampled) {
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\n");
+  write("poundlock.yaml", "environments:\n  dev:\n    databases:\n      app:\n        url: \"" + shadow() +
+                              "\"\n        shadow: {create: true, rows: 700}\n");
+  const auto rows = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--no-queue", "a.sql"});
+    const auto report = json(std::move(arguments), 0);
+    return report.at("shadow").at("tables").at(0).at("shadow_rows").to_number<double>();
+  };
+  EXPECT_NEAR(rows({}), 650, 51);  // the sample is drawn by a share of the estimate
+  EXPECT_NEAR(rows({"--rows", "300"}), 270, 31);
+  EXPECT_EQ(rows({"--template"}), 20'000);
 }
 
 TEST_F(DryRunTest, ARoleWithoutRightsIsToldWhichAreMissing) {
@@ -431,12 +486,13 @@ TEST_F(DryRunTest, LeavesNothingBehindWheneverItIsKilled) {
   const std::string file = (folder_ / "a.sql").string(), url = shadow();
   const std::vector<std::string> copy{"--no-queue", "--shadow", url, file};
   const std::vector<std::string> sampled{"--no-queue", "--database-url", url, "--rows", "500", file};
+  const std::vector<std::string> whole{"--no-queue", "--database-url", url, "--template", file};
   const unsigned seed = std::random_device{}();
   std::mt19937 random(seed);
   RecordProperty("seed", std::to_string(seed));
   int killed = 0;
   for (int round = 0; round < 12; ++round) {
-    const auto& arguments = round % 2 == 0 ? copy : sampled;
+    const auto& arguments = round % 3 == 0 ? copy : round % 3 == 1 ? sampled : whole;
     const std::chrono::milliseconds after(random() % 700);
     const pid_t child = spawn(arguments);
     int status = 0;
@@ -504,26 +560,6 @@ TEST_F(DryRunTest, TheCommandsOfTheConfigurationMakeTheShadow) {
   std::ifstream in(log);
   EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "made\ngone\n");
   EXPECT_EQ(columns(), "id,status,amount,a");
-}
-
-TEST_F(DryRunTest, PgbenchScriptsBecomeTraffic) {
-  engine::Jitter random(7);
-  const auto read = engine::parse_traffic(
-      "-- tpcb\n\\set aid random(1, 1000 * :scale)\n\\set delta 5\nbegin;\nUPDATE a SET b = b + :delta, c = "
-      "':no' "
-      "WHERE id = :aid AND d = :aid::int;\nEND;\n",
-      "t.sql", 10, random);
-  ASSERT_TRUE(read) << read.error().to_string();
-  ASSERT_EQ(read->size(), 3U);
-  EXPECT_EQ((*read)[0].sql, "BEGIN");
-  EXPECT_EQ((*read)[1].sql, "UPDATE a SET b = b + $1, c = ':no' WHERE id = $2 AND d = $2::int");
-  for (const auto& sample : (*read)[1].samples) {
-    EXPECT_EQ(sample[0], "5");
-    EXPECT_GE(ports::to_int(sample[1]), 1);
-    EXPECT_LE(ports::to_int(sample[1]), 10'000);
-  }
-  EXPECT_FALSE(engine::parse_traffic("\\if :x\nSELECT 1;\n", "t.sql", 1, random));
-  EXPECT_FALSE(engine::parse_traffic("SELECT :unknown;\n", "t.sql", 1, random));
 }
 
 }  // namespace
