@@ -139,6 +139,78 @@ void read_calls(const schema::Statement& statement, Reach& reach) {
   });
 }
 
+// The words of a block's text, each statement for itself. In dynamic SQL they stand in quotes, and count too.
+class BlockWords {
+ public:
+  explicit BlockWords(std::string_view text) : text_(text) {}
+
+  // "CREATE ROLE"; "" when no such words are there. A text that puts its words together is not seen through.
+  std::string beyond() {
+    std::string before;
+    bool grant = false, copy = false;
+    for (std::string word = next(); !word.empty(); word = next()) {
+      const std::string both = before + " " + word;
+      const bool object = std::ranges::find(kObjects, word) != kObjects.end() &&
+                          std::ranges::find(kVerbs, before) != kVerbs.end();
+      if (object || std::ranges::find(kPairs, both) != kPairs.end()) return both;
+      if (copy && word == "PROGRAM") return "COPY ... PROGRAM";
+      if (grant && word == "TO") return "GRANT of a role";
+      grant = word == "GRANT" || (grant && word != "ON" && word != ";");
+      copy = word == "COPY" || (copy && word != ";");
+      const std::string name = lowered(word);
+      if (std::ranges::any_of(kBeyondPrefixes, [&](auto prefix) { return name.starts_with(prefix); }) ||
+          std::ranges::find(kBeyond, name) != kBeyond.end())
+        return name + "()";
+      before = word;
+    }
+    return "";
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 3> kVerbs{"CREATE", "ALTER", "DROP"};
+  static constexpr std::array<std::string_view, 7> kObjects{"ROLE",       "USER",         "GROUP", "DATABASE",
+                                                            "TABLESPACE", "SUBSCRIPTION", "SERVER"};
+  static constexpr std::array<std::string_view, 5> kPairs{"ALTER SYSTEM", "DROP OWNED", "REASSIGN OWNED",
+                                                          "PREPARE TRANSACTION", "SET TABLESPACE"};
+  static bool in_word(char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }
+  static std::string lowered(std::string word) {
+    for (char& c : word) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    return word;
+  }
+  // Upper case; ";" between statements; "" at the end.
+  std::string next() {
+    while (at_ < text_.size() && !in_word(text_[at_]) && text_[at_] != ';') {
+      const std::string_view rest = text_.substr(at_);
+      const std::string_view end = rest.starts_with("--") ? "\n" : rest.starts_with("/*") ? "*/" : "";
+      at_ = end.empty() ? at_ + 1 : std::min(text_.size(), text_.find(end, at_));
+    }
+    if (at_ == text_.size()) return "";
+    if (text_[at_] == ';') return std::string(text_.substr(at_++, 1));
+    std::string word;
+    while (at_ < text_.size() && in_word(text_[at_])) {
+      const char c = text_[at_++];
+      word += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+    }
+    return word;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+std::string beyond_in_block(const PgQuery__DoStmt& block) {
+  for (std::size_t i = 0; i < block.n_args; ++i) {
+    const auto* option = as<PgQuery__DefElem>(block.args[i]);
+    const auto* body = option == nullptr ? nullptr : as<PgQuery__String>(option->arg);
+    if (body == nullptr || text_of(option->defname) != "as") continue;
+    std::string found = BlockWords(text_of(body->sval)).beyond();
+    if (!found.empty()) return found + " in a DO block";
+  }
+  return "";
+}
+
 Error beyond_error(const Reach& reach, const std::string& text) {
   return user_error("dry_run.reach", fmt::format("{} reaches beyond the database: {}", reach.beyond,
                                                  text.substr(0, text.find('\n'))))
@@ -165,6 +237,8 @@ Reach reach_of(const schema::Statement& statement) {
   Reach reach;
   reach.beyond = by_command(*statement.node());
   if (reach.beyond.empty()) reach.beyond = by_option(statement);
+  if (statement.node()->node_case == PG_QUERY__NODE__NODE_DO_STMT)
+    reach.beyond = beyond_in_block(*statement.node()->do_stmt);
   if (statement.kind() == schema::StatementKind::kDo) reach.unseen = "a DO block";
   if (statement.kind() == schema::StatementKind::kCall) reach.unseen = "the procedure";
   if (reach.unseen.empty()) read_calls(statement, reach);

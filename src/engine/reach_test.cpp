@@ -77,6 +77,23 @@ TEST(Reach, LeavesWhatADatabaseKeepsToItself) {
   }
 }
 
+TEST(Reach, RefusesABlockWhoseWordsReachBeyond) {
+  for (const char* sql :
+       {"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles) THEN CREATE ROLE x; END IF; END $$",
+        "DO $$ BEGIN EXECUTE 'create /* a */ user ' || quote_ident(current_user); END $$",
+        "DO LANGUAGE plpgsql 'BEGIN ALTER SYSTEM SET work_mem = 1; END'",
+        "DO $$ BEGIN GRANT app TO other; END $$",
+        "DO $$ BEGIN PERFORM dblink_exec('c', 'DROP TABLE t'); END $$",
+        "DO $$ BEGIN COPY t TO PROGRAM 'cat'; END $$",
+        "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity; END $$"})
+    EXPECT_THAT(reach(sql).beyond, HasSubstr("in a DO block")) << sql;
+  for (const char* sql :
+       {"DO $$ BEGIN GRANT SELECT ON t TO other; END $$", "DO $$ BEGIN -- CREATE ROLE\n END $$",
+        "DO $$ DECLARE role text; BEGIN UPDATE t SET role = 'x'; CREATE TABLE users (a int); END $$",
+        "DO $$ BEGIN ALTER TABLE t ADD COLUMN server text; DROP TABLE database; END $$"})
+    EXPECT_EQ(reach(sql).beyond, "") << sql;
+}
+
 TEST(Reach, TellsWhatItCannotSee) {
   EXPECT_EQ(reach("DO $$ BEGIN END $$").unseen, "a DO block");
   EXPECT_EQ(reach("CALL work()").unseen, "the procedure");
