@@ -21,6 +21,9 @@ namespace {
 
 namespace bj = boost::json;
 
+// A line for each object: more than any schema has, where other files of a person's are far smaller.
+constexpr std::size_t kFingerprintBytesMax = 256U << 20;
+
 struct BoundariesArguments {
   std::string database_url, database;
   std::string file;         // a rollout or SQL
@@ -119,7 +122,7 @@ Result<int> boundaries(Context& context, const BoundariesArguments& arguments) {
   if (!arguments.file.empty()) PL_CHECK(read_steps(context, arguments, catalog, options, notes));
   const schema::FingerprintOptions how{false, {"poundlock"}};
   if (!arguments.fingerprint.empty()) {
-    PL_TRY(std::string text, read_file(context, arguments.fingerprint));
+    PL_TRY(std::string text, read_file(context, arguments.fingerprint, kFingerprintBytesMax));
     options.expected = schema::Fingerprint{text, schema::hash_hex(text)};
     options.present = schema::fingerprint(catalog, how);
   }

@@ -365,11 +365,20 @@ TEST_F(BoundariesTest, ASchemaThatIsNotAsRecordedIsTold) {
   const std::string file = "/tmp/poundlock_boundaries_" + std::to_string(::getpid());
   EXPECT_EQ(poundlock({"verify", "boundaries", "--write-fingerprint", file}).code, 0);
   EXPECT_EQ(poundlock({"verify", "boundaries", "--fingerprint", file}).code, 0);
+  // A schema of many objects is recorded in a large file, which has to be read again.
+  const std::string large = file + ".large";
+  {
+    std::ifstream in(file);
+    std::ofstream out(large);
+    out << in.rdbuf();
+    for (int i = 0; i < 60'000; ++i) out << "table public.\"a table of many " << i << "\"\n";
+  }
+  EXPECT_EQ(poundlock({"verify", "boundaries", "--fingerprint", large}).code, 1) << "they are not there";
   must("ALTER TABLE shop.\"Order Items\" ADD extra int");
   const auto said = poundlock({"verify", "boundaries", "--fingerprint", file, "--repair"});
   EXPECT_EQ(said.code, 1);
   EXPECT_THAT(bj::serialize(said.out), HasSubstr("column extra integer"));
-  ::unlink(file.c_str());
+  for (const auto& one : {file, large}) ::unlink(one.c_str());
 }
 
 }  // namespace
