@@ -34,12 +34,14 @@ struct ParityArguments {
   std::string rollout;
   std::string database;
   FlagSource from_flags, to_flags;
+  std::vector<std::string> map_roles;  // "FROM=TO"
 };
 
 struct Environment {
   std::string name;  // for people; never a password
   std::unique_ptr<ports::Database> database;
   engine::Side side;
+  engine::RoleNames roles;
 };
 
 bool is_url(const std::string& text) {
@@ -57,6 +59,8 @@ Result<Environment> open_environment(const Context& context, const std::string& 
   PL_TRY(const Site site, need_site(context));
   PL_TRY(const auto* found, rollout::find_database(site.config, named, database));
   PL_TRY(out.database, open_connection(site, found->primary));
+  PL_TRY(const auto* environment, rollout::find_environment(site.config, named));
+  out.roles = environment->roles;
   out.name = named;
   return out;
 }
@@ -65,7 +69,12 @@ Result<Environment> open_environment(const Context& context, const std::string& 
 // the other is compared with; staging and prod where nothing says so.
 Status name_environments(const Context& context, ParityArguments& arguments) {
   if (!arguments.from.empty() && !arguments.to.empty()) return {};
-  PL_TRY(const Site site, need_site(context));
+  auto needed = need_site(context);
+  if (!needed && needed.error().code == "config.file")
+    return fail(std::move(needed).error().with_hint(
+        "--from URL --to URL compares two databases without one; `poundlock init` writes one, --config FILE "
+        "names one"));
+  PL_TRY(const Site site, std::move(needed));
   const auto& all = site.config.environments;
   if (arguments.to.empty()) {
     arguments.to = context.environment;
@@ -95,6 +104,35 @@ Status read(Environment& environment) {
   if (!error.message.starts_with(environment.name))
     error.message = fmt::format("{}: {}", environment.name, error.message);
   return fail(std::move(error));
+}
+
+// SHOP_STAGING=SHOP: a role of `from`, and what `to` calls it. These come before those of poundlock.yaml.
+Status map_roles(const std::vector<std::string>& words, Environment& from) {
+  constexpr std::size_t kMax = 1'000, kNameMax = 63;  // bytes, as PostgreSQL has names
+  if (words.size() > kMax)
+    return fail(user_error("parity.roles", fmt::format("--map-role: at most {} are allowed", kMax)));
+  engine::RoleNames named;
+  for (const auto& word : words) {
+    const std::size_t at = word.find('=');
+    const std::string here = word.substr(0, at), there = at == std::string::npos ? "" : word.substr(at + 1);
+    if (here.empty() || there.empty() || here.size() > kNameMax || there.size() > kNameMax)
+      return fail(user_error("parity.roles", fmt::format("--map-role: expected FROM=TO with two names of at "
+                                                         "most {} bytes, found '{}'",
+                                                         kNameMax, clean(word)))
+                      .with_hint("--map-role shop_staging=shop"));
+    if (!named.emplace(here, there).second)
+      return fail(user_error("parity.roles", fmt::format("--map-role: {} is named twice", clean(here))));
+  }
+  for (const auto& [here, there] : from.roles) named.emplace(here, there);
+  std::set<std::string> taken;
+  for (const auto& [here, there] : named)
+    if (!taken.insert(there).second)
+      return fail(
+          user_error("parity.roles", fmt::format("two roles of {} would both be {}: a difference between "
+                                                 "them could not be seen",
+                                                 clean(from.name), clean(there))));
+  from.roles = std::move(named);
+  return {};
 }
 
 // Both servers work at the same time: each takes most of a second for thousands of objects.
@@ -229,7 +267,10 @@ Status compare_databases(const Context& context, const ParityArguments& argument
     from.name += " (from)";
     to.name += " (to)";
   }
+  PL_CHECK(map_roles(arguments.map_roles, from));
   PL_CHECK(read_both(from, to));
+  engine::rename_roles(from.side, from.roles);
+  engine::rename_roles(to.side, to.roles);
   const bool limited = !arguments.rollout.empty();
   if (limited) {
     PL_TRY(concern, concern_of(context, arguments.rollout, from, to));
@@ -241,8 +282,29 @@ Status compare_databases(const Context& context, const ParityArguments& argument
   return {};
 }
 
+// The flags of both environments where poundlock.yaml tells of both, and a note where it tells of one.
+Status name_flags(const Context& context, ParityArguments& arguments, std::vector<std::string>& notes) {
+  if (is_url(arguments.from) || is_url(arguments.to)) return {};
+  PL_TRY(const Site site, need_site(context));
+  const auto source = [&](const std::string& named) -> Result<FlagSource> {
+    PL_TRY(const auto* environment, rollout::find_environment(site.config, named));
+    FlagSource out{{}, environment->server};
+    for (const auto& file : environment->flags) out.files.push_back(site.resolve(file).string());
+    return out;
+  };
+  PL_TRY(auto from, source(arguments.from));
+  PL_TRY(auto to, source(arguments.to));
+  if (from.empty() != to.empty())
+    notes.push_back(fmt::format("flags were not compared: {} has neither flags nor server in poundlock.yaml",
+                                from.empty() ? arguments.from : arguments.to));
+  if (from.empty() || to.empty()) return {};
+  arguments.from_flags = std::move(from);
+  arguments.to_flags = std::move(to);
+  return {};
+}
+
 Result<int> parity(Context& context, ParityArguments arguments) {
-  const bool flags = !arguments.from_flags.empty() || !arguments.to_flags.empty();
+  bool flags = !arguments.from_flags.empty() || !arguments.to_flags.empty();
   if (flags && (arguments.from_flags.empty() || arguments.to_flags.empty()))
     return fail(user_error("parity.flags", "the flags of one side alone cannot be compared")
                     .with_hint("--from-flags FILE --to-flags FILE, or --from-server URL --to-server URL"));
@@ -257,6 +319,8 @@ Result<int> parity(Context& context, ParityArguments arguments) {
   if (databases) {
     PL_CHECK(name_environments(context, arguments));
     PL_CHECK(compare_databases(context, arguments, concern, compared));
+    if (!flags) PL_CHECK(name_flags(context, arguments, compared.notes));
+    flags = !arguments.from_flags.empty();
   }
   if (flags) {
     PL_TRY(const auto from, flags_of(context, arguments.from_flags));
@@ -308,6 +372,8 @@ void add_parity(CLI::App& app, Context& context) {
   add_each(*verb, "--to-flags", a->to_flags.files, "and of the other")->type_name(kFile);
   verb->add_option("--from-server", a->from_flags.server, "or the flags of this poundlockd");
   verb->add_option("--to-server", a->to_flags.server, "and of that one");
+  add_each(*verb, "--map-role", a->map_roles, "FROM=TO: a role of the one side, and what the other calls it")
+      ->type_name("FROM=TO");
 }
 
 }  // namespace poundlock::cli

@@ -34,6 +34,8 @@ struct ExecutorPorts {
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog;
   // The same with Catalog::parts, for comparing environments; where it is empty, load_catalog serves.
   std::function<Result<schema::Catalog>(ports::Session&)> load_whole_catalog;
+  // For that comparison: what an environment's own roles are called in the other one.
+  std::map<std::string, std::string> primary_roles, staging_roles;
   ProgressCallback progress;      // may be empty; called a few times a second
   std::function<bool()> stopped;  // polled between statements: true ends with kStopped
 };

@@ -121,7 +121,15 @@ std::string sequences_query() {
       "WHERE "
       "d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND "
       "d.deptype "
-      "IN ('a','i') LIMIT 1) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON "
+      "IN ('a','i') LIMIT 1), nullif(s.seqmin, CASE WHEN s.seqincrement > 0 THEN 1 ELSE k.lowest END), "
+      "nullif(s.seqmax, CASE WHEN s.seqincrement > 0 THEN k.highest ELSE -1 END), nullif(s.seqstart, CASE "
+      "WHEN "
+      "s.seqincrement > 0 THEN s.seqmin ELSE s.seqmax END) FROM pg_sequence s CROSS JOIN LATERAL (SELECT "
+      "CASE "
+      "s.seqtypid WHEN 'int2'::regtype THEN -32768 WHEN 'int4'::regtype THEN -2147483648 ELSE "
+      "-9223372036854775808 END, CASE s.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN "
+      "2147483647 ELSE 9223372036854775807 END) k(lowest, highest) JOIN pg_class c ON c.oid = s.seqrelid "
+      "JOIN pg_namespace n ON "
       "n.oid "
       "= c.relnamespace WHERE {} {} ORDER BY 1, 2",
       kSchemaFilter, no_extension("pg_class", "c.oid"));
@@ -238,8 +246,11 @@ void attach(schema::Catalog& catalog, const std::unordered_map<std::uint32_t, st
 
 void read_loose_objects(schema::Catalog& catalog, const std::vector<ports::Rows>& answers) {
   for (const auto& r : answers[6].rows) {
-    catalog.sequences.push_back(
-        {to_text(r[0]), to_text(r[1]), to_text(r[2]), to_int(r[3]), to_bool(r[4]), to_text(r[5])});
+    const auto bound = [&](std::size_t at) {
+      return r[at] ? std::optional<std::int64_t>(to_int(r[at])) : std::nullopt;
+    };
+    catalog.sequences.push_back({to_text(r[0]), to_text(r[1]), to_text(r[2]), to_int(r[3]), to_bool(r[4]),
+                                 to_text(r[5]), bound(6), bound(7), bound(8)});
   }
   for (const auto& r : answers[7].rows) {
     catalog.functions.push_back(

@@ -19,6 +19,8 @@ constexpr std::size_t kDatabasesMax = 200;
 constexpr std::size_t kReplicasMax = 50;
 constexpr std::size_t kUrlMax = 4'096;
 constexpr std::size_t kTextsMax = 100;
+constexpr std::size_t kRolesMax = 1'000;
+constexpr std::size_t kRoleNameMax = 63;  // bytes, as PostgreSQL has it
 constexpr std::size_t kCommandMax = 4'096;
 constexpr std::int64_t kRowsMax = 100'000'000;
 
@@ -161,15 +163,73 @@ Result<DatabaseConfig> Reader::database(const Node& node, const std::string& nam
   return database;
 }
 
+Status read_texts(Fields& fields, std::string_view key, std::string_view example,
+                  std::vector<std::string>& to) {
+  const Node* node = fields.optional(key);
+  if (!node) return {};
+  if (node->kind == yaml::Kind::kScalar) {
+    PL_TRY(std::string one, parts::text(*node, key, kUrlMax));
+    to = {std::move(one)};
+    return {};
+  }
+  PL_CHECK(parts::check_list(*node, key, 0, kTextsMax, example));
+  for (const Node& item : node->items) {
+    PL_TRY(std::string one, parts::text(item, key, kUrlMax));
+    to.push_back(std::move(one));
+  }
+  return {};
+}
+
+Status read_text(Fields& fields, std::string_view key, std::string& to) {
+  if (const Node* node = fields.optional(key)) {
+    PL_TRY(to, parts::text(*node, key, kUrlMax));
+  }
+  return {};
+}
+
+// `shop_staging: shop`: what is called so here is called otherwise in the environments compared with.
+Result<std::map<std::string, std::string>> read_roles(const Node& node) {
+  std::map<std::string, std::string> out;
+  std::map<std::string, std::string> taken;
+  if (node.kind != yaml::Kind::kMapping)
+    return fail(
+        node.error("yaml.type", fmt::format("roles: expected a mapping such as {{shop_staging: shop}}, "
+                                            "found {}",
+                                            yaml::to_string(node.kind))));
+  if (node.entries.size() > kRolesMax)
+    return fail(node.entries[kRolesMax].first.error(
+        "spec.too_many",
+        fmt::format("roles: {} entries, at most {} are allowed", node.entries.size(), kRolesMax)));
+  for (const auto& [key, value] : node.entries) {
+    PL_TRY(const std::string from, parts::text(key, "roles", kRoleNameMax));
+    PL_TRY(const std::string to, parts::text(value, "roles", kRoleNameMax));
+    if (const auto [other, fresh] = taken.emplace(to, from); !fresh)
+      return fail(
+          value.error("config.roles", fmt::format("roles: '{}' and '{}' would both be '{}': a difference "
+                                                  "between them could not be seen",
+                                                  other->second, from, to)));
+    out.emplace(from, to);
+  }
+  return out;
+}
+
 Result<EnvironmentConfig> Reader::environment(const Node& key, const Node& body) {
-  PL_TRY(Fields fields,
-         parts::mapping(body, fmt::format("environment '{}'", key.scalar), {"databases", "parity"}));
+  PL_TRY(Fields fields, parts::mapping(body, fmt::format("environment '{}'", key.scalar),
+                                       {"databases", "parity", "flags", "server", "roles"}));
   EnvironmentConfig environment;
   environment.where = key.where;
   PL_TRY(const Node* databases, fields.required("databases"));
   PL_CHECK(check_names(*databases, "databases", "database", kDatabasesMax));
   for (const auto& [name, value] : databases->entries) {
     PL_TRY(environment.databases[name.scalar], database(value, name.scalar));
+  }
+  PL_CHECK(read_texts(fields, "flags", "./flags", environment.flags));
+  PL_CHECK(read_text(fields, "server", environment.server));
+  if (const Node* both = fields.optional("server"); both && !environment.flags.empty())
+    return fail(both->error("config.flags", "flags and server both say what flags this environment has")
+                    .with_hint("keep one of them"));
+  if (const Node* roles = fields.optional("roles")) {
+    PL_TRY(environment.roles, read_roles(*roles));
   }
   return environment;
 }
@@ -202,30 +262,6 @@ Status read_listen(Fields& fields, std::string_view key, std::optional<ListenAdd
   auto parsed = parse_listen(text, key);
   if (!parsed) return fail(std::move(parsed).error().at(node->where));
   to = std::move(*parsed);
-  return {};
-}
-
-Status read_texts(Fields& fields, std::string_view key, std::string_view example,
-                  std::vector<std::string>& to) {
-  const Node* node = fields.optional(key);
-  if (!node) return {};
-  if (node->kind == yaml::Kind::kScalar) {
-    PL_TRY(std::string one, parts::text(*node, key, kUrlMax));
-    to = {std::move(one)};
-    return {};
-  }
-  PL_CHECK(parts::check_list(*node, key, 0, kTextsMax, example));
-  for (const Node& item : node->items) {
-    PL_TRY(std::string one, parts::text(item, key, kUrlMax));
-    to.push_back(std::move(one));
-  }
-  return {};
-}
-
-Status read_text(Fields& fields, std::string_view key, std::string& to) {
-  if (const Node* node = fields.optional(key)) {
-    PL_TRY(to, parts::text(*node, key, kUrlMax));
-  }
   return {};
 }
 

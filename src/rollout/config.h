@@ -43,6 +43,11 @@ struct EnvironmentConfig {
   std::map<std::string, DatabaseConfig> databases;
   std::string parity;      // the environment that has to be like this one before a rollout; "" for none
   bool no_parity = false;  // `parity: none`: nothing is expected to be like this one, and the gate is waived
+  // What parity compares beside the databases: the flag files of this environment, or the poundlockd that
+  // serves them; and its own role names with what the others call them.
+  std::vector<std::string> flags;
+  std::string server;
+  std::map<std::string, std::string> roles;
   SourcePosition where;
 };
 

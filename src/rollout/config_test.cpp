@@ -109,6 +109,24 @@ server: {listen: "[::1]:0", state: /var/lib/poundlock}
   EXPECT_EQ(config.server.state, "/var/lib/poundlock");
 }
 
+TEST(Config, WhatParityComparesBesideTheDatabases) {
+  const Config config = parsed(R"(
+environments:
+  staging:
+    databases: {app: {url: postgres://db/a}}
+    flags: [./flags, more.json]
+    roles: {shop_staging: shop, "Odd \"one\"": other}
+  prod:
+    databases: {app: {url: postgres://db/b}}
+    server: https://flags.example.com
+)");
+  const auto& staging = config.environments.at("staging");
+  EXPECT_THAT(staging.flags, ::testing::ElementsAre("./flags", "more.json"));
+  EXPECT_EQ(staging.roles.at("shop_staging"), "shop");
+  EXPECT_EQ(staging.roles.at("Odd \"one\""), "other");
+  EXPECT_EQ(config.environments.at("prod").server, "https://flags.example.com");
+}
+
 TEST(Config, WhatIsNotGivenHasItsDefault) {
   const Config config = parsed(one("{url: postgres://db/app, shadow: {create: true}}"));
   EXPECT_EQ(config.default_environment, "prod");
@@ -221,6 +239,12 @@ TEST(Config, FaultsAreToldWithTheirPlace) {
       {good + "server: {port: 80}\n", "5:10", "unknown key 'port' in server"},
       {"environments: {prod: {parity: prod, databases: {a: {url: postgres://db/a}}}}\n", "1:31",
        "compared with itself"},
+      {"environments: {prod: {roles: {a: x, b: x}, databases: {a: {url: postgres://db/a}}}}\n", "1:40",
+       "'a' and 'b' would both be 'x'"},
+      {"environments: {prod: {roles: [a], databases: {a: {url: postgres://db/a}}}}\n", "1:30",
+       "expected a mapping"},
+      {"environments: {prod: {flags: f, server: \"http://f\", databases: {a: {url: postgres://db/a}}}}\n",
+       "1:42", "keep one of them"},
       {"environments: {prod: {parity: stage, databases: {a: {url: postgres://db/a}}}}\n", "1:31",
        "there is no environment 'stage'"},
   };

@@ -103,6 +103,8 @@ struct Sequence {
   std::int64_t increment = 1;
   bool cycle = false;
   std::string owned_by;  // quoted qualified table and column, or ""
+  // pg_sequence's; nullopt is the default of the type and the direction.
+  std::optional<std::int64_t> min_value, max_value, start;
 };
 
 struct Function {

@@ -47,6 +47,10 @@ const char* type_name(char kind) {
   }
 }
 
+std::string bound(std::string_view word, const std::optional<std::int64_t>& value) {
+  return value ? fmt::format("{}{}", word, *value) : "";
+}
+
 class Lines {
  public:
   explicit Lines(const FingerprintOptions& options) : options_(options) {}
@@ -79,7 +83,9 @@ class Lines {
   void add(const Sequence& sequence) {
     if (ignored(sequence.schema)) return;
     put({"sequence", QualifiedName{sequence.schema, sequence.name}.to_sql(), {}, {}},
-        fmt::format("{} increment {}{}{}", sequence.type, sequence.increment, sequence.cycle ? " cycle" : "",
+        fmt::format("{} increment {}{}{}{}{}{}", sequence.type, sequence.increment,
+                    bound(" minvalue ", sequence.min_value), bound(" maxvalue ", sequence.max_value),
+                    bound(" start ", sequence.start), sequence.cycle ? " cycle" : "",
                     sequence.owned_by.empty() ? "" : " owned by " + sequence.owned_by));
   }
 

@@ -46,6 +46,20 @@ TEST(Fingerprint, IgnoresOidsSizesOwnersAndOrder) {
   EXPECT_NE(fingerprint(a, {.column_order = true}), fingerprint(b, {.column_order = true}));
 }
 
+TEST(Fingerprint, TellsOfASequenceWhatItsTypeDoesNot) {
+  const auto text_of = [](Sequence sequence) {
+    Catalog catalog;
+    sequence.schema = "public";
+    sequence.name = "s";
+    sequence.type = "bigint";
+    catalog.sequences = {sequence};
+    return fingerprint(catalog).text;
+  };
+  EXPECT_EQ(text_of({}), "sequence public.s bigint increment 1\n");
+  EXPECT_EQ(text_of({.increment = -2, .cycle = true, .min_value = -9, .max_value = 0, .start = -1}),
+            "sequence public.s bigint increment -2 minvalue -9 maxvalue 0 start -1 cycle\n");
+}
+
 TEST(Fingerprint, SeesWhatChangesTheMeaning) {
   const Fingerprint before = fingerprint(orders());
   const auto changed = [&](auto change) {

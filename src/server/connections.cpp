@@ -106,7 +106,10 @@ Result<Connections> connect(const rollout::Config& config, const std::string& en
     PL_TRY(auto opened, open(staging->primary));
     shadow.environments.push_back(opened.get());
     out.staging = std::move(opened);
+    PL_TRY(const auto* staging_environment, rollout::find_environment(config, environment->parity));
+    out.staging_roles = staging_environment->roles;
   }
+  out.primary_roles = environment->roles;
   out.primary = std::move(primary);
   out.load_catalog = [](ports::Session& session) { return postgres::load_catalog(session); };
   out.load_whole_catalog = [](ports::Session& session) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Connections {
   std::unique_ptr<ports::Traffic> traffic;
   std::unique_ptr<ports::LockSampler> sampler;  // of what refuses a transaction, on the shadow
   std::function<Result<schema::Catalog>(ports::Session&)> load_catalog, load_whole_catalog;
+  std::map<std::string, std::string> primary_roles, staging_roles;  // `roles:` of either environment
   ports::Databases view() const;
 };
 

@@ -293,6 +293,8 @@ engine::ExecutorPorts Driver::executor_ports() {
   ports.sampler = connections_.sampler.get();
   ports.load_catalog = connections_.load_catalog;
   ports.load_whole_catalog = connections_.load_whole_catalog;
+  ports.primary_roles = connections_.primary_roles;
+  ports.staging_roles = connections_.staging_roles;
   ports.clock = &clock_;
   ports.seed = static_cast<std::uint64_t>(clock_.now().ms);
   ports.stopped = stopped();

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <boost/json.hpp>
 #include <map>
 
@@ -201,6 +202,67 @@ TEST_F(ParityTest, EveryKindOfDifferenceIsTold) {
   EXPECT_EQ(found.size(), expected.size() + 4) << "sizes are no drift, and nothing is told twice";
 }
 
+TEST_F(ParityTest, ASequenceThatEndsElsewhereIsTold) {
+  for (const char* name : {"staging", "prod"}) {
+    in(name, "CREATE SEQUENCE shop.up AS int");
+    in(name, "CREATE SEQUENCE shop.down INCREMENT -1");
+    in(name, "SELECT pg_catalog.setval('shop.up', 70)");
+  }
+  in("prod", "SELECT pg_catalog.setval('shop.up', 90)");
+  EXPECT_THAT(compare(), IsEmpty()) << "how far one has come is data";
+  in("prod", "ALTER SEQUENCE shop.up MAXVALUE 1000 START 5 CYCLE");
+  in("prod", "ALTER SEQUENCE shop.down MINVALUE -1000 INCREMENT -2");
+  const auto found = compare();
+  EXPECT_EQ(found.size(), 2U);
+  const std::vector<std::string> up{"integer increment 1", "integer increment 1 maxvalue 1000 start 5 cycle",
+                                    "blocks"},
+      down{"bigint increment -1", "bigint increment -2 minvalue -1000", "blocks"};
+  EXPECT_EQ(found.at("sequence shop.up"), up);
+  EXPECT_EQ(found.at("sequence shop.down"), down);
+}
+
+// Staging's roles bear other names. Nothing else differs, and what does is still told.
+TEST_F(ParityTest, RolesMayBeCalledOtherwise) {
+  admin(
+      "DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['shop stg', 'shop', 'team_stg', 'team'] LOOP IF "
+      "NOT "
+      "EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN EXECUTE format('CREATE ROLE %I', r); END IF; END "
+      "LOOP; END $$");
+  admin("GRANT team_stg TO \"shop stg\"");
+  admin("GRANT team TO shop");
+  for (const auto& [name, shop, team] : std::vector<std::array<std::string, 3>>{
+           {"staging", "\"shop stg\"", "team_stg"}, {"prod", "shop", "team"}}) {
+    in(name, fmt::format("GRANT SELECT, UPDATE (note) ON shop.elsewhere TO {}", shop));
+    in(name, fmt::format("GRANT USAGE ON SCHEMA shop TO {}", team));
+    in(name, fmt::format("CREATE POLICY two ON shop.elsewhere TO {}, {}, app USING (true)", shop, team));
+    in(name, fmt::format("ALTER TABLE shop.events_1 OWNER TO {}", team), "postgres");
+    in(name, fmt::format("ALTER ROLE {} IN DATABASE {} SET statement_timeout = '5s'", shop, name),
+       "postgres");
+  }
+  EXPECT_GT(compare().size(), 6U);
+  const std::vector<std::string> mapped{"--map-role", "shop stg=shop", "--map-role", "team_stg=team"};
+  EXPECT_THAT(compare(mapped), IsEmpty());
+  in("prod", "REVOKE SELECT ON shop.elsewhere FROM shop");
+  EXPECT_THAT(compare(mapped), ElementsAre(Key("grant shop on shop.elsewhere")));
+  // A role of staging that bears production's name already is another one.
+  in("staging", "GRANT DELETE ON shop.elsewhere TO shop");
+  EXPECT_THAT(compare(mapped), Contains(Key("grant shop (unmapped) on shop.elsewhere")));
+  in("staging", "REVOKE DELETE ON shop.elsewhere FROM shop");
+  in("prod", "GRANT SELECT ON shop.elsewhere TO shop");
+
+  write("poundlock.yaml",
+        fmt::format(R"(environments:
+  staging: {{databases: {{app: {{url: "{}"}}}}, roles: {{shop stg: shop, team_stg: team}}}}
+  prod: {{databases: {{app: {{url: "{}"}}}}, parity: staging}}
+)",
+                    cluster_->conninfo("app", "staging"), cluster_->conninfo("app", "prod")));
+  auto ran = run({"parity"});
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+  for (const std::string bad : std::vector<std::string>{"shop", "=shop", "a=", std::string(64, 'x') + "=a"})
+    EXPECT_EQ(run({"parity", "--map-role", bad}).code, 2) << bad;
+  EXPECT_EQ(run({"parity", "--map-role", "a=x", "--map-role", "b=x"}).code, 2);
+}
+
 TEST_F(ParityTest, OnlyWhatTouchesTheRolloutBlocks) {
   in("prod", "DROP TABLE shop.elsewhere");
   in("prod", "CREATE FUNCTION shop.other() RETURNS int LANGUAGE sql AS 'SELECT 1'");
@@ -267,6 +329,18 @@ TEST_F(ParityTest, TheGateCountsAsTheVerbDoes) {
   result = engine::check_parity({ports, plan});
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_EQ(result->figures.at("differences"), 0);
+  // The names of roles, too.
+  admin(
+      "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gate_stg') THEN CREATE ROLE "
+      "gate_stg; "
+      "CREATE ROLE gate; END IF; END $$");
+  in("staging", "GRANT DELETE ON shop.\"Order Items\" TO gate_stg");
+  in("prod", "GRANT DELETE ON shop.\"Order Items\" TO gate");
+  EXPECT_GT(engine::check_parity({ports, plan})->figures.at("differences"), 0);
+  ports.staging_roles = {{"gate_stg", "both"}};
+  ports.primary_roles = {{"gate", "both"}};
+  result = engine::check_parity({ports, plan});
+  EXPECT_EQ(result->figures.at("differences"), 0) << result->detail;
 }
 
 TEST_F(ParityTest, FiveThousandObjectsAreComparedWhole) {
@@ -321,6 +395,55 @@ TEST_F(ParityTest, FlagsOfTwoFiles) {
               ElementsAre("flag context one", "flag default one", "flag default two", "flag targeting one"));
   EXPECT_EQ(run({"parity", "--from-flags", "a.yaml", "--to-flags", "a.yaml"}).code, 0);
   EXPECT_EQ(run({"parity", "--from-flags", "a.yaml"}).code, 2);
+}
+
+TEST_F(ParityTest, FlagsOfTheEnvironmentsAreComparedByThemselves) {
+  const auto site = [&](const std::string& staging, const std::string& prod) {
+    write(
+        "conf/poundlock.yaml",
+        fmt::format("environments:\n  staging: {{databases: {{app: {{url: \"{}\"}}}}{}}}\n"
+                    "  prod: {{databases: {{app: {{url: \"{}\"}}}}, parity: staging{}}}\n",
+                    cluster_->conninfo("app", "staging"), staging, cluster_->conninfo("app", "prod"), prod));
+    return run({"parity", "--config", "conf/poundlock.yaml"});
+  };
+  const auto flag = [](const std::string& variant) {
+    return R"({"flags": {"one": {"state": "ENABLED", "variants": {"on": true, "off": false},
+      "defaultVariant": ")" +
+           variant + R"("}}})";
+  };
+  write("conf/flags/staging/a.json", flag("on"));
+  write("conf/flags/prod.json", flag("off"));
+  const std::string staging = ", flags: ./flags/staging", prod = ", flags: [flags/prod.json]";
+  auto ran = site(staging, prod);
+  EXPECT_EQ(ran.code, 1) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("flag default (1)"));
+  write("conf/flags/prod.json", flag("on"));
+  EXPECT_EQ(site(staging, prod).code, 0);
+  ran = site(staging, "");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("flags were not compared: prod has neither"));
+}
+
+// A history that one side hides is not one that lacks everything.
+TEST_F(ParityTest, WhatARoleMayNotReadIsSaidAndNotCompared) {
+  in("prod", "ALTER TABLE shop.history OWNER TO postgres", "postgres");
+  in("prod", "REVOKE ALL ON shop.history FROM app", "postgres");
+  in("staging", "ALTER TABLE shop.history OWNER TO postgres", "postgres");
+  in("prod", "CREATE SCHEMA poundlock", "postgres");
+  in("prod", "CREATE TABLE poundlock.ledger (id int, rollout text, step text, direction text)", "postgres");
+  in("staging", "GRANT SELECT ON shop.history TO app", "postgres");
+  in("prod", "GRANT INSERT ON shop.history TO app", "postgres");
+  const auto found = compare();
+  EXPECT_THAT(found, ElementsAre(Key("grant app on shop.history")));
+  const auto ran = run(
+      {"parity", "--from", cluster_->conninfo("app", "staging"), "--to", cluster_->conninfo("app", "prod")});
+  EXPECT_THAT(ran.out, HasSubstr("shop.history was not read, and nothing of flyway's history is compared"));
+}
+
+TEST_F(ParityTest, WithoutAConfigurationTheAddressesAreNamed) {
+  const auto ran = run({"parity"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--from URL --to URL"));
 }
 
 TEST(ReviewedSettings, AreThoseThatTheirPageNames) {

@@ -29,8 +29,10 @@ Result<CheckResult> check_parity(const CheckContext& context) {
     out.detail = "no staging environment is named by `parity:` in poundlock.yaml";
     return out;
   }
-  PL_TRY(const auto production, side_of(context, *context.ports.databases.primary));
-  PL_TRY(const auto staging, side_of(context, *context.ports.databases.staging));
+  PL_TRY(auto production, side_of(context, *context.ports.databases.primary));
+  PL_TRY(auto staging, side_of(context, *context.ports.databases.staging));
+  rename_roles(production, context.ports.primary_roles);
+  rename_roles(staging, context.ports.staging_roles);
   const Concern concern{tables_of(context.plan), {}};
   const auto differences = compare_sides(staging, production, &concern);
   const std::size_t count = blocking(differences);

@@ -207,6 +207,8 @@ void compare_facts(const Side& from, const Side& to, const Touched* touched, std
     if (a && b && a->value == b->value) continue;
     // A setting that one side hides, or does not know yet, has no value to be compared with.
     if (key.first == "setting" && (!a || !b)) continue;
+    const std::string tool = key.second.substr(0, key.second.find(' '));
+    if (key.first == "migration" && (from.unread.contains(tool) || to.unread.contains(tool))) continue;
     const std::string& role = (a ? a : b)->role;
     const bool blocks = touched == nullptr || (key.first != "migration" && role.empty()) ||
                         (!role.empty() && touched->has_role(role));

@@ -64,7 +64,9 @@ Status read_one(ports::Session& session, Side& side, std::string_view tool, cons
   if (!rows) {
     if (session.broken()) return fail(rows.error());
     PL_CHECK(session.run("ROLLBACK TO SAVEPOINT history"));
-    side.notes.push_back(fmt::format("{} was not read: {}", table, rows.error().message));
+    side.notes.push_back(fmt::format("{} was not read, and nothing of {}'s history is compared: {}", table,
+                                     tool, rows.error().message));
+    side.unread.emplace(tool);
     return {};
   }
   for (const auto& row : rows->rows)
@@ -83,7 +85,11 @@ Status read_migrations(ports::Session& session, Side& side) {
       break;
     }
   }
-  PL_TRY(const auto there, session.run("SELECT pg_catalog.to_regclass('poundlock.ledger') IS NOT NULL"));
+  // Not by to_regclass(), which raises where the role may not use the schema.
+  PL_TRY(const auto there,
+         session.run("SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN "
+                     "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "
+                     "'poundlock' AND c.relname = 'ledger')"));
   if (!ports::to_bool(there.rows.at(0).at(0))) return {};
   return read_one(
       session, side, "poundlock", "poundlock.ledger",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,8 +29,17 @@ struct Side {
   schema::Catalog catalog;  // with its parts
   std::vector<Fact> facts;
   std::set<std::string> hidden;    // settings that this role may not read: they are not compared
+  std::set<std::string> unread;    // tools whose history this role may not read: none is compared
   std::vector<std::string> notes;  // what could not be read, in plain words
 };
+
+// What this side's own roles are called on the other one. Unquoted.
+using RoleNames = std::map<std::string, std::string>;
+
+// Gives owners, grantees, members, policies and role settings the other side's names. A role that already
+// bears a name which another one gets stays apart, as "NAME (unmapped)": two that fell into one would hide
+// what differs between them.
+void rename_roles(Side& side, const RoleNames& names);
 
 using LoadCatalog = std::function<Result<schema::Catalog>(ports::Session&)>;
 
