@@ -1,6 +1,8 @@
 // Alembic's and Rails' migrations: programs that hold the SQL as text.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "migration/write.h"
 #include "schema/text.h"
 
@@ -65,6 +67,20 @@ std::string ruby_class(std::string_view slug) {
   return out;
 }
 
+// A step that leaves nothing behind which its way back would have to take away: Rails would stop there, and
+// all that came before could not be taken back either.
+bool leaves_nothing(const Migration& migration) {
+  return std::all_of(migration.steps.begin(), migration.steps.end(), [](const SqlStep* one) {
+    const change::Step& step = one->step;
+    if (step.destructive) return false;
+    if (step.kind == change::StepKind::kBackfill || step.kind == change::StepKind::kVerify) return true;
+    return std::all_of(step.sql.begin(), step.sql.end(), [](const std::string& sql) {
+      return (sql.starts_with("ALTER TABLE ") && sql.find(" VALIDATE CONSTRAINT ") != std::string::npos) ||
+             sql.starts_with("VACUUM") || sql.starts_with("ANALYZE");
+    });
+  });
+}
+
 std::string ruby_body(const std::vector<std::string>& statements) {
   std::string out;
   for (const auto& one : statements) out += fmt::format("    execute {}\n", literal(one));
@@ -126,10 +142,13 @@ Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migratio
     out.push_back(
         {fmt::format("{}_{}.rb", version + i, plain),
          fmt::format(
-             "class {} < ActiveRecord::Migration[7.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
+             // An old version of its words: each later Rails knows it, and SQL is SQL in all of them.
+             "class {} < ActiveRecord::Migration[6.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
              ruby_class(plain), "  disable_ddl_transaction!\n\n",
              ruby_body(texts(migration.forward(), migration.in_transaction)),
-             back.empty() ? "    raise ActiveRecord::IrreversibleMigration\n" : ruby_body(back))});
+             !back.empty()               ? ruby_body(back)
+             : leaves_nothing(migration) ? "    # nothing to take back\n"
+                                         : "    raise ActiveRecord::IrreversibleMigration\n")});
   }
   return out;
 }
