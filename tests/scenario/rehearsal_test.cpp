@@ -125,6 +125,29 @@ TEST_F(RehearsalTest, StepsBeyondTheBudgetAreSaidToBeSkipped) {
   EXPECT_EQ(leg(report, "once more").verdict, LegVerdict::kPassed);
 }
 
+TEST_F(RehearsalTest, WhatWasSkippedIsNamedInTheGatesText) {
+  must("DROP DATABASE IF EXISTS kept WITH (FORCE)");
+  must("CREATE DATABASE kept");
+  must("COMMENT ON DATABASE kept IS 'poundlock.shadow = on'");
+  postgres::ShadowOptions options;
+  options.given = cluster_->database("app", "kept");
+  {
+    const auto there = std::move(*options.given->connect());
+    must_on(*there, "CREATE SCHEMA shop");
+    must_on(*there,
+            "CREATE TABLE shop.\"Order Items\" (id bigint PRIMARY KEY, \"legacyStatus\" text NOT NULL)");
+    must_on(*there, "CREATE INDEX idx_legacy ON shop.\"Order Items\" (\"legacyStatus\")");
+    must_on(*there, "INSERT INTO shop.\"Order Items\" SELECT g, 'S' || g % 7 FROM generate_series(1, 300) g");
+  }
+  const auto given = postgres::make_pg_dump_shadow(*database_, clock_, std::move(options));
+  const auto ports = ports_with(*given);
+  const auto result = engine::check_rehearsal({ports, plan()});
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(result->figures.at("failures"), 0) << result->detail;
+  EXPECT_THAT(result->detail,
+              HasSubstr("skipped: contract, the drop, forward: a clone cannot take the drop back"));
+}
+
 TEST_F(RehearsalTest, AViewOnTheLegacyColumnIsSetAsideAndNamed) {
   must("CREATE VIEW shop.open_items AS SELECT id FROM shop.\"Order Items\" WHERE \"legacyStatus\" = 'open'");
   must("CREATE VIEW shop.above AS SELECT * FROM shop.open_items");
