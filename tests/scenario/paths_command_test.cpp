@@ -141,6 +141,11 @@ TEST_F(PathsCommandTest, ProvesTheStatementsOnAGivenShadow) {
   const auto text = poundlock(fmt::format("paths rollout.yaml --shadow '{}'", url_));
   EXPECT_EQ(text.code, 0) << text.out;
   EXPECT_THAT(text.out, HasSubstr("2 paths are alike"));
+  std::string one = kRollout;
+  const auto second = one.find("  - name: ", one.find("  - name: ") + 1);
+  ASSERT_NE(second, std::string::npos);
+  std::ofstream(folder_ / "one.yaml") << one.erase(second, one.find("\nfeature_flags", second) + 1 - second);
+  EXPECT_THAT(poundlock(fmt::format("paths one.yaml --shadow '{}'", url_)).out, HasSubstr("1 path is alike"));
   std::string other = kRollout;
   other.replace(other.find("WHERE new_status = $1"), 21, "WHERE new_status > $1");
   std::ofstream(folder_ / "rollout.yaml") << other;

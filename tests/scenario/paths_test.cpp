@@ -118,6 +118,86 @@ TEST_F(PathsTest, ReadsAndWritesThatAgreePass) {
   EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname = 'app_poundlock_shadow'"), "0");
 }
 
+// With each value that is sampled the planner sees that the first half is false; with none it does not.
+TEST_F(PathsTest, AnIndexThatOnlyAGenericPlanLosesIsFound) {
+  const std::string legacy = "SELECT id, legacy_status AS s FROM shop.orders WHERE legacy_status = $1";
+  EXPECT_EQ(
+      kinds(prove(plan_of(kStatus, path("by_status", legacy,
+                                        "SELECT id, new_status AS s FROM shop.orders WHERE new_status = "
+                                        "$1")))),
+      "");
+  const auto report = prove(plan_of(
+      kStatus, path("by_status", legacy,
+                    "SELECT id, new_status AS s FROM shop.orders WHERE $1::text IS NULL OR new_status "
+                    "= $1")));
+  ASSERT_EQ(kinds(report), "index_lost?") << all(report);
+  EXPECT_THAT(finding(report, "index_lost").message, HasSubstr("planned for any parameters"));
+}
+
+TEST_F(PathsTest, ResultsThatDoNotFitAreComparedByTheServer) {
+  must(
+      "INSERT INTO shop.orders (customer, legacy_status) SELECT 1, NULLIF('S' || g % 3, 'S1') || '' FROM "
+      "generate_series(1, 30000) g WHERE g % 3 <> 1");
+  const std::string legacy = "SELECT legacy_status AS s FROM shop.orders ;";
+  const auto report =
+      prove(plan_of(kStatus, path("all", legacy, "SELECT new_status AS s FROM shop.orders")), 100'000);
+  EXPECT_EQ(kinds(report), "seq_scan?") << all(report);
+  EXPECT_EQ(report.compared.at(0).compared, 1);
+  const auto other = prove(
+      plan_of(kStatus, path("all", legacy,
+                            "SELECT CASE WHEN id = 7 THEN 'x' ELSE new_status END AS s FROM shop.orders")),
+      100'000);
+  EXPECT_THAT(finding(other, "rows_differ").message, HasSubstr("whose hashes add up to")) << all(other);
+}
+
+TEST_F(PathsTest, WhatLegacyAnswersOtherwiseEachTimeIsNoDifference) {
+  const auto read = [&](const std::string& legacy, const std::string& fresh) {
+    return prove(plan_of(kStatus, path("p", legacy, fresh)));
+  };
+  const std::string from = " FROM shop.orders WHERE id < 40 ORDER BY id";
+  auto report = read("SELECT id, clock_timestamp() AS at, legacy_status AS s" + from,
+                     "SELECT id, clock_timestamp() AS at, new_status AS s" + from);
+  EXPECT_EQ(kinds(report), "not_compared?") << all(report);
+  EXPECT_THAT(finding(report, "not_compared").message, HasSubstr("left out: at"));
+  report = read("SELECT id, clock_timestamp() AS at, legacy_status AS s" + from,
+                "SELECT id, clock_timestamp() AS at, upper(new_status) || 'x' AS s" + from);
+  EXPECT_EQ(kinds(report), "rows_differ") << all(report);
+}
+
+TEST_F(PathsTest, RowsThatAreThereTwiceAndNullsCount) {
+  must("ALTER TABLE shop.orders ALTER legacy_status DROP NOT NULL");
+  must("UPDATE shop.orders SET legacy_status = NULL WHERE id % 2 = 0 AND id < 20");
+  const auto read = [&](const std::string& fresh) {
+    return kinds(prove(
+        plan_of(kStatus, path("p", "SELECT legacy_status AS s FROM shop.orders WHERE id < 20", fresh))));
+  };
+  EXPECT_EQ(read("SELECT new_status AS s FROM shop.orders WHERE id < 20"), "");
+  EXPECT_EQ(read("SELECT DISTINCT new_status AS s FROM shop.orders WHERE id < 20"), "rows_differ");
+  EXPECT_EQ(read("SELECT coalesce(new_status, '') AS s FROM shop.orders WHERE id < 20"), "rows_differ");
+  EXPECT_EQ(read("SELECT coalesce(new_status, 'NULL') AS s FROM shop.orders WHERE id < 20"), "rows_differ");
+}
+
+// Legacy's time is the measure: what it does not answer in time says nothing of the new side.
+TEST_F(PathsTest, WhatTakesTooLongIsToldFromWhatFails) {
+  must("CREATE FUNCTION shop.slow(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT $1 FROM pg_sleep(5)'");
+  const auto prove_in = [&](const std::string& legacy, const std::string& fresh) {
+    const auto copy = shadow();
+    const auto ports = ports_with(*copy);
+    engine::PathOptions options;
+    options.statement_limit = Millis{300};
+    auto report = engine::prove_paths({ports, plan_of(kStatus, path("p", legacy, fresh))}, options);
+    EXPECT_TRUE(report) << report.error().to_string();
+    return report ? std::move(*report) : engine::PathsReport{};
+  };
+  const std::string fast = "SELECT id FROM shop.orders WHERE id = 1",
+                    slow = "SELECT shop.slow(id) AS id FROM shop.orders WHERE id = 1";
+  const auto both = prove_in(slow, slow);
+  EXPECT_EQ(kinds(both), "not_compared") << all(both);
+  const auto one = prove_in(fast, slow);
+  EXPECT_EQ(kinds(one), "does_not_work") << all(one);
+  EXPECT_THAT(finding(one, "does_not_work").message, HasSubstr("longer than 300ms, and legacy does not"));
+}
+
 TEST_F(PathsTest, WhatAnswersOrWritesOtherwiseIsFound) {
   const auto read = [&](const std::string& fresh, const std::string& legacy =
                                                       "SELECT id, legacy_status AS s FROM shop.orders WHERE "

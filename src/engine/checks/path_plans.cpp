@@ -79,6 +79,25 @@ class PlanReader {
   PlanFacts& facts_;
 };
 
+constexpr const char* kName = "poundlock_generic";
+
+// Prepared statements outlive a transaction that is rolled back: it is taken away also where EXPLAIN fails.
+Result<ports::Rows> explain_generic(ports::Session& session, const std::string& sql,
+                                    const std::vector<ports::Cell>& params) {
+  std::string values;
+  for (const auto& one : params)
+    values += (values.empty() ? "" : ", ") + (one ? schema::quote_literal(*one) : "NULL");
+  PL_CHECK(session.run("SET LOCAL plan_cache_mode = force_generic_plan"));
+  PL_CHECK(session.run(fmt::format("PREPARE {} AS {}", kName, sql)));
+  PL_CHECK(session.run("SAVEPOINT poundlock_generic"));
+  auto rows = session.run(fmt::format("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {}{}", kName,
+                                      values.empty() ? "" : "(" + values + ")"));
+  if (session.broken()) return rows;
+  PL_CHECK(session.run("ROLLBACK TO SAVEPOINT poundlock_generic"));
+  PL_CHECK(session.run(fmt::format("DEALLOCATE {}", kName)));
+  return rows;
+}
+
 }  // namespace
 
 Result<PlanFacts> read_plan(std::string_view text) {
@@ -98,7 +117,8 @@ Result<PlanFacts> plan_facts(ports::Session& session, const std::string& sql,
   PL_CHECK(session.run(fmt::format("SET LOCAL enable_seqscan = {}", options.sequential ? "on" : "off")));
   const std::string how = options.analyze ? "EXPLAIN (ANALYZE, VERBOSE, TIMING OFF, FORMAT JSON) "
                                           : "EXPLAIN (VERBOSE, FORMAT JSON) ";
-  PL_TRY(const auto rows, session.run(how + sql, params));
+  PL_TRY(const auto rows,
+         options.generic ? explain_generic(session, sql, params) : session.run(how + sql, params));
   if (rows.rows.empty() || rows.rows[0].empty()) return fail(internal_error("EXPLAIN gave no plan"));
   return read_plan(rows.rows[0][0].value_or(""));
 }

@@ -29,9 +29,13 @@ struct PlanFacts {
 struct ExplainOptions {
   bool analyze = false;    // runs it
   bool sequential = true;  // false: what would an index do, however small the table is?
+  // The plan that fits any parameters, as PostgreSQL may keep it for a prepared statement after five
+  // executions. Not with `analyze`.
+  bool generic = false;
 };
 
-// Inside the caller's transaction. A statement with parameters gets `params`.
+// Inside the caller's transaction. A statement with parameters gets `params`, a generic plan too: they say
+// which partitions it would open.
 Result<PlanFacts> plan_facts(ports::Session& session, const std::string& sql,
                              const std::vector<ports::Cell>& params, const ExplainOptions& options);
 

@@ -1,5 +1,7 @@
 #include "engine/checks/path_shape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -8,6 +10,8 @@
 
 namespace poundlock::engine {
 namespace {
+
+constexpr int kParametersMax = 65'535;
 
 using Kind = ParameterUse::Kind;
 using schema::as;
@@ -161,6 +165,10 @@ Result<PathShape> shape_of(std::string_view sql, const std::vector<schema::Quali
   Reader(shape).read(root);
   if (const auto* select = as<PgQuery__SelectStmt>(root)) read_order(*select, shape);
   const auto references = schema::references(statement);
+  // Each is named in what is sent to the server, and its protocol counts them in two bytes.
+  if (shape.highest > kParametersMax)
+    return fail(user_error("path.parameters", fmt::format("${} is no parameter: a statement has at most {}",
+                                                          shape.highest, kParametersMax)));
   shape.writes = references.writes;
   const auto of_the_change = [&](const std::vector<schema::QualifiedName>& names) {
     std::vector<std::string> out;

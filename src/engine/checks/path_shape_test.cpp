@@ -63,5 +63,13 @@ TEST(PathShape, FormsThatTakeColumnsByPositionOrAllOfThem) {
   EXPECT_TRUE(shape("WITH x AS (DELETE FROM orders RETURNING id) SELECT * FROM x").writes);
 }
 
+// A text with as many NULLs as that would be made for it.
+TEST(PathShape, ANumberThatNoParameterHasIsRefused) {
+  const auto shape = shape_of("SELECT 1 FROM orders WHERE id = $200000000", {});
+  ASSERT_FALSE(shape);
+  EXPECT_EQ(shape.error().code, "path.parameters");
+  EXPECT_TRUE(shape_of("SELECT 1 FROM orders WHERE id = $65535", {}));
+}
+
 }  // namespace
 }  // namespace poundlock::engine
