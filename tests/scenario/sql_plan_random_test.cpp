@@ -15,6 +15,7 @@ namespace poundlock::scenario {
 namespace {
 
 constexpr std::uint64_t kSeeds = 25;
+constexpr Millis kTimeMax{10'000};  // of a usual run; a slow machine compares fewer scripts
 constexpr std::size_t kStatementsMax = 6;
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
@@ -135,11 +136,46 @@ class SqlPlanRandomTest : public SqlPlanFixture {
   schema::Catalog catalog_;
 };
 
+// Found by the test below, and made small.
+constexpr const char* kWentWrong[] = {
+    // A type of public, under a search_path that begins with another schema.
+    "SET search_path = app, public; ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok'",
+    // CONCURRENTLY leaves a CHECK of the bounds.
+    "ALTER TABLE events DETACH PARTITION events_2",
+    // NULL is kept as no default at all.
+    "ALTER TABLE app.heap ALTER c SET DEFAULT NULL; ALTER TABLE heap ALTER a SET DEFAULT 1;"
+    "ALTER TABLE heap ALTER a SET DEFAULT NULL",
+    // There was no default to be taken away, and nothing to be taken back.
+    "ALTER TABLE empty_one ALTER y DROP DEFAULT",
+    // The constraint came back without its proof.
+    "ALTER TABLE ONLY \"Order Items\" DROP CONSTRAINT \"Order Items_total_check\"",
+    // Half of each was taken back.
+    "ALTER TABLE events_1 ALTER at SET DEFAULT NULL, SET (fillfactor = 80)",
+    "BEGIN; GRANT INSERT ON empty_one TO writer; CREATE MATERIALIZED VIEW mv AS SELECT x AS k FROM "
+    "empty_one; COMMIT",
+    // A default that is NULL has nothing to fill.
+    "ALTER TABLE heap ADD COLUMN n int DEFAULT nullif(1, 1)",
+};
+
+TEST_F(SqlPlanRandomTest, DoesWhatItOnceDidNot) {
+  for (const char* script : kWentWrong) {
+    const auto plan = plan_of(script, true);
+    ASSERT_TRUE(plan && plan->decisions.empty()) << script;
+    copy("written", "world");
+    run_all("written", script);
+    EXPECT_EQ(check(*plan, true), "") << script;
+  }
+}
+
 TEST_F(SqlPlanRandomTest, DoesWhatTheAuthorWrote) {
   const std::uint64_t first = number_from("POUNDLOCK_PLAN_FIRST", 1);
   const std::uint64_t seeds = number_from("POUNDLOCK_PLAN_SEEDS", kSeeds);
   int compared = 0;
-  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+  std::uint64_t done = 0;
+  const bool bounded = std::getenv("POUNDLOCK_PLAN_SEEDS") == nullptr;
+  const TimePoint begin = clock_.steady();
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed, ++done) {
+    if (bounded && clock_.steady() - begin > kTimeMax) break;
     RandomScript random(seed);
     const bool open_mind = random.chance(15);
     const auto statements = random.make(*open("world"), kStatementsMax, [&](const auto& so_far) {
@@ -163,7 +199,7 @@ TEST_F(SqlPlanRandomTest, DoesWhatTheAuthorWrote) {
     }
   }
   // A generator whose scripts are all left to a person proves nothing.
-  EXPECT_GT(compared, static_cast<int>(seeds) / 2);
+  EXPECT_GE(compared, static_cast<int>(done) / 2);
 }
 
 }  // namespace
