@@ -553,8 +553,30 @@ class Reader {
     });
   }
 
+  // Rows that are written or read without a list of columns would find those that are still to be dropped,
+  // and a type cannot change below a view that is still there.
+  bool reads_late(const Statement& statement) const {
+    if (late_.empty()) return false;
+    bool found = false;
+    if (statement.kind() == StatementKind::kAlterTable) {
+      lint::each_action(statement, [&](const lint::Action& action) {
+        found = found || action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType;
+      });
+      return found;
+    }
+    if (statement.kind() == StatementKind::kCreateIndex) return false;
+    schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+      const auto* relation = as<PgQuery__RangeVar>(message);
+      found = found || (relation != nullptr &&
+                        std::ranges::find(late_, names_.resolve(schema::name_of(*relation))) != late_.end());
+      return !found;
+    });
+    return found;
+  }
+
   bool must_follow_drop(const Statement& statement, const Entry& entry) const {
     if (names_late(statement)) return true;
+    if (reads_late(statement)) return true;
     const bool late = std::ranges::any_of(late_, [&](const auto& one) { return one == entry.subject; });
     if (late && (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze)) return true;
     if (late && names_.is_dropped(entry.subject)) return true;

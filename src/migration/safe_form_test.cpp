@@ -252,5 +252,17 @@ TEST(SafeForm, LeavesAlembicsHistoryToAlembic) {
   EXPECT_THAT(plan->plan.notes, ElementsAre(HasSubstr("alembic stamp ae1027a6acf")));
 }
 
+// The drop waits for the contract: rows without a list of columns would find the old columns before it.
+TEST(SafeForm, KeepsRowsBehindTheDropOfAColumn) {
+  const auto catalog = shop();
+  for (const char* behind :
+       {"INSERT INTO orders VALUES (1, 2);", "CREATE TABLE copy AS SELECT * FROM orders;",
+        "CREATE VIEW v AS SELECT * FROM orders;", "ALTER TABLE orders ALTER COLUMN code TYPE text;"}) {
+    const auto plan = plan_of(std::string("ALTER TABLE orders DROP COLUMN extra; ") + behind, &catalog);
+    ASSERT_THAT(plan.steps, SizeIs(2)) << behind;
+    EXPECT_THAT(sql_of(plan)[0], HasSubstr("DROP COLUMN")) << behind;
+  }
+}
+
 }  // namespace
 }  // namespace poundlock::migration
