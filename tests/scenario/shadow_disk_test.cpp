@@ -99,24 +99,5 @@ TEST_F(ShadowDiskTest, ASampleThatDoesNotFitIsToldAndTakenAway) {
   EXPECT_EQ(dry_run(sql, {"--database-url", cluster_->conninfo(), "--rows", "1000"}), 0) << err_.str();
 }
 
-// The disk is full in the middle of a statement: it failed, and the shadow is as it was.
-TEST_F(ShadowDiskTest, AStatementThatFillsTheDiskFailsByName) {
-  {
-    auto session = inside();
-    must_on(*session, "CREATE TABLE public.orders (id bigint PRIMARY KEY, note text)");
-    must_on(*session,
-            "INSERT INTO public.orders SELECT g, repeat('x', 200) FROM generate_series(1, 30000) g");
-  }
-  EXPECT_EQ(dry_run("ALTER TABLE orders ALTER COLUMN id TYPE numeric;\n", {}), 1) << out_.str() << err_.str();
-  EXPECT_THAT(out_.str(), HasSubstr("No space left on device"));
-  EXPECT_EQ(must_on(*inside(), "SELECT count(*) FROM public.orders").rows[0][0], "30000");
-  EXPECT_EQ(must_on(*inside(),
-                    "SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = "
-                    "'public.orders'::regclass AND attname = 'id'")
-                .rows[0][0],
-            "bigint");
-  EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname LIKE 'given_%'"), "0");
-}
-
 }  // namespace
 }  // namespace poundlock::scenario
