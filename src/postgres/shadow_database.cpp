@@ -115,8 +115,12 @@ Status copy_database(ports::Session& session, const std::string& name, const PgD
     made = set_mark(session, beside.name());
     if (!made) PL_CHECK(drop_database(session, beside.name()));
   }
-  PL_CHECK(drop_database(session, intent->name()));
-  return made;
+  const Status gone = drop_database(session, intent->name());
+  if (gone) return made;
+  // The checkpoint before it failed: a full disk has no room for the copy's pages, which go with the copy.
+  (void)drop_database(session, beside.name());
+  (void)drop_database(session, intent->name());
+  return gone;
 }
 
 // `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what
