@@ -47,10 +47,7 @@ Effect drop_of(const PgQuery__DropStmt& drop, const Names& names) {
         probe = relation_probe(name);
         break;
       case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
-        if (const auto* view = names.table(name); view != nullptr && view->kind == 'v')
-          effect.undo.push_back(
-              fmt::format("CREATE VIEW {} AS {}", quoted_table(name), view->view_definition));
-        probe = relation_probe(name);
+        probe = relation_probe(name);  // no undo: its rights and options went with it
         break;
       case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
       case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW:

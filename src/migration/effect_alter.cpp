@@ -55,9 +55,10 @@ std::string expression_literal(std::string_view value) {
 }
 
 // pg_get_expr() prints 'x' as 'x'::text, and 5 as 5 or '5'::bigint.
-std::string constant_default(const PgQuery__AConst& value, std::string_view text) {
-  std::string literal(text);
-  if (value.val_case == PG_QUERY__A__CONST__VAL_SVAL) literal = expression_literal(text_of(value.sval->sval));
+std::string constant_default(const PgQuery__AConst& value) {
+  const std::string literal = value.val_case == PG_QUERY__A__CONST__VAL_SVAL
+                                  ? expression_literal(text_of(value.sval->sval))
+                                  : std::to_string(value.ival->ival);
   const std::string quoted = literal.starts_with('\'') ? literal : "'" + literal + "'";
   return fmt::format(
       "EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND "
@@ -72,22 +73,27 @@ bool is_null(const PgQuery__Node* value) {
   return constant != nullptr && constant->isnull;
 }
 
+// Most types print a constant as they keep it: 'epoch' as '1970-01-01'::date, 1.239 as 1.24. Who looks for
+// what was written finds it never.
+bool kept_as_written(const PgQuery__AConst& value, std::string_view type) {
+  if (value.val_case == PG_QUERY__A__CONST__VAL_IVAL)
+    return type == "integer" || type == "bigint" || type == "smallint";
+  return value.val_case == PG_QUERY__A__CONST__VAL_SVAL &&
+         (type == "text" || type.starts_with("character varying"));
+}
+
 Effect column_default(const Site& site) {
   const schema::Column* before = site.names.column(site.table, site.action.name);
   Effect effect;
   if (site.action.command.def == nullptr) {
     effect.probe = attribute_probe(site.table, site.action.name, "NOT a.atthasdef");
-  } else if (const auto* constant = as<PgQuery__AConst>(site.action.command.def);
-             constant && !constant->isnull) {
-    const std::string_view action = site.statement.slice(site.action.range);
-    const auto at = action.rfind(' ');
-    effect.probe =
-        attribute_probe(site.table, site.action.name,
-                        constant_default(*constant, action.substr(at == action.npos ? 0 : at + 1)));
   } else if (is_null(site.action.command.def)) {
     // NULL is mostly kept as no default at all, and of a domain as one: the ledger tells.
   } else if (site.names.is_new_column(site.table, site.action.name) || (before && !before->default_expr)) {
     effect.probe = attribute_probe(site.table, site.action.name, "a.atthasdef");
+  } else if (const auto* constant = as<PgQuery__AConst>(site.action.command.def);
+             constant && before && kept_as_written(*constant, before->type)) {
+    effect.probe = attribute_probe(site.table, site.action.name, constant_default(*constant));
   }
   const std::string column = fmt::format("{} ALTER COLUMN {}", site.alter(), site.column());
   const auto earlier = site.names.default_set(site.table, site.action.name);
@@ -188,9 +194,9 @@ Effect partition(const Site& site, bool attach) {
   const QualifiedName child = site.names.resolve(schema::name_of(*command->name));
   const std::string there = fmt::format(
       "EXISTS (SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid JOIN "
-      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND NOT "
-      "h.inhdetachpending)",
-      quote_literal(child.schema), quote_literal(child.name));
+      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {}{})",
+      quote_literal(child.schema), quote_literal(child.name),
+      attach ? " AND NOT h.inhdetachpending" : "");  // a DETACH that was interrupted is not done
   Effect effect;
   effect.probe = (attach ? "SELECT " : "SELECT NOT ") + there;
   // An index stays attached as long as there is its parent's.
@@ -202,12 +208,19 @@ Effect partition(const Site& site, bool attach) {
 }
 
 Effect row_security(const Site& site, bool on) {
-  return {.probe =
-              fmt::format("SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-                          "ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND {}"
-                          "c.relrowsecurity)",
-                          quote_literal(site.table.schema), quote_literal(site.table.name), on ? "" : "NOT "),
-          .undo = {fmt::format("{} {} ROW LEVEL SECURITY", site.alter(), on ? "DISABLE" : "ENABLE")}};
+  // Taken back where it was so before, every row would lie open, or none be seen.
+  const schema::Table* before = site.names.table(site.table);
+  const bool changes = site.names.is_new(site.table) || (before != nullptr && before->row_security != on);
+  Effect effect{.probe = fmt::format(
+                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                    "ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND {}"
+                    "c.relrowsecurity)",
+                    quote_literal(site.table.schema), quote_literal(site.table.name), on ? "" : "NOT "),
+                .undo = {}};
+  if (changes)
+    effect.undo = {fmt::format("{} {} ROW LEVEL SECURITY", site.alter(), on ? "DISABLE" : "ENABLE")};
+  effect.leaves_nothing = before != nullptr && !changes;
+  return effect;
 }
 
 Effect set_not_null(const Site& site) {

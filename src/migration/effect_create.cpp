@@ -138,8 +138,7 @@ Effect create_function(const PgQuery__CreateFunctionStmt& create, const Names& n
   if (overloads == 1 && create.replace && !before->definition.empty() && arguments.count == 0 &&
       arguments_of(*before) == 0)
     effect.undo = {before->definition};
-  else if (overloads == 0 && (!create.replace || names.catalog() != nullptr) &&
-           !names.book().function_made(name))
+  else if (overloads == 0 && names.catalog() != nullptr && !names.book().function_made(name))
     effect.undo = {
         fmt::format("DROP {} IF EXISTS {}", create.is_procedure ? "PROCEDURE" : "FUNCTION", quoted)};
   return effect;
@@ -151,10 +150,12 @@ Effect create_view(const PgQuery__ViewStmt& create, const Names& names) {
     return made(relation_probe(name, " AND o.relkind = 'v'"), "VIEW", quoted_table(name), false);
   Effect effect;
   const schema::Table* before = names.table(name);
-  if (before != nullptr && before->kind == 'v')
+  // Its old text takes nothing back of options, and no column that the new one adds: those fail with a
+  // message.
+  if (before != nullptr && before->kind == 'v' && before->options.empty())
     effect.undo = {
         fmt::format("CREATE OR REPLACE VIEW {} AS {}", quoted_table(name), before->view_definition)};
-  else if (names.catalog() != nullptr)
+  else if (names.catalog() != nullptr && before == nullptr)
     effect = made(relation_probe(name), "VIEW", quoted_table(name), false);
   return effect;
 }

@@ -5,6 +5,7 @@
 // FigureIndexColname. One script, one thread.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -62,6 +63,11 @@ class NameBook {
 
   // Has the script made nothing that its text does not name?
   bool knows_all() const { return !opaque(); }
+
+  bool function_named(const std::string& name) const {  // that the script has made, in any schema
+    return std::ranges::any_of(functions_, [&](const Key& one) { return one.second == name; }) ||
+           (below_ && below_->function_named(name));
+  }
 
   // What the statement takes and frees. `names` as they are before it.
   void after(const schema::Statement& statement, const Names& names);

@@ -11,7 +11,10 @@
 #include "lint/ignore.h"
 #include "lint/lint.h"
 #include "lint/transaction_rules.h"
+#include "migration/batches.h"
+#include "migration/behind_drops.h"
 #include "migration/effect_probe.h"
+#include "migration/left_out.h"
 #include "schema/text.h"
 #include "schema/tree.h"
 
@@ -157,7 +160,17 @@ class Reader {
   // whole, else a person decides. Nothing that lint calls an error may pass through a plan as it was written.
   void settle(SafeForm& form, const Statement& statement, std::size_t index) {
     const auto found = faults_.find(index);
-    if (found == faults_.end() || !form.decisions.empty() || form.pieces.size() != 1) return;
+    if (found == faults_.end() || !form.decisions.empty()) return;
+    // Among several actions, too: no safe form is known of these.
+    static const std::set<std::string_view> no_form{"triggers_off", "row_level_security"};
+    const auto hidden = std::ranges::find_if(
+        found->second, [](const lint::Finding& one) { return no_form.contains(one.rule); });
+    if (form.pieces.size() > 1 && hidden != found->second.end()) {
+      form.pieces.clear();
+      form.notes.clear();
+      return form.decide(statement, fmt::format("{}. {}", hidden->title, hidden->reason), {hidden->fix});
+    }
+    if (form.pieces.size() != 1) return;
     const Piece& piece = form.pieces.front();
     if (piece.rewritten || piece.proven) return;
     // The contract is the answer to a drop, but no gate there sees what other sessions have prepared.
@@ -212,6 +225,16 @@ class Reader {
       form = safe_form(statement, names_, accepted);
     if (accepted.empty()) settle(form, statement, index);
     keep_settings(form, statement);
+    if (const std::string needed = left_out_.needed_by(statement);
+        !needed.empty() && form.decisions.empty()) {
+      form.pieces.clear();
+      form.decide(statement,
+                  fmt::format("it needs {}, which a statement above it makes or changes, and that one "
+                              "is left to a person",
+                              schema::quote_identifier(needed)),
+                  {"decide about that one first, and plan what is left then"});
+    }
+    if (!form.decisions.empty()) left_out_.add(statement);
     const auto position = statement.position();
     for (auto& decision : form.decisions) {
       decision.file = source_->file;
@@ -221,28 +244,33 @@ class Reader {
     }
     for (auto& note : form.notes)
       if (std::ranges::find(out_.notes, note) == out_.notes.end()) out_.notes.push_back(std::move(note));
-    for (auto& piece : form.pieces) PL_CHECK(enter(std::move(piece), line_of(statement)));
+    bool late = false;  // what one piece waits for, those behind it wait for
+    for (auto& piece : form.pieces) {
+      if (late) piece.phase = change::Phase::kContract;
+      PL_CHECK(enter(std::move(piece), line_of(statement), form.pieces.size() == 1));
+      late = !out_.entries.empty() && out_.entries.back().piece.phase == change::Phase::kContract;
+    }
     return {};
   }
 
-  // Batches run in transactions of their own, without what the script has SET.
+  // Batches run in transactions of their own, without what the script has SET, and find no names but their
+  // own.
   void keep_settings(SafeForm& form, const Statement& statement) const {
-    const bool batched =
-        std::ranges::any_of(form.pieces, [](const Piece& one) { return one.backfill.has_value(); });
-    if (!batched || prelude_.empty()) return;
-    bool calls = false;
-    schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
-      calls = calls || as<PgQuery__FuncCall>(message) != nullptr;
-      return !calls;
-    });
-    const bool path_alone =
-        std::ranges::all_of(prelude_, [](const Setting& one) { return one.name == "search_path"; });
-    if (path_alone && !calls) return;
+    std::string unseen;
+    bool batched = false;
+    for (const Piece& piece : form.pieces) {
+      if (!piece.backfill) continue;
+      batched = true;
+      if (unseen.empty()) unseen = needs_search_path(piece.sql, names_);
+    }
+    const auto other =
+        std::ranges::find_if(prelude_, [](const Setting& one) { return one.name != "search_path"; });
+    if (!batched || (unseen.empty() && other == prelude_.end())) return;
     form.pieces.clear();
-    form.decide(statement,
-                fmt::format("its rows are brought to their value in batches, which do not know SET {}",
-                            prelude_.back().text),
-                {"qualify the functions that it calls, and leave the SET out"});
+    const std::string what = unseen.empty() ? "do not know SET " + other->text
+                                            : "see no schema but pg_catalog, and so not " + unseen;
+    form.decide(statement, "its rows are brought to their value in batches, which " + what,
+                {unseen.empty() ? "leave the SET out" : "write " + unseen + " with its schema"});
   }
 
   // What --sql prints for alembic_version is Alembic's own business: run as a step it would move the history
@@ -298,6 +326,11 @@ class Reader {
     const std::string name = setting_of(statement);
     const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
     if (set == nullptr || is_timeout(name)) return {};
+    // Steps are carried out, taken back and tried again in sessions of their own, and files by other tools.
+    if (name == "role" || name == "session_authorization")
+      return fail(user_error("plan.role", "the steps run as the role that the plan is given to")
+                      .with_hint("leave it out, and run the plan as that role")
+                      .at({source_->file, line_of(statement), statement.position().column}));
     if (set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL) prelude_.clear();
     // What a SET LOCAL hides counts again behind the transaction.
     const bool local = set->is_local != 0;
@@ -403,7 +436,26 @@ class Reader {
     return out;
   }
 
-  Status enter(Piece piece, int line) {
+  // A copy of rows and the drop of where they came from, with a phase of days in between.
+  bool torn(const Entry& drop) {
+    const std::string copy = copied_before(out_.entries, drop);
+    if (copy.empty()) return false;
+    Decision decision;
+    decision.file = drop.file;
+    decision.line = drop.line;
+    decision.sql = drop.piece.sql;
+    decision.why = fmt::format(
+        "rows are copied from it before: {}. What the application writes there between that copy and the "
+        "contract phase would be lost",
+        copy.substr(0, copy.find('\n')));
+    decision.choices = {"a rollout of change_column, which keeps both in step until nobody uses the old one",
+                        "drop it in a migration of its own, when nobody writes it any more"};
+    out_.decisions.push_back(std::move(decision));
+    if (const auto statement = schema::parse_statement(drop.piece.sql)) left_out_.add(*statement);
+    return true;
+  }
+
+  Status enter(Piece piece, int line, bool single) {
     auto statement = schema::parse_statement(piece.sql);
     if (!statement)
       return fail(internal_error(
@@ -422,14 +474,13 @@ class Reader {
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
     entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
     entry.effect = piece.backfill ? Effect{} : effect_of(*statement, names_);
-    if (!piece.probe.empty()) entry.effect.probe = piece.probe;
     if (!piece.and_probe.empty()) entry.effect.probe = both(entry.effect.probe, piece.and_probe);
     if (!piece.undo.empty()) entry.effect.undo = {piece.undo};
     if (!piece.or_probe.empty() && !entry.effect.probe.empty())
       entry.effect.probe = fmt::format("SELECT ({}) OR ({})", entry.effect.probe, piece.or_probe);
     if (!entry.lock.relation.name.empty()) {
       if (names_.is_new(entry.lock.relation))
-        entry.lock = {};
+        entry.lock = referenced_lock(*statement);
       else if (entry.kind == StatementKind::kDrop || entry.kind == StatementKind::kReindex)
         relation_of_index(entry);
       else
@@ -443,15 +494,30 @@ class Reader {
     for (const Setting& one : prelude_)
       entry.prelude.push_back((entry.standalone ? "SET " : "SET LOCAL ") + one.text);
     // What uses an object that is made again behind its drop has to stay behind it.
-    if (must_follow_drop(*statement, entry)) piece.phase = change::Phase::kContract;
-    if (piece.phase == change::Phase::kContract) {
-      late_.push_back(entry.subject);
-      late_names(*statement, entry);
-    }
-    names_.after(*statement);
+    const bool follows = behind_drops_.must_follow(*statement, entry, names_);
+    const bool drops = piece.phase == change::Phase::kContract;
+    if (follows) piece.phase = change::Phase::kContract;
     entry.piece = std::move(piece);
+    if (follows && !drops && single) keep_together(out_.entries, *statement, entry);
+    if (entry.piece.phase == change::Phase::kContract) behind_drops_.add(*statement, entry, names_);
+    if (drops && torn(entry)) return {};
+    names_.after(*statement);
     out_.entries.push_back(std::move(entry));
     return {};
+  }
+
+  // A new table stops nobody, but its foreign key stops the writers of the one that it refers to.
+  lint::LockInfo referenced_lock(const Statement& statement) const {
+    lint::LockInfo out;
+    lint::each_action(statement, [&](const lint::Action& action) {
+      const auto* constraint = as<PgQuery__Constraint>(action.command.def);
+      if (constraint == nullptr || constraint->pktable == nullptr) return;
+      const QualifiedName table = names_.resolve(schema::name_of(*constraint->pktable));
+      if (names_.is_new(table)) return;
+      out.mode = lint::LockMode::kShareRowExclusive;
+      out.relation = table;
+    });
+    return out;
   }
 
   bool about_new(const Statement& statement) const {
@@ -502,94 +568,6 @@ class Reader {
     }
   }
 
-  // What a piece of the contract drops or makes: whoever names it has to stay behind it, be it a grant, a
-  // comment or the object of the same name that the script makes anew.
-  void late_names(const Statement& statement, const Entry& entry) {
-    const PgQuery__Node* node = statement.node();
-    if (const auto* drop = as<PgQuery__DropStmt>(node)) {
-      for (std::size_t i = 0; i < drop->n_objects; ++i) {
-        std::string last;  // of a qualified name; of a function its arguments stand behind it
-        schema::walk(schema::content(drop->objects[i]), [&](const schema::Message* message) {
-          if (message->descriptor == &pg_query__object_with_args__descriptor) {
-            const auto* arguments = reinterpret_cast<const PgQuery__ObjectWithArgs*>(message);
-            last = schema::name_of(arguments->objname, arguments->n_objname).name;
-            return false;
-          }
-          if (const auto* type = as<PgQuery__TypeName>(message)) {
-            last = schema::name_of(type->names, type->n_names).name;
-            return false;
-          }
-          if (const auto* word = as<PgQuery__String>(message)) last = text_of(word->sval);
-          return true;
-        });
-        if (!last.empty()) late_words_.insert(last);
-      }
-      return;
-    }
-    const auto* index = as<PgQuery__IndexStmt>(node);
-    if (index != nullptr && !text_of(index->idxname).empty())
-      late_words_.insert(std::string(text_of(index->idxname)));
-    const bool makes = entry.kind == StatementKind::kCreateTable ||
-                       entry.kind == StatementKind::kCreateView ||
-                       entry.kind == StatementKind::kCreateTableAs;
-    if (makes) late_words_.insert(entry.subject.name);
-  }
-
-  bool names_late(const Statement& statement) const {
-    if (late_words_.empty()) return false;
-    return std::ranges::any_of(statement.tokens(), [&](const auto& token) {
-      std::string word(statement.slice(token.range));
-      if (word.size() >= 2 && word.front() == '"') {
-        std::string plain;
-        for (std::size_t i = 1; i + 1 < word.size(); ++i) {
-          plain += word[i];
-          if (word[i] == '"') ++i;
-        }
-        return late_words_.contains(plain);
-      }
-      std::ranges::transform(word, word.begin(),
-                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-      return late_words_.contains(word);
-    });
-  }
-
-  // Rows that are written or read without a list of columns would find those that are still to be dropped,
-  // and a type cannot change below a view that is still there.
-  bool reads_late(const Statement& statement) const {
-    if (late_.empty()) return false;
-    bool found = false;
-    if (statement.kind() == StatementKind::kAlterTable) {
-      lint::each_action(statement, [&](const lint::Action& action) {
-        found = found || action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType;
-      });
-      return found;
-    }
-    if (statement.kind() == StatementKind::kCreateIndex) return false;
-    schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
-      const auto* relation = as<PgQuery__RangeVar>(message);
-      found = found || (relation != nullptr &&
-                        std::ranges::find(late_, names_.resolve(schema::name_of(*relation))) != late_.end());
-      return !found;
-    });
-    return found;
-  }
-
-  bool must_follow_drop(const Statement& statement, const Entry& entry) const {
-    if (names_late(statement)) return true;
-    if (reads_late(statement)) return true;
-    const bool late = std::ranges::any_of(late_, [&](const auto& one) { return one == entry.subject; });
-    if (late && (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze)) return true;
-    if (late && names_.is_dropped(entry.subject)) return true;
-    bool again = false;
-    lint::each_action(statement, [&](const lint::Action& action) {
-      const auto* column = as<PgQuery__ColumnDef>(action.command.def);
-      const bool adds =
-          action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr;
-      again = again || names_.is_dropped_column(action.table, adds ? text_of(column->colname) : action.name);
-    });
-    return late && again;
-  }
-
   struct Setting {
     std::string name;
     std::string text;  // "search_path = app"
@@ -603,8 +581,8 @@ class Reader {
   std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
   Reading out_;
   std::vector<Setting> prelude_;
-  std::vector<QualifiedName> late_;   // what pieces of the contract are about
-  std::set<std::string> late_words_;  // the names that they drop or make, without their schema
+  BehindDrops behind_drops_;
+  LeftOut left_out_;
   std::size_t transaction_ = 0;
   bool begun_ = false;
   int begun_line_ = 1;

@@ -40,6 +40,16 @@ bool known_not_null(const Turning& turning, const schema::QualifiedName& table, 
 void not_valid(const Turning& turning, const lint::Action& action, const PgQuery__Constraint& constraint) {
   const bool foreign = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN;
   const auto columns = schema::strings(constraint.fk_attrs, constraint.n_fk_attrs);
+  constexpr int kNotValidOfPartitioned = 180000;  // PostgreSQL 18
+  const auto* known = turning.names.table(action.table);
+  if (foreign && known != nullptr && known->kind == 'p' &&
+      turning.names.catalog()->server_version_num < kNotValidOfPartitioned)
+    return turning.out.decide(turning.statement,
+                              "the table is partitioned: before PostgreSQL 18 its foreign key cannot be NOT "
+                              "VALID, and checking all "
+                              "rows keeps the writers of both tables waiting",
+                              {"add it NOT VALID to each partition, validate each, then add it to the "
+                               "parent, which takes those over"});
   const std::string name = constraint_name(turning, constraint, action.table,
                                            foreign ? joined_columns(columns) : checked_column(constraint),
                                            foreign ? "fkey" : "check", false);

@@ -128,13 +128,67 @@ void turn_other(const Turning& turning) {
 }
 
 // Each step has a session of its own, so that later statements would reach a table of the same name instead.
-void turn_create_table(const Turning& turning) {
-  const auto* create = as<PgQuery__CreateStmt>(turning.statement.node());
-  const bool temporary = create != nullptr && text_of(create->relation->relpersistence) == "t";
-  if (!temporary) return as_written(turning);
-  turning.out.decide(
-      turning.statement, "a temporary table ends with its session, and each step has its own",
-      {"make an ordinary table, and drop it at the end", "keep what needs it in one statement, by WITH"});
+bool is_temporary(const schema::Statement& statement) {
+  bool found = false;
+  schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+    if (const auto* relation = as<PgQuery__RangeVar>(message))
+      found = found || text_of(relation->relpersistence) == "t" ||
+              text_of(relation->schemaname).starts_with("pg_temp");
+    return !found;
+  });
+  return found;
+}
+
+// An explicit name that another index has: whoever finds it later would take that one for the step's own.
+bool meets_another(const Turning& turning) {
+  const auto decide = [&](const std::string& name) {
+    turning.out.decide(turning.statement,
+                       fmt::format("there is a relation {} already: PostgreSQL would refuse this one", name),
+                       {"give it another name", "drop the other one first, by a statement of its own"});
+    return true;
+  };
+  if (turning.names.catalog() == nullptr) return false;
+  if (const auto* index = as<PgQuery__IndexStmt>(turning.statement.node())) {
+    const std::string name(text_of(index->idxname));
+    const QualifiedName table = turning.names.resolve(schema::name_of(*index->relation));
+    return !name.empty() && !index->if_not_exists &&
+           turning.names.book().relation_taken({table.schema, name}) && decide(name);
+  }
+  bool met = false;
+  lint::each_action(turning.statement, [&](const lint::Action& action) {
+    const auto* constraint = as<PgQuery__Constraint>(action.command.def);
+    if (constraint == nullptr || met ||
+        action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint)
+      return;
+    const std::string name(text_of(constraint->conname));
+    const QualifiedName table = turning.names.resolve(action.table);
+    const bool indexed = (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ||
+                          constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) &&
+                         text_of(constraint->indexname).empty();
+    const auto* known = turning.names.table(table);
+    const auto* before = known == nullptr || name.empty() ? nullptr : known->constraint(name);
+    const bool there = before != nullptr && turning.names.book().constraint_taken({table.schema, name});
+    if (!name.empty() && (there || (indexed && turning.names.book().relation_taken({table.schema, name})))) {
+      bool dropped_here = false;  // by an action of the same statement
+      lint::each_action(turning.statement, [&](const lint::Action& other) {
+        dropped_here =
+            dropped_here ||
+            (other.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint && other.name == name);
+      });
+      if (!dropped_here) met = decide(name);
+    }
+    // While the new index is built nothing would hold the rows to be unique.
+    if (!met && indexed && before != nullptr && (before->kind == 'u' || before->kind == 'p')) {
+      turning.out.decide(
+          turning.statement,
+          fmt::format("{} is dropped before the index of the new one is built, and until then nothing keeps "
+                      "two rows from being equal",
+                      name),
+          {"build the new one under another name, drop the old one, and rename it"});
+      met = true;
+    }
+  });
+  return met;
 }
 
 void turn(const Turning& turning) {
@@ -142,6 +196,11 @@ void turn(const Turning& turning) {
   const PgQuery__Node* node = statement.node();
   const QualifiedName subject = subject_of(statement);
   const bool fresh = !subject.name.empty() && turning.names.is_new(subject);
+  if (is_temporary(statement))
+    return turning.out.decide(
+        statement, "what is temporary ends with its session, and each step has its own",
+        {"make an ordinary table, and drop it at the end", "keep what needs it in one statement, by WITH"});
+  if (meets_another(turning)) return;
   switch (statement.kind()) {
     case StatementKind::kAlterTable: return fresh ? as_written(turning) : turn_alter_table(turning);
     case StatementKind::kCreateIndex: {
@@ -160,7 +219,7 @@ void turn(const Turning& turning) {
           {"pg_repack with --order-by does it online", "accept it in a maintenance window"});
     case StatementKind::kInsert:
     case StatementKind::kSelect:
-    case StatementKind::kCreateTable: return turn_create_table(turning);
+    case StatementKind::kCreateTable:
     case StatementKind::kCreateFunction:
     case StatementKind::kCreateView: return as_written(turning);
     case StatementKind::kDo:

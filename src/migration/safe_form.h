@@ -27,7 +27,6 @@ struct Piece {
   std::optional<change::InStep> backfill;  // in batches; `sql` is what they amount to
   std::string or_probe;                    // the step is done as well where this says so
   std::string and_probe;                   // and only where this says so
-  std::string probe;                       // in place of what the statement by itself leaves; "": that
   std::string undo;                        // in place of the statement's own; "": that
   std::string title;                       // "" where the statement says it
 };

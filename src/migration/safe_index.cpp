@@ -67,6 +67,13 @@ void turn_drop(const Turning& turning, const PgQuery__DropStmt& drop) {
     const auto* list = schema::as<PgQuery__List>(drop.objects[i]);
     if (list == nullptr) continue;
     const auto name = schema::name_of(list->items, list->n_items);
+    if (const auto* table = turning.names.table_of_index(name); table != nullptr && table->kind == 'p')
+      return turning.out.decide(
+          turning.statement,
+          "the table is partitioned: no index is dropped concurrently from it, and a plain DROP INDEX waits "
+          "for "
+          "the locks of all its partitions while everybody waits behind it",
+          {"drop it in a quiet hour, with a short lock_timeout", "keep it, if it does no harm"});
     turning.out.add(
         fmt::format("DROP INDEX CONCURRENTLY {}{}", drop.missing_ok ? "IF EXISTS " : "", name.to_sql()));
     turning.out.pieces.back().phase = change::Phase::kContract;

@@ -114,8 +114,6 @@ class PartitionedIndex {
               fmt::format("make index {} of {}, without its partitions", name, table.qualified().to_sql()));
     Piece& piece = turning_.out.pieces.back();
     piece.alone = piece.proven = true;
-    // Without partitions it is valid at once.
-    piece.probe = of(table).empty() ? "" : change::index_there_probe(table.qualified(), name);
   }
 
   // Nothing detaches an index: with the parent's index those go that were attached, and what is taken back

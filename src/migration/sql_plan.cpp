@@ -125,6 +125,13 @@ SqlStep step_of(const Entry& entry, const schema::Catalog* catalog) {
   return out;
 }
 
+// "search_path" of "SET search_path = app, public"; "" for any other statement.
+std::string set_name(const std::string& sql) {
+  if (!sql.starts_with("SET ")) return "";
+  const auto end = sql.find_first_of(" =", 4);
+  return sql.substr(4, end == sql.npos ? sql.npos : end - 4);
+}
+
 bool strong(const Entry& entry) {
   return entry.lock.mode >= LockMode::kShareUpdateExclusive && !entry.lock.relation.name.empty();
 }
@@ -281,6 +288,11 @@ class Builder {
     if (const auto path = search_path(group); !path.empty() && !whole.sql.empty())
       whole.sql.insert(whole.sql.begin(), path);
     whole.probe = probe_of(group);
+    // Outside a transaction a setting would stay for what comes behind it in the same session or file.
+    if (group.front()->standalone)
+      for (std::size_t i = 0, end = whole.sql.size(); i < end; ++i)
+        if (const std::string name = set_name(whole.sql[i]); !name.empty())
+          whole.sql.push_back("RESET " + name);
     item.step = std::move(whole);
     out_.plan.items.push_back(std::move(item));
   }

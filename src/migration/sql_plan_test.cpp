@@ -339,6 +339,66 @@ TEST(SqlPlan, LeavesToAPersonWhatItCannotRead) {
   }
 }
 
+// Found by a DBA who tried to lose rows by it. Each would have torn a transaction of the author's over the
+// days between two phases, or have run what stands behind a statement that is left to a person.
+TEST(SqlPlan, TearsNothingApart) {
+  const auto catalog = shop();
+  const auto left = [&](const char* script) {
+    std::vector<std::string> out;
+    for (const auto& one : plan_of(script, &catalog).decisions) out.push_back(one.sql);
+    return out;
+  };
+  EXPECT_THAT(
+      left("BEGIN; CREATE TABLE orders_new (LIKE orders); INSERT INTO orders_new SELECT * FROM orders; "
+           "DROP TABLE orders; ALTER TABLE orders_new RENAME TO orders; COMMIT;"),
+      ElementsAre("DROP TABLE orders", "ALTER TABLE orders_new RENAME TO orders"));
+  EXPECT_THAT(
+      left("ALTER TABLE orders ADD COLUMN status text; UPDATE orders SET status = upper(legacy_status) "
+           "WHERE legacy_status IS NOT NULL; ALTER TABLE orders DROP COLUMN legacy_status;"),
+      ElementsAre("ALTER TABLE orders DROP COLUMN legacy_status"));
+  EXPECT_THAT(left("ALTER TABLE orders RENAME COLUMN total TO amount; CREATE INDEX ON orders (amount);"),
+              testing::SizeIs(2));
+  EXPECT_THAT(left("CREATE TEMP TABLE ids AS SELECT id FROM orders; DROP TABLE ids;"), testing::SizeIs(2));
+  EXPECT_THAT(left("ALTER TABLE orders ADD COLUMN c int DEFAULT 1, DISABLE TRIGGER ALL;"),
+              testing::SizeIs(1));
+  EXPECT_THAT(left("CREATE INDEX orders_total ON orders (id);"), testing::SizeIs(1));
+}
+
+TEST(SqlPlan, KeepsBehindADropWhatIsBuiltOnWhatComesAgain) {
+  const auto catalog = shop();
+  const auto plan = plan_of(
+      "ALTER TABLE orders DROP COLUMN total; ALTER TABLE orders ADD COLUMN total bigint;"
+      "CREATE INDEX on_total ON orders (total); ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0);"
+      "",
+      &catalog);
+  EXPECT_THAT(plan.decisions, IsEmpty());
+  ASSERT_EQ(plan.steps.size(), 5U);
+  for (const auto& one : plan.steps) EXPECT_EQ(one.step.phase, change::Phase::kContract) << one.step.title;
+  const auto replaced = plan_of(
+      "BEGIN; DROP TRIGGER tr ON orders; DROP FUNCTION tf(); CREATE FUNCTION tf() RETURNS trigger LANGUAGE "
+      "plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER tr BEFORE INSERT ON orders FOR EACH ROW EXECUTE "
+      "FUNCTION tf(); COMMIT;",
+      &catalog);
+  EXPECT_THAT(groups_of(replaced), ElementsAre(1, 1, 1, 1));
+}
+
+TEST(SqlPlan, LeavesNoSettingBehindAStepOutsideATransaction) {
+  const auto plan = plan_of("SET search_path = app; CREATE INDEX i ON t (id);");
+  ASSERT_EQ(plan.plan.items.size(), 1U);
+  EXPECT_EQ(plan.plan.items[0].step->sql.back(), "RESET search_path");
+  const Source role{.file = "m.sql", .sql = "SET ROLE owner; CREATE TABLE t (id int);"};
+  EXPECT_EQ(plan_sql(std::span(&role, 1), nullptr).error().code, "plan.role");
+}
+
+TEST(SqlPlan, TellsWhomTheForeignKeyOfANewTableStops) {
+  const auto plan = plan_of(
+      "CREATE TABLE invoices (id int, o bigint); ALTER TABLE invoices ADD CONSTRAINT f FOREIGN KEY (o) "
+      "REFERENCES orders;");
+  ASSERT_EQ(plan.steps.size(), 2U);
+  EXPECT_EQ(plan.steps[1].step.relation, "\"public\".\"orders\"");
+  EXPECT_EQ(plan.steps[1].blocks, "writes");
+}
+
 TEST(SqlPlan, LeavesSeedDataAsItIs) {
   const auto plan = plan_of(
       "BEGIN; INSERT INTO t(id,name) VALUES (1,'a') ON CONFLICT DO NOTHING;"

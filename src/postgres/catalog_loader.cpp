@@ -34,7 +34,7 @@ std::string relations(std::string_view kinds) {
       kinds, kSchemaFilter, kTableFilter, no_extension("pg_class", "c.oid"));
 }
 
-constexpr std::size_t kPlainQueries = 10;  // those of every catalog; parts come behind them
+constexpr std::size_t kPlainQueries = 11;  // those of every catalog; parts come behind them
 
 constexpr std::string_view kKinds = "'r','p','v','m','f'";
 
@@ -142,6 +142,14 @@ std::string functions_query() {
       "pg_namespace n "
       "ON n.oid = p.pronamespace WHERE {} {} ORDER BY 2, 3, 4",
       kSchemaFilter, no_extension("pg_proc", "p.oid"));
+}
+
+// Names alone, of extensions' too: what only a search_path finds.
+std::string unqualified_query() {
+  return "SELECT proname FROM pg_proc WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, "
+         "'information_schema'::regnamespace) UNION SELECT typname FROM pg_type WHERE typtype <> 'c' AND "
+         "typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, "
+         "'pg_toast'::regnamespace)";
 }
 
 std::string types_query() {
@@ -260,6 +268,7 @@ void read_loose_objects(schema::Catalog& catalog, const std::vector<ports::Rows>
     catalog.types.push_back({to_text(r[0]), to_text(r[1]), to_char(r[2], 'e'), to_text(r[3])});
   }
   for (const auto& r : answers[9].rows) catalog.extensions.push_back({to_text(r[0]), to_text(r[1])});
+  for (const auto& r : answers[10].rows) catalog.beyond_pg_catalog.insert(to_text(r[0]));
 }
 
 }  // namespace
@@ -278,7 +287,8 @@ Result<schema::Catalog> load_catalog(ports::Session& session, const CatalogFilte
                            {sequences_query(), {schemas}},
                            {functions_query(), {schemas}},
                            {types_query(), {schemas}},
-                           {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}}};
+                           {"SELECT extname, extversion FROM pg_extension ORDER BY 1", {}},
+                           {unqualified_query(), {}}};
   if (filter.whole)
     for (auto& query : part_queries()) queries.push_back({std::move(query), {schemas}});
   PL_TRY(const auto answers, session.pipeline(queries));

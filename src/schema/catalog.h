@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -149,6 +150,9 @@ struct Catalog {
   std::vector<Type> types;
   std::vector<Extension> extensions;
   std::vector<Part> parts;  // empty unless asked for
+  // Names of functions and types outside pg_catalog, of extensions' too: what a session that sees pg_catalog
+  // alone does not find by its name alone.
+  std::set<std::string, std::less<>> beyond_pg_catalog;
 
   // nullptr when absent. A name without a schema is looked for in `public` first, then in every schema,
   // where it must be the only one.

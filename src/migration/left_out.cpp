@@ -1,0 +1,54 @@
+#include "migration/left_out.h"
+
+#include "lint/context.h"
+#include "migration/behind_drops.h"
+#include "schema/tree.h"
+
+namespace poundlock::migration {
+
+using schema::as;
+using schema::text_of;
+
+void LeftOut::add(const schema::Statement& statement) {
+  const PgQuery__Node* node = statement.node();
+  lint::each_action(statement, [&](const lint::Action& action) {
+    const auto* column = as<PgQuery__ColumnDef>(action.command.def);
+    switch (action.command.subtype) {
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
+        if (column != nullptr) columns_.emplace(action.table.name, text_of(column->colname));
+        break;
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn: columns_.emplace(action.table.name, action.name); break;
+      default: break;
+    }
+  });
+  if (const auto* rename = as<PgQuery__RenameStmt>(node); rename != nullptr && rename->relation != nullptr) {
+    const bool column = rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
+    if (column)
+      columns_.emplace(text_of(rename->relation->relname), text_of(rename->newname));
+    else
+      relations_.emplace(text_of(rename->newname));
+  }
+  if (const auto* update = as<PgQuery__UpdateStmt>(node); update != nullptr)
+    for (std::size_t i = 0; i < update->n_target_list; ++i)
+      if (const auto* target = as<PgQuery__ResTarget>(update->target_list[i]))
+        columns_.emplace(text_of(update->relation->relname), text_of(target->name));
+  if (const auto* create = as<PgQuery__CreateStmt>(node))
+    relations_.emplace(text_of(create->relation->relname));
+  if (const auto* create = as<PgQuery__CreateTableAsStmt>(node); create && create->into && create->into->rel)
+    relations_.emplace(text_of(create->into->rel->relname));
+  if (const auto* view = as<PgQuery__ViewStmt>(node)) relations_.emplace(text_of(view->view->relname));
+  if (const auto* index = as<PgQuery__IndexStmt>(node); index != nullptr && !text_of(index->idxname).empty())
+    relations_.emplace(text_of(index->idxname));
+  relations_.merge(dropped_names(statement));
+}
+
+std::string LeftOut::needed_by(const schema::Statement& statement) const {
+  for (const auto& name : relations_)
+    if (names_any(statement, {name})) return name;
+  for (const auto& [table, column] : columns_)
+    if (names_any(statement, {table}) && names_any(statement, {column})) return column;
+  return "";
+}
+
+}  // namespace poundlock::migration
