@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "cli/text.h"
@@ -17,6 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kFilesMax = 10'000;
 constexpr std::size_t kBytesMax = std::size_t{64} << 20;  // of a file, as lint's
+
+constexpr std::string_view kDownEnd = "down.sql";  // of an undo's name, where it has a file of its own
 
 Result<std::vector<migration::Source>> read_one(const Context& context, const std::string& file) {
   PL_TRY(const std::string bytes, read_file(context, file, kBytesMax));
@@ -53,15 +56,44 @@ bool before(const migration::Source& a, const migration::Source& b) {
   return !repeated(a) && migration::compare_versions(a.version, b.version) < 0;
 }
 
-// Flyway's among themselves, in the places that they have: files of no tool are run where they were named.
+// Whose migrations come among each other in the order of their versions: Flyway's of all folders, and those
+// with a number in front (golang-migrate, goose, dbmate, sql-migrate) of one folder. nullopt: this one keeps
+// its place.
+std::optional<std::string> ordered_with(const migration::Source& source) {
+  using migration::Tool;
+  if (source.tool == Tool::kFlyway) return "";
+  const bool numbered = source.tool == Tool::kPlain || source.tool == Tool::kGoose ||
+                        source.tool == Tool::kDbmate || source.tool == Tool::kSqlMigrate;
+  if (!numbered || source.version.empty()) return std::nullopt;
+  return "in " + fs::path(source.file).parent_path().string();
+}
+
+// Within the places that they have: files of no tool are run where they were named.
 void order(std::vector<migration::Source>& sources) {
-  std::vector<migration::Source> flyway;
-  for (auto& one : sources)
-    if (one.tool == migration::Tool::kFlyway) flyway.push_back(std::move(one));
-  std::ranges::stable_sort(flyway, before);
-  auto next = flyway.begin();
-  for (auto& one : sources)
-    if (one.tool == migration::Tool::kFlyway) one = std::move(*next++);
+  std::map<std::string, std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    if (const auto group = ordered_with(sources[i])) groups[*group].push_back(i);
+  for (const auto& [group, places] : groups) {
+    std::vector<migration::Source> sorted;
+    for (const std::size_t i : places) sorted.push_back(std::move(sources[i]));
+    std::ranges::stable_sort(sorted, before);
+    for (std::size_t i = 0; i < places.size(); ++i) sources[places[i]] = std::move(sorted[i]);
+  }
+}
+
+// An undo is run on request only: where its file is named, and neither holds nor stands beside the migration
+// that it takes back, as a shell's * names both. Flyway's U files have their own version, which may be named
+// with another.
+void leave_out_undo(std::vector<migration::Source>& sources) {
+  using migration::Kind;
+  std::set<std::string> forward;
+  for (const auto& one : sources)
+    if (one.kind == Kind::kVersioned) forward.insert(one.file);
+  std::erase_if(sources, [&](const auto& one) {
+    if (one.kind != Kind::kUndo || one.tool == migration::Tool::kFlyway) return false;
+    const std::string beside = one.file.substr(0, one.file.size() - kDownEnd.size()) + "up.sql";
+    return forward.contains(one.tool == migration::Tool::kPlain ? beside : one.file);
+  });
 }
 
 }  // namespace
@@ -124,6 +156,7 @@ Result<std::vector<migration::Source>> read_migrations(const Context& context,
           sources.push_back(std::move(source));
     }
   }
+  leave_out_undo(sources);
   order(sources);
   return sources;
 }

@@ -24,11 +24,13 @@ Result<std::vector<std::string>> files_below(const Context& context, const std::
 // FILE.conf, which Flyway reads beside it; nullopt: there is none.
 Result<std::optional<std::string>> script_configuration(const Context& context, const std::string& file);
 
-// Folders stand for the .sql files below them, without Flyway's undo scripts and baselines, which are run on
-// request only. Flyway's come in the order of their versions, repeatable ones last of them, wherever they
-// were named (a shell's * gives V10 before V2); others keep their place. "-" is standard input. Their SQL is
-// what the grammar can read. kUser "migration.encoding" as utf8_text() says; "migration.psql" with the place
-// of what only psql or the tool can resolve: an included file, a variable, a placeholder, COPY's data.
+// Folders stand for the .sql files below them, without undo scripts and Flyway's baselines, which are run on
+// request only: of x.up.sql and x.down.sql, or of a file with both parts, the first. Those with a number in
+// front come in its order within their folder. Flyway's come in the order of their versions, repeatable ones
+// last of them, wherever they were named (a shell's * gives V10 before V2); others keep their place. "-" is
+// standard input. Their SQL is what the grammar can read. kUser "migration.encoding" as utf8_text() says;
+// "migration.psql" with the place of what only psql or the tool can resolve: an included file, a variable, a
+// placeholder, COPY's data.
 Result<std::vector<migration::Source>> read_migrations(const Context& context,
                                                        const std::vector<std::string>& files);
 Result<std::vector<engine::Script>> scripts_of(const std::vector<migration::Source>& sources);

@@ -52,6 +52,35 @@ TEST_F(PlanTest, ReadsAFolderInFlywaysOrder) {
   EXPECT_EQ(steps[2].at("file"), "db/R__view.sql");
 }
 
+TEST_F(PlanTest, LeavesTheUndoOutThatStandsBesideAMigration) {
+  write("db/9_name.down.sql", "ALTER TABLE t DROP COLUMN name;");
+  write("db/9_name.up.sql", "ALTER TABLE t ADD COLUMN name text;");
+  write("db/10_note.up.sql", "ALTER TABLE t ADD COLUMN note text;");
+  write("db/10_note.down.sql", "ALTER TABLE t DROP COLUMN note;");
+  write("goose.sql", "-- +goose Up\nCREATE TABLE g (a int);\n-- +goose Down\nDROP TABLE g;\n");
+  const auto files = [&](std::vector<std::string> named) {
+    named.insert(named.begin(), {"plan", "--output", "json"});
+    const auto ran = run(named);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    std::string out;
+    const auto steps = bj::parse(ran.out).at("steps").as_array();
+    for (const auto& step : steps) {
+      out += std::string(step.at("file").as_string()) + " ";
+      EXPECT_THAT(std::string(step.at("sql").as_string()), testing::Not(HasSubstr("DROP")));
+    }
+    return out;
+  };
+  EXPECT_EQ(files({"db"}), "db/9_name.up.sql db/10_note.up.sql ");
+  // A shell's * names all of them.
+  EXPECT_EQ(files({"db/10_note.down.sql", "db/10_note.up.sql", "db/9_name.down.sql", "db/9_name.up.sql"}),
+            "db/9_name.up.sql db/10_note.up.sql ");
+  EXPECT_EQ(files({"goose.sql"}), "goose.sql ");
+  // Asked for by name alone it is planned.
+  const auto undo = run({"plan", "db/9_name.down.sql"});
+  EXPECT_EQ(undo.code, 0);
+  EXPECT_THAT(undo.out, HasSubstr("DROP COLUMN"));
+}
+
 TEST_F(PlanTest, WritesAllOrNothingAndNeverOverWhatIsThere) {
   write("m.sql", "ALTER TABLE orders ADD a int; CREATE INDEX i ON orders (a);");
   write("out/V1_2__dual_write_create_index_orders.sql", "mine");

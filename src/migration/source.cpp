@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "migration/source_liquibase.h"
+#include "migration/source_up_down.h"
 #include "migration/source_words.h"
 #include "schema/scan.h"
 
@@ -176,6 +177,12 @@ std::string identity(const Source& source) {
   }
   // Liquibase knows a changeset by its file, author and id.
   if (source.tool == Tool::kLiquibase) return fmt::format("L {} {}", source.file, source.version);
+  // golang-migrate, goose and dbmate know a migration by its number, in their one folder.
+  const bool numbered =
+      source.tool == Tool::kPlain || source.tool == Tool::kGoose || source.tool == Tool::kDbmate;
+  if (numbered && !source.version.empty())
+    return fmt::format("{} {} {}", source.kind == Kind::kUndo ? "D" : "N", without_zeros(source.version),
+                       folder_of(source.file));
   return "";
 }
 
@@ -189,6 +196,9 @@ const char* to_string(Tool tool) {
     case Tool::kAlembic: return "Alembic";
     case Tool::kDjango: return "Django";
     case Tool::kRails: return "Rails";
+    case Tool::kGoose: return "goose";
+    case Tool::kDbmate: return "dbmate";
+    case Tool::kSqlMigrate: return "sql-migrate";
   }
   return "plain SQL";
 }
@@ -207,6 +217,10 @@ Result<std::vector<Source>> read_sources(std::string_view text, std::string file
       PL_TRY(said, execute_in_transaction(*conf, file));
     }
     source.in_transaction = said ? *said : !refuses_transactions(text);
+  } else if (auto parts = read_up_and_down(text, file)) {
+    return *std::move(parts);
+  } else if (read_up_or_down_name(file, source)) {
+    return std::vector<Source>{std::move(source)};
   } else if (read_alembic(text, source)) {
     source.tool = Tool::kAlembic;
   } else if (read_django(text, source)) {

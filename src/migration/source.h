@@ -1,9 +1,10 @@
 // Migration files as their tools read them: which statements belong together, whether the tool puts a
 // transaction around them, which version they are, and where in the file they stand. Flyway is known by the
-// file's name, Liquibase's formatted SQL by its first line, the output of Alembic's --sql and Django's
-// sqlmigrate by the comments that they write; everything else is plain SQL.
-// Sources: the tools' own documentation (Flyway's naming and script configuration, Liquibase's formatted
-// SQL). Pure; thread-safe. Text is UTF-8 (source_text.h makes it so).
+// file's name, Liquibase's formatted SQL by its first line, goose, dbmate and sql-migrate by the comments
+// that begin their parts, the output of Alembic's --sql and Django's sqlmigrate by the comments that they
+// write; everything else is plain SQL, of which x.down.sql is the undo of x.up.sql. Sources: the tools' own
+// documentation (Flyway's naming and script configuration, Liquibase's formatted SQL). Pure; thread-safe.
+// Text is UTF-8 (source_text.h makes it so).
 #pragma once
 
 #include <optional>
@@ -18,11 +19,11 @@ namespace poundlock::migration {
 
 inline constexpr std::size_t kChangesetsMax = 10'000;
 
-enum class Tool { kPlain, kFlyway, kLiquibase, kAlembic, kDjango, kRails };
+enum class Tool { kPlain, kFlyway, kLiquibase, kAlembic, kDjango, kRails, kGoose, kDbmate, kSqlMigrate };
 const char* to_string(Tool tool);  // "plain SQL", "Flyway", ...
 
-// kUndo: Flyway's U files. kRepeatable: Flyway's R files, and Liquibase's changesets with runOnChange or
-// runAlways. kBaseline: Flyway's B files.
+// kUndo: Flyway's U files, .down.sql, and what stands behind the Down of goose and its like. kRepeatable:
+// Flyway's R files, and Liquibase's changesets with runOnChange or runAlways. kBaseline: Flyway's B files.
 enum class Kind { kVersioned, kUndo, kRepeatable, kBaseline };
 
 // What a tool runs as one migration.
@@ -30,7 +31,9 @@ struct Source {
   std::string file;
   Tool tool = Tool::kPlain;
   Kind kind = Kind::kVersioned;
-  std::string version;      // Flyway: 2.1 of V2_1__; Liquibase: author:id; Alembic: the revision; else ""
+  std::string
+      version;  // Flyway: 2.1 of V2_1__; Liquibase: author:id; Alembic: the revision; where a migration and
+                // its undo stand beside each other the number of the file's name; else ""
   std::string description;  // Flyway: "add status" of V1__add_status.sql; else a comment of the tool, or ""
   bool in_transaction =
       false;        // the tool puts its own around it; one that the SQL begins itself is in the SQL

@@ -12,7 +12,11 @@ namespace {
 
 // Each is about the text alone; what a report holds in all is bounded by lint::kFindingsMax for each source.
 void add_commands(const Source& source, const PlainSql& plain, lint::Report& report) {
+  bool told = false;
   for (const PsqlCommand& command : plain.commands) {
+    // Each \i and \copy does something else that was not looked at; an \echo is told where it is the first.
+    if (told && only_talks(command.text)) continue;
+    told = true;
     lint::Finding finding = lint::framework_finding("psql_command");
     // psql alone runs a plain file; any other tool stops at the backslash.
     if (source.tool != Tool::kPlain) finding.severity = lint::Severity::kError;
@@ -23,7 +27,6 @@ void add_commands(const Source& source, const PlainSql& plain, lint::Report& rep
     finding.source_line = std::string(static_cast<std::size_t>(command.column) - 1, ' ') + command.text;
     finding.end_column = command.column + static_cast<int>(command.text.size());
     report.findings.push_back(std::move(finding));
-    break;  // the first tells it
   }
 }
 
@@ -41,7 +44,12 @@ void lint_source(const Source& source, const lint::Options& options, lint::Repor
   if (source.tool != Tool::kPlain) own.in_transaction = source.in_transaction;
   lint::Report one = lint::lint(plain.sql, source.file, own);
   add_commands(source, plain, one);
-  for (lint::Finding& finding : one.findings) restore(finding, source, plain);
+  for (lint::Finding& finding : one.findings) {
+    restore(finding, source, plain);
+    // What the migration has made is gone again: that is what the undo beside it is for.
+    const bool beside = source.kind == Kind::kUndo && source.tool != Tool::kFlyway;
+    if (beside && finding.rule == "drop_column_or_table") finding.severity = lint::Severity::kWarning;
+  }
   for (lint::Ignored& ignored : one.ignored) restore(ignored.finding, source, plain);
   report.statements += one.statements;
   report.truncated = report.truncated || one.truncated;

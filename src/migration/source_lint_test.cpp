@@ -60,15 +60,17 @@ TEST(SourceLint, AFileThatIsNoTextIsAFindingAndNoCrash) {
               ElementsAre("migration_file 2:13"));
 }
 
-TEST(SourceLint, ABackslashCommandIsToldOnceAndTheRestIsRead) {
+TEST(SourceLint, EachBackslashCommandIsToldAndTheRestIsRead) {
   const lint::Report report = linted(
       "\\set ON_ERROR_STOP on\n"
+      "\\echo on\n"
       "\\c app\n"
       "TRUNCATE :\"table\";\n"
       "SELECT :'name', a[1:n], b::text, :x FROM t \\gset\n"
       "  \\i other.sql\n"
       "TRUNCATE t;\n");
-  EXPECT_THAT(places(report), ElementsAre("psql_command 1:1", "truncate 3:11", "truncate 6:10"));
+  EXPECT_THAT(places(report), ElementsAre("psql_command 1:1", "psql_command 3:1", "truncate 4:11",
+                                          "psql_command 5:44", "psql_command 6:3", "truncate 7:10"));
   EXPECT_EQ(report.errors(), 2U);
   EXPECT_EQ(report.statements, 3U);
   EXPECT_EQ(report.findings[0].text, "\\set ON_ERROR_STOP on");
@@ -131,6 +133,25 @@ TEST(SourceLint, EachSourceHasTheTransactionOfItsTool) {
   ASSERT_EQ(liquibase.ignored.size(), 1U);
   EXPECT_EQ(liquibase.ignored[0].finding.line, 7);
   EXPECT_EQ(liquibase.statements, 3U);
+}
+
+TEST(SourceLint, AnUndoIsJudgedByItself) {
+  const std::string goose =
+      "-- +goose Up\n"
+      "ALTER TABLE t ADD COLUMN note text;\n"
+      "-- +goose Down\n";
+  const lint::Report drop = linted(goose + "ALTER TABLE t DROP COLUMN note;\n", "m/00007_note.sql");
+  EXPECT_THAT(places(drop), ElementsAre("drop_column_or_table 4:15"));
+  EXPECT_EQ(drop.errors(), 0U);  // what an undo is for
+  EXPECT_EQ(linted("ALTER TABLE t DROP COLUMN note;\n", "7_note.down.sql").errors(), 0U);
+  EXPECT_EQ(linted(goose + "TRUNCATE t;\n", "m/00007_note.sql").errors(), 1U);
+  // Of the tool's transaction, as of Flyway's.
+  const std::string index = "CREATE INDEX CONCURRENTLY i ON t (a);\n";
+  EXPECT_THAT(places(linted("-- migrate:up\n" + index + "-- migrate:down\n", "1_i.sql")),
+              ElementsAre("concurrently_in_transaction 2:14"));
+  EXPECT_THAT(places(linted("-- migrate:up transaction:false\n" + index, "1_i.sql")), IsEmpty());
+  EXPECT_THAT(places(linted("-- +goose NO TRANSACTION\n-- +goose Up\n" + index, "1_i.sql")), IsEmpty());
+  EXPECT_THAT(places(linted("-- +migrate Up notransaction\n" + index, "1_i.sql")), IsEmpty());
 }
 
 TEST(SourceLint, TellsClashesAtTheSecondFile) {

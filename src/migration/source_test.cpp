@@ -129,6 +129,70 @@ TEST(Source, AlembicAndDjangoAreKnownByTheirComments) {
   EXPECT_EQ(one("BEGIN;\n-- a comment\nSELECT 1;\n", "-").tool, Tool::kPlain);
 }
 
+std::vector<Source> parts(std::string_view text, std::string file = "m/00007_note.sql") {
+  auto sources = read_sources(text, std::move(file));
+  EXPECT_TRUE(sources) << sources.error().message;
+  return sources ? *std::move(sources) : std::vector<Source>{};
+}
+
+TEST(Source, GooseHasBothPartsInOneFile) {
+  const auto read = parts(
+      "-- +goose Up\n"
+      "-- +goose StatementBegin\n"
+      "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$\n"
+      "-- +goose StatementEnd\n"
+      "SELECT 2;\r\n"
+      "--+goose down\r\n"
+      "DROP FUNCTION f();\n");
+  ASSERT_EQ(read.size(), 2U);
+  EXPECT_EQ(read[0].tool, Tool::kGoose);
+  EXPECT_EQ(read[0].kind, Kind::kVersioned);
+  EXPECT_EQ(read[0].version, "00007");
+  EXPECT_EQ(read[0].line, 1);
+  EXPECT_TRUE(read[0].in_transaction);
+  EXPECT_THAT(read[0].sql, HasSubstr("$$\n;-- +goose StatementEnd\nSELECT 2;"));
+  EXPECT_THAT(read[0].sql, testing::Not(HasSubstr("DROP")));
+  EXPECT_EQ(read[1].kind, Kind::kUndo);
+  EXPECT_EQ(read[1].line, 6);
+  EXPECT_EQ(read[1].sql, "--+goose down\r\nDROP FUNCTION f();\n");
+  const auto bare = parts("-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;");
+  ASSERT_EQ(bare.size(), 2U);
+  EXPECT_FALSE(bare[0].in_transaction);
+  EXPECT_FALSE(bare[1].in_transaction);
+}
+
+TEST(Source, DbmateAndSqlMigrateSayItForEachPart) {
+  const auto dbmate = parts("-- migrate:up transaction:false\nSELECT 1;\n\n-- migrate:down\nSELECT 2;\n");
+  ASSERT_EQ(dbmate.size(), 2U);
+  EXPECT_EQ(dbmate[0].tool, Tool::kDbmate);
+  EXPECT_FALSE(dbmate[0].in_transaction);
+  EXPECT_TRUE(dbmate[1].in_transaction);
+  EXPECT_EQ(dbmate[1].line, 4);
+  const auto several = parts(
+      "-- +migrate Down notransaction\nSELECT 1;\n-- +migrate Up\nSELECT 2;\n-- +migrate Down\nSELECT 3;\n");
+  ASSERT_EQ(several.size(), 2U);
+  EXPECT_EQ(several[0].tool, Tool::kSqlMigrate);
+  EXPECT_EQ(several[0].sql, "\n\n-- +migrate Up\nSELECT 2;\n");
+  EXPECT_TRUE(several[0].in_transaction);
+  EXPECT_EQ(several[1].sql, "-- +migrate Down notransaction\nSELECT 1;\n\n\n-- +migrate Down\nSELECT 3;\n");
+  EXPECT_FALSE(several[1].in_transaction);
+  // An undo alone is never a migration.
+  EXPECT_EQ(parts("-- migrate:down\nSELECT 1;\n").back().kind, Kind::kUndo);
+  for (const char* no : {"-- about goose Up\nSELECT 1;", "SELECT 1; -- migrate:up\n", "-- +goose Upper\n"})
+    EXPECT_EQ(parts(no)[0].tool, Tool::kPlain) << no;
+}
+
+TEST(Source, AFileOfItsOwnIsTheUndo) {
+  const Source up = one("SELECT 1;", "m/000007_note.up.sql");
+  EXPECT_EQ(up.tool, Tool::kPlain);
+  EXPECT_EQ(up.kind, Kind::kVersioned);
+  EXPECT_EQ(up.version, "000007");
+  EXPECT_EQ(one("SELECT 1;", "m/000007_note.DOWN.SQL").kind, Kind::kUndo);
+  EXPECT_EQ(one("SELECT 1;", "2024-01-01-000000_note/down.sql").kind, Kind::kUndo);
+  for (const char* no : {"7_down.sql", "7_scale-down.sql", "countdown.sql", "7.down.txt"})
+    EXPECT_EQ(one("SELECT 1;", no).kind, Kind::kVersioned) << no;
+}
+
 TEST(Source, TellsTwoOfOneVersion) {
   const auto clashes = [](std::initializer_list<const char*> files) {
     std::vector<Source> sources;
@@ -145,6 +209,8 @@ TEST(Source, TellsTwoOfOneVersion) {
   EXPECT_THAT(clashes({"R__v.sql", "x/R__v.sql"}), ElementsAre("R__v.sql ~ x/R__v.sql"));
   EXPECT_THAT(clashes({"a/V1__x.sql", "b/V1__x.sql"}), ElementsAre("a/V1__x.sql ~ b/V1__x.sql"));
   EXPECT_THAT(clashes({"a/1.sql", "b/1.sql"}), IsEmpty());
+  EXPECT_THAT(clashes({"1_a.up.sql", "1_a.down.sql", "2_b.up.sql", "x/1_a.up.sql"}), IsEmpty());
+  EXPECT_THAT(clashes({"1_a.up.sql", "001_b.up.sql"}), ElementsAre("1_a.up.sql = 001_b.up.sql"));
   const auto twice = read_sources(
       "--liquibase formatted sql\n--changeset a:1\nSELECT 1;\n--changeset a:1\nSELECT 2;\n", "c.sql");
   ASSERT_EQ(same_versions(*twice).size(), 1U);

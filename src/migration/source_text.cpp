@@ -233,21 +233,6 @@ class Stripper {
   std::string_view last_;
 };
 
-// It prints, or shapes what psql prints.
-bool only_talks(std::string_view command) {
-  const std::string_view name = command.substr(0, command.find_first_of(" \t"));
-  if (name == "\\set") {
-    const std::string_view what = trimmed(command.substr(name.size()));
-    for (const std::string_view known : {"ON_ERROR_STOP", "QUIET", "ECHO", "VERBOSITY"})
-      if (what.starts_with(known)) return true;
-    return false;
-  }
-  for (const std::string_view known :
-       {"\\echo", "\\qecho", "\\warn", "\\timing", "\\pset", "\\x", "\\restrict", "\\unrestrict"})
-    if (name == known) return true;
-  return false;
-}
-
 }  // namespace
 
 Result<std::string_view> utf8_text(std::string_view bytes, const std::string& file) {
@@ -279,6 +264,20 @@ Result<std::string_view> utf8_text(std::string_view bytes, const std::string& fi
 
 PlainSql plain_sql(std::string_view sql, Tool tool) {
   return Stripper(sql, tool).run();
+}
+
+bool only_talks(std::string_view command) {
+  const std::string_view name = command.substr(0, command.find_first_of(" \t"));
+  if (name == "\\set") {
+    const std::string_view what = trimmed(command.substr(name.size()));
+    for (const std::string_view known : {"ON_ERROR_STOP", "QUIET", "ECHO", "VERBOSITY"})
+      if (what.starts_with(known)) return true;
+    return false;
+  }
+  for (const std::string_view known :
+       {"\\echo", "\\qecho", "\\warn", "\\timing", "\\pset", "\\x", "\\restrict", "\\unrestrict"})
+    if (name == known) return true;
+  return false;
 }
 
 Result<std::string> runnable_sql(const Source& source) {

@@ -38,6 +38,9 @@ struct PlainSql {
 // `tool` kPlain: psql may run it, so that :name, :'name' and :"name" are its variables.
 PlainSql plain_sql(std::string_view sql, Tool tool);
 
+// A command that prints, or shapes what psql prints: \echo, \timing, \set ON_ERROR_STOP.
+bool only_talks(std::string_view command);
+
 // The SQL of `source` where it means the same without its tool; psql's commands that only talk (\echo,
 // \timing, \set ON_ERROR_STOP) are left out. Error (kUser) "migration.psql" with its place in the file: a
 // command that includes, connects or sets, a variable or placeholder whose value only the tool knows, or
