@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "lint/estimate.h"
@@ -33,15 +34,32 @@ std::string with_timeouts(std::string_view sql) {
 TEST(Lint, ASafeRolloutHasNoFinding) {
   EXPECT_THAT(
       rules_of(with_timeouts("ALTER TABLE orders ADD COLUMN new_status varchar(32);\n"
-                             "CREATE INDEX CONCURRENTLY i ON orders (new_status);\n"
+                             "RESET lock_timeout; RESET statement_timeout;\n"
+                             "CREATE INDEX CONCURRENTLY i ON orders (new_status);\n" +
+                             std::string(kTimeouts) +
                              "ALTER TABLE orders ADD CONSTRAINT c CHECK (new_status IS NOT NULL) NOT VALID;\n"
+                             "SET statement_timeout = 0;\n"
                              "ALTER TABLE orders VALIDATE CONSTRAINT c;\n"
+                             "SET statement_timeout = '5s';\n"
                              "ALTER TABLE orders ALTER COLUMN new_status SET NOT NULL;\n"
                              "ALTER TABLE orders DROP CONSTRAINT c;\n"
                              "ALTER TABLE orders ALTER COLUMN new_status SET DEFAULT 'pending';\n"
                              "VACUUM (ANALYZE) orders;\n")),
       IsEmpty());
   EXPECT_THAT(rules_of(""), IsEmpty());
+}
+
+// What the advice about strong locks leaves behind must not break what comes after it.
+TEST(Lint, ARewriteLeavesNoTimeOutsInForce) {
+  const Report report = lint("ALTER TABLE o ADD a int;\nVACUUM FULL u;\n", "t.sql");
+  ASSERT_FALSE(report.findings.empty());
+  EXPECT_EQ(report.findings[0].rule, "missing_timeouts");
+  const std::string behind = "\nCREATE INDEX CONCURRENTLY i ON o (a);\nALTER TABLE o VALIDATE CONSTRAINT c;";
+  EXPECT_THAT(rules_of(report.findings[0].rewrite + behind), IsEmpty());
+  const Report vacuum = lint("VACUUM FULL u;\n", "t.sql");
+  const auto one = std::ranges::find(vacuum.findings, "missing_timeouts", &Finding::rule);
+  ASSERT_NE(one, vacuum.findings.end());
+  EXPECT_THAT(rules_of(one->rewrite + behind), testing::Not(testing::Contains("online_work_under_timeout")));
 }
 
 TEST(Lint, PlacesFindingsByCharacters) {

@@ -50,7 +50,8 @@ Result<CheckResult> check_lint(const CheckContext& context) {
     script += text;
     statements += static_cast<double>(item.step->sql.size());
   }
-  const lint::Report report = lint::lint(script, "the plan");
+  // The step runner knows an index that its time-outs have left invalid, drops it and builds it again.
+  const lint::Report report = lint::lint(script, "the plan", {.disabled = {"online_work_under_timeout"}});
   for (const auto& finding : report.findings) {
     const auto after = first_lines.upper_bound(finding.line);
     const rollout::Item* item = after == first_lines.begin() ? nullptr : std::prev(after)->second;

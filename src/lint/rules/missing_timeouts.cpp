@@ -2,9 +2,21 @@
 
 #include "lint/locks.h"
 #include "lint/rule.h"
+#include "lint/transaction_rules.h"
 
 namespace poundlock::lint {
 namespace {
+
+// The time-outs end with the statement: left in force they would cancel a CREATE INDEX CONCURRENTLY further
+// down, which then leaves an invalid index.
+std::string bounded(const Context& context) {
+  constexpr const char* kSet = "SET {0}lock_timeout = '50ms';\nSET {0}statement_timeout = '5s';\n{1};";
+  const std::string text = context.statement.text();
+  if (context.in_transaction) return fmt::format(kSet, "LOCAL ", text);
+  if (needs_no_transaction(context.statement).what.empty())
+    return "BEGIN;\n" + fmt::format(kSet, "LOCAL ", text) + "\nCOMMIT;";
+  return fmt::format(kSet, "", text) + "\nRESET lock_timeout;\nRESET statement_timeout;";
+}
 
 std::vector<Match> check(const Context& context) {
   if (context.lock_timeout && context.statement_timeout) return {};
@@ -13,13 +25,9 @@ std::vector<Match> check(const Context& context) {
   const char* missing = context.lock_timeout        ? "statement_timeout is"
                         : context.statement_timeout ? "lock_timeout is"
                                                     : "lock_timeout and statement_timeout are";
-  const char* local = context.begun ? "LOCAL " : "";
-  const std::string rewrite =
-      fmt::format("SET {0}lock_timeout = '50ms';\nSET {0}statement_timeout = '5s';\n{1};", local,
-                  context.statement.text());
   return {{{0, context.statement.text().size()},
            fmt::format("{} not set before {}", missing, to_string(lock.mode)),
-           rewrite}};
+           bounded(context)}};
 }
 
 }  // namespace
@@ -34,9 +42,8 @@ const Rule& missing_timeouts() {
           "lock that would be held for a millisecond stops the application for as long as that transaction "
           "lives.",
       .fix =
-          "Set lock_timeout (50 ms, and try again) and statement_timeout before it; in a transaction with "
-          "SET "
-          "LOCAL.",
+          "Set lock_timeout (50 ms, and try again) and statement_timeout before it with SET LOCAL, in its "
+          "transaction: left in force they would cancel CREATE INDEX CONCURRENTLY and VALIDATE behind it.",
       .bad = {"ALTER TABLE orders ADD COLUMN status text;",
               "SET lock_timeout = '50ms'; ALTER TABLE orders ADD COLUMN status text;",
               "SET lock_timeout = 0; SET statement_timeout = '5s'; DROP TABLE orders;",
