@@ -156,6 +156,37 @@ TEST_F(CiTest, TheGitlabJobLeavesItsReportAndFails) {
   EXPECT_EQ(job(".poundlock-lint", {{"POUNDLOCK_FILES", "nowhere"}}).code, 2);
 }
 
+// A team with history: what has run long ago fails nobody's pull request.
+TEST_F(CiTest, OnlyWhatABranchAddsIsLinted) {
+  const std::string git =
+      "git -c user.name=t -c user.email=t@example.com -c init.defaultBranch=main -c core.autocrlf=false ";
+  const auto must = [&](const std::string& command) {
+    const Ran ran = shell("sh -c " + quoted(command));
+    ASSERT_EQ(ran.code, 0) << command << "\n" << ran.output;
+  };
+  write("migrations/1_old.sql", kBad);
+  must(git + "init -q && " + git + "add migrations && " + git + "commit -qm old && " + git +
+       "checkout -qb topic");
+  const Variables action{{"files", "migrations"}, {"base", "main"}};
+  const Variables gitlab{{"POUNDLOCK_BASE", "main"}};
+  EXPECT_EQ(act({{"files", "migrations"}}).code, 1);
+  EXPECT_EQ(act(action).code, 0);
+  EXPECT_THAT(job(".poundlock-lint", gitlab).output, HasSubstr("no SQL file is new since main"));
+  write("migrations/2_n\xC3\xB6w.sql", kBad);
+  write("migrations/2_notes.txt", kBad);
+  write("migrations/1_old.sql", kBad + kGood);
+  must(git + "add migrations && " + git + "commit -qm new");
+  for (const Ran& ran : {act(action), job(".poundlock-lint", gitlab)}) {
+    EXPECT_EQ(ran.code, 1) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("2_n\xC3\xB6w.sql"));
+    EXPECT_THAT(ran.output, Not(HasSubstr("1_old.sql")));
+    EXPECT_THAT(ran.output, Not(HasSubstr("notes.txt")));
+  }
+  // A branch that is not there must not pass for one without new files.
+  EXPECT_GT(act({{"files", "migrations"}, {"base", "nowhere"}}).code, 1);
+  EXPECT_GT(job(".poundlock-lint", {{"POUNDLOCK_BASE", "nowhere"}}).code, 1);
+}
+
 TEST_F(CiTest, PreCommitRunsTheHookOnChangedMigrations) {
   const auto packages = python_packages("pre-commit", kTop + "/tests/ci");
   if (!packages) GTEST_SKIP() << packages.error();
