@@ -348,7 +348,11 @@ Error no_such(const CLI::App& at, const std::string& word) {
     for (const auto* one : at.get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(one->get_name());
   }
-  const std::string typed = word.substr(0, option ? word.find('=') : std::string::npos);
+  std::string typed = word.substr(0, option ? word.find('=') : std::string::npos);
+  // `paths tset FILE`: the word that is wrong went to the file, and the one that is left over is right.
+  for (const auto* one : at.get_options([](const CLI::Option* of) { return of->get_positional(); }))
+    for (const auto& taken : one->results())
+      if (!option && !nearest(taken, std::span<const std::string>(known)).empty()) typed = taken;
   const auto near = nearest(typed, std::span<const std::string>(known));
   const char* what = option ? "option" : known.empty() ? "argument" : "verb";
   const std::string help = fmt::format("`{} --help`", words_of(at));

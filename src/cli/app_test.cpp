@@ -33,6 +33,11 @@ TEST_F(AppTest, UnknownOptionIsUsageWithTheNearestOne) {
   EXPECT_THAT(ran.err, HasSubstr("did you mean --speed?"));
   EXPECT_THAT(run({"--jsn", "status"}).err, HasSubstr("unknown option --jsn"));
   EXPECT_THAT(run({"flag", "lst"}).err, HasSubstr("did you mean list?"));
+  // Where the verb takes a name or a file, the mistyped word is taken for that.
+  EXPECT_THAT(run({"paths", "tset", "a.yaml", "--", "true"}).err,
+              testing::AllOf(HasSubstr("unknown verb tset"), HasSubstr("did you mean test?")));
+  EXPECT_THAT(run({"verify", "boundary", "--server", "http://127.0.0.1:1"}).err,
+              HasSubstr("did you mean verify boundaries?"));
 }
 
 TEST_F(AppTest, MissingAndSuperfluousArgumentsAreUsage) {

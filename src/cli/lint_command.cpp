@@ -273,6 +273,10 @@ int lint_command(Context& context, const LintArguments& arguments) {
   if (run.left_out() > 0 && context.output == "text")
     text += fmt::format("{} file{} left out, as the settings say\n", run.left_out(),
                         run.left_out() == 1 ? "" : "s");
+  // A program reads "[]" as "all is well": a person who looks at the job's log is told that nothing was read.
+  if (run.left_out() > 0 && reports->empty() && context.output != "text")
+    context.err << "note: nothing was linted: the settings leave out all files that are named\n"
+                << std::flush;
   if (!text.empty() && text.back() != '\n') text += '\n';
   context.out << text << std::flush;
   return errors == 0 ? 0 : 1;

@@ -86,6 +86,10 @@ TEST_F(LintCommandTest, SettingsAreFoundUpwardAndRefusedWithTheirPlace) {
   EXPECT_EQ(rules({"old/b.sql", "a.sql"}), Rules{"missing_timeouts"});
   EXPECT_EQ(run({"lint", "old"}).code, 0);
   EXPECT_THAT(run({"lint", "."}).out, HasSubstr("1 file left out"));
+  const Ran nothing = run({"lint", "old/b.sql", "--output", "json"});
+  EXPECT_EQ(nothing.out, "[]\n");
+  EXPECT_THAT(nothing.err, HasSubstr("nothing was linted"));
+  EXPECT_THAT(run({"lint", "old/b.sql", "a.sql", "--output", "json"}).err, testing::IsEmpty());
   EXPECT_EQ(rules({"a.sql", "--severity", "truncate=warning"}), (Rules{"missing_timeouts", "truncate"}));
   EXPECT_EQ(run({"lint", "a.sql", "--disable", "missing_timeouts"}).code, 0);
   write(".poundlock-lint.yaml", "rules:\n  trunkate: error\n");

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
+#include "base/suggest.h"
 #include "cli/api.h"
 #include "cli/bar.h"
 #include "cli/boundaries_command.h"
@@ -147,7 +149,12 @@ int verify_command(Context& context, const VerifyArguments& arguments) {
     return report(context, user_error("usage", "which rollout?")
                                .with_hint("`poundlock verify NAME`, or `poundlock verify boundaries`"));
   const auto code = verify_all(context, arguments);
-  return code ? *code : report(context, code.error());
+  if (code) return *code;
+  Error error = code.error();
+  constexpr std::array<std::string_view, 1> kVerbs{"boundaries"};
+  const bool near = arguments.name.starts_with("bound") || !nearest(arguments.name, kVerbs).empty();
+  if (near) error.hint += (error.hint.empty() ? "" : "; ") + std::string("did you mean verify boundaries?");
+  return report(context, error);
 }
 
 }  // namespace
