@@ -339,6 +339,11 @@ void turn_set_not_null(const Turning& turning, const schema::QualifiedName& tabl
   // In one ALTER TABLE the check would be dropped first, and the table read.
   turning.out.add(fmt::format("{} DROP CONSTRAINT IF EXISTS {}", alter, quote_identifier(name)));
   pieces.back().joined = true;
+  // As it stood before: without a way back for the helper there would be none for the NOT NULL either.
+  pieces.back().undo = fmt::format(
+      "{0} DROP CONSTRAINT IF EXISTS {1}, ADD CONSTRAINT {1} CHECK ({2} IS NOT "
+      "NULL) NOT VALID",
+      alter, quote_identifier(name), quoted);
 }
 
 }  // namespace poundlock::migration
