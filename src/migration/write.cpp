@@ -27,27 +27,39 @@ std::string do_block(const std::string& body) {
   return fmt::format("DO {0}{1}{0};", tag, body);
 }
 
+std::string milliseconds(Millis value) {
+  return value.count() % 1000 == 0 ? fmt::format("{}s", value.count() / 1000)
+                                   : fmt::format("{}ms", value.count());
+}
+
 // In batches of blocks, each committed by itself; again from the start while rows are left, because a row
 // that was updated meanwhile may lie behind. DO commits only outside a transaction. A value that the column
 // rounds, or a trigger changes, is out of step however often it is written: each pass would write the whole
 // table anew.
-std::string batched(const change::InStep& in_step) {
+std::string batched(const change::InStep& in_step, Millis lock_timeout) {
   const std::string table = in_one_line(in_step.table);
   return do_block(fmt::format(
       "\nDECLARE\n  blocks bigint;\n  at_block bigint;\n  batch CONSTANT bigint := 256;\n"
       "  changed bigint;\n  of_batch bigint;\n  were_left bigint;\n  are_left bigint;\nBEGIN\n"
+      "  SET LOCAL lock_timeout = '{6}';\n"
       "  SELECT count(*) INTO are_left FROM {0} WHERE {3};\n"
       "  FOR pass IN 1..20 LOOP\n    EXIT WHEN are_left = 0;\n"
       "    were_left := are_left;\n    changed := 0;\n"
       "    SELECT max(pg_relation_size(relid)) / current_setting('block_size')::bigint INTO blocks\n"
       "      FROM (SELECT relid FROM pg_partition_tree({1}::regclass) UNION SELECT {1}::regclass) leaves;\n"
       "    at_block := 0;\n    WHILE at_block <= blocks LOOP\n"
-      "      UPDATE {0} SET {2}\n"
-      "        WHERE ctid >= format('(%s,0)', at_block)::tid AND ctid < format('(%s,0)', at_block + "
+      "      SET LOCAL lock_timeout = '{6}';  -- it ended with the transaction before\n"
+      "      BEGIN\n"
+      "        UPDATE {0} SET {2}\n"
+      "          WHERE ctid >= format('(%s,0)', at_block)::tid AND ctid < format('(%s,0)', at_block + "
       "batch)::tid\n"
-      "          AND {3};\n"
-      "      GET DIAGNOSTICS of_batch = ROW_COUNT;\n      changed := changed + of_batch;\n"
-      "      COMMIT;\n      at_block := at_block + batch;\n    END LOOP;\n"
+      "            AND {3};\n"
+      "        GET DIAGNOSTICS of_batch = ROW_COUNT;\n"
+      "      EXCEPTION WHEN lock_not_available THEN\n"
+      "        of_batch := 0;  -- somebody holds one of its rows: the next pass comes back\n"
+      "      END;\n"
+      "      changed := changed + of_batch;\n      COMMIT;\n      at_block := at_block + batch;\n    END "
+      "LOOP;\n"
       "    SELECT count(*) INTO are_left FROM {0} WHERE {3};\n"
       "    IF changed > 0 AND are_left >= were_left THEN\n"
       "      RAISE EXCEPTION USING MESSAGE = {4};\n    END IF;\n"
@@ -57,7 +69,7 @@ std::string batched(const change::InStep& in_step) {
       quote_literal(fmt::format("rows of {} do not keep the value that they are given: it is rounded, or a "
                                 "trigger changes it; a further pass would write them again for nothing",
                                 table)),
-      quote_literal(fmt::format("rows of {} are still out of step", table))));
+      quote_literal(fmt::format("rows of {} are still out of step", table)), milliseconds(lock_timeout)));
 }
 
 // An index that a failed build left invalid is dropped first; a valid one is kept, and not built again.
@@ -80,14 +92,44 @@ std::vector<std::string> index_again(const change::Step& step, std::string creat
   return out;
 }
 
-std::string milliseconds(Millis value) {
-  return value.count() % 1000 == 0 ? fmt::format("{}s", value.count() / 1000)
-                                   : fmt::format("{}ms", value.count());
-}
-
 std::string joined(const std::vector<std::string>& statements) {
   std::string out;
   for (const auto& one : statements) out += one + "\n";
+  return out;
+}
+
+constexpr const char* kContract =
+    "-- CONTRACT PHASE. No gate stands here. Run what follows by itself, later, and only when no running\n"
+    "-- version, view, function, job or report uses what it takes away, and when a backup holds the data.\n";
+
+// What lint would say of statements that we wrote ourselves, answered where it is known why they are safe.
+std::string ignores(const Migration& migration, const std::string& statement, bool back) {
+  std::string out;
+  const auto add = [&out](std::string_view rule, std::string_view reason) {
+    out += fmt::format("-- poundlock: ignore {} {}\n", rule, reason);
+  };
+  const auto says = [&statement](std::string_view words) { return statement.find(words) != statement.npos; };
+  const bool drops = statement.starts_with("DROP ") || says(" DROP COLUMN ");
+  if (statement.starts_with("DO $poundlock"))
+    add("unreadable_code", "written by poundlock plan with time-outs, and made to be run again");
+  if (back && drops && !statement.starts_with("DROP INDEX"))
+    add("drop_column_or_table",
+        "takes back what the file of the same version made; what is in it goes along");
+  if (back) return out;
+  if (statement.starts_with("CREATE ") && says(" CONCURRENTLY IF NOT EXISTS ") &&
+      !migration.first->step.repair.empty())
+    add("index_if_not_exists", "the block above it drops an index that a failed build left invalid");
+  if (drops && migration.is_contract())
+    add("drop_column_or_table", "the contract phase: whoever runs it answers for what stands above");
+  const bool proven = std::ranges::none_of(migration.steps, [](const SqlStep* one) { return one->scans; });
+  if (says(" SET NOT NULL") && migration.first->rewritten && proven)
+    add("set_not_null", "a CHECK that was validated before proves it without reading the table");
+  return out;
+}
+
+std::string answered(const Migration& migration, const std::vector<std::string>& statements, bool back) {
+  std::string out;
+  for (const auto& one : statements) out += ignores(migration, one, back) + one + "\n";
   return out;
 }
 
@@ -98,13 +140,29 @@ std::string heading(const Migration& migration) {
   return out;
 }
 
+// Nothing of an author's stands in a command of psql's: \echo would run what is between backticks.
+std::string guarded(const Migration& migration, const std::string& body) {
+  if (migration.probe.empty()) return body;
+  return fmt::format(
+      "SELECT coalesce(({}), false) AS poundlock_done \\gset\n\\if :poundlock_done\n"
+      "\\echo this is there already\n\\else\n{}\\endif\n",
+      migration.probe, body);
+}
+
 Result<std::vector<WrittenFile>> write_sql(std::span<const Migration> migrations) {
-  std::string text = "-- Each transaction by itself; what stands outside one cannot run inside.\n";
+  std::string text =
+      "-- For psql 10 and later. Each transaction by itself; what stands outside one cannot run inside.\n"
+      "-- It stops at the first error. Run again, it leaves out what is there already.\n"
+      "\\set ON_ERROR_STOP on\n";
+  bool contract = false;
   for (const auto& migration : migrations) {
-    const std::string body = joined(migration.forward());
-    text += "\n" + heading(migration) + (migration.in_transaction ? "BEGIN;\n" + body + "COMMIT;\n" : body);
+    const std::string body = answered(migration, migration.forward(), false);
+    if (migration.is_contract() && !contract) text.append("\n").append(kContract);
+    contract = contract || migration.is_contract();
+    text += "\n" + heading(migration) +
+            guarded(migration, migration.in_transaction ? "BEGIN;\n" + body + "COMMIT;\n" : body);
   }
-  return std::vector<WrittenFile>{{"", std::move(text)}};
+  return std::vector<WrittenFile>{{"", std::move(text), contract}};
 }
 
 bool is_version(std::string_view text) {
@@ -127,16 +185,20 @@ Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrati
   for (std::size_t i = 0; i < migrations.size(); ++i) {
     const Migration& migration = migrations[i];
     const std::string stem = fmt::format("{}_{}__{}.sql", version, i + 1, migration.slug);
-    const std::string forward = joined(migration.forward());
+    const bool contract = migration.is_contract();
+    const std::string forward = answered(migration, migration.forward(), false);
     // Flyway's usual lock is an open transaction of its own, which a concurrent build waits for, for ever.
     const bool waits = forward.find(" CONCURRENTLY ") != std::string::npos;
-    out.push_back({"V" + stem, heading(migration) + (waits ? kFlywayLock : "") + forward});
-    if (!migration.in_transaction) out.push_back({"V" + stem + ".conf", "executeInTransaction=false\n"});
+    out.push_back({"V" + stem,
+                   (contract ? kContract : "") + heading(migration) + (waits ? kFlywayLock : "") + forward,
+                   contract});
+    if (!migration.in_transaction)
+      out.push_back({"V" + stem + ".conf", "executeInTransaction=false\n", contract});
     const auto back = migration.back();
     if (back.empty()) continue;
-    out.push_back({"U" + stem, joined(back)});
+    out.push_back({"U" + stem, answered(migration, back, true), contract});
     if (!migration.back_in_transaction())
-      out.push_back({"U" + stem + ".conf", "executeInTransaction=false\n"});
+      out.push_back({"U" + stem + ".conf", "executeInTransaction=false\n", contract});
   }
   return out;
 }
@@ -179,7 +241,8 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
     else
       for (const auto& one : back) rollback += "--rollback " + in_one_line(one) + "\n";
     if (migration.in_transaction) {
-      text += head + traits + heading(migration) + joined(forward) + rollback;
+      text += head + traits + (migration.is_contract() ? kContract : "") + heading(migration) +
+              joined(forward) + rollback;
       continue;
     }
     for (std::size_t k = 0; k < forward.size(); ++k)
@@ -187,7 +250,8 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
                           k == 0 ? heading(migration) : "", forward[k],
                           k + 1 == forward.size() ? rollback : "--rollback empty\n");
   }
-  return std::vector<WrittenFile>{{"", std::move(text)}};
+  const bool contract = std::ranges::any_of(migrations, &Migration::is_contract);
+  return std::vector<WrittenFile>{{"", std::move(text), contract}};
 }
 
 std::string plain(std::string_view id) {
@@ -207,7 +271,7 @@ std::vector<std::string> Migration::forward() const {
     statement = std::max(statement, one->step.statement_timeout);
   }
   const change::Step& step = first->step;
-  if (step.kind == StepKind::kBackfill && step.in_step) return {batched(*step.in_step)};
+  if (step.kind == StepKind::kBackfill && step.in_step) return {batched(*step.in_step, lock)};
   if (in_transaction) {
     if (lock.count() > 0) out.push_back(fmt::format("SET LOCAL lock_timeout = '{}';", milliseconds(lock)));
     if (statement.count() > 0)
@@ -228,10 +292,36 @@ std::vector<std::string> Migration::forward() const {
 }
 
 std::vector<std::string> Migration::back() const {
-  std::vector<std::string> out;
-  for (auto it = steps.rbegin(); it != steps.rend(); ++it)
-    for (const auto& one : (*it)->step.undo) out.push_back(with_semicolon(one));
+  std::vector<std::string> undo;
+  Millis lock{50};
+  Millis statement{10'000};
+  for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
+    lock = std::max(lock, (*it)->step.lock_timeout);
+    statement = std::max(statement, (*it)->step.statement_timeout);
+    for (const auto& one : (*it)->step.undo) undo.push_back(with_semicolon(one));
+  }
+  // CONCURRENTLY waits for other transactions by its nature, and has to be sent alone.
+  const bool concurrent = std::ranges::any_of(
+      undo, [](const std::string& one) { return one.find(" CONCURRENTLY ") != one.npos; });
+  if (undo.empty() || concurrent) return undo;
+  const char* local = back_in_transaction() ? "LOCAL " : "";
+  std::vector<std::string> out{
+      fmt::format("SET {}lock_timeout = '{}';", local, milliseconds(lock)),
+      fmt::format("SET {}statement_timeout = '{}';", local, milliseconds(statement))};
+  for (auto& one : undo) {
+    // It reads the whole table, while writers go on.
+    if (one.find(" VALIDATE CONSTRAINT ") != one.npos)
+      out.push_back(fmt::format("SET {}statement_timeout = 0;", local));
+    out.push_back(std::move(one));
+  }
+  if (back_in_transaction()) return out;
+  out.emplace_back("RESET lock_timeout;");  // the session is the tool's
+  out.emplace_back("RESET statement_timeout;");
   return out;
+}
+
+bool Migration::is_contract() const {
+  return first->step.phase == change::Phase::kContract;
 }
 
 bool Migration::back_in_transaction() const {
@@ -246,6 +336,8 @@ std::vector<Migration> migrations_of(const SqlPlan& plan) {
       migration.first = &one;
       migration.in_transaction = one.step.kind == StepKind::kTransaction;
       migration.slug = plain(one.step.id);
+      for (const auto& item : plan.plan.items)
+        if (item.id == one.item && item.step) migration.probe = item.step->probe;
       out.push_back(std::move(migration));
     }
     out.back().steps.push_back(&one);

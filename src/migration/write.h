@@ -1,6 +1,6 @@
 // A plan as files that a migration tool runs: one migration for each transaction group, so that what has
-// committed is in the tool's history and a second run begins behind it. Each can be run again after a failure
-// in its middle. Pure; thread-safe.
+// committed is in the tool's history and a second run begins behind it. A script for psql has no history: it
+// asks each transaction's probe. Pure; thread-safe.
 // Sources: the documentation of Flyway, Liquibase (formatted SQL), Alembic and Rails' migrations.
 #pragma once
 
@@ -21,6 +21,7 @@ bool one_file(Format format);                       // else a folder of files
 struct WrittenFile {
   std::string name;  // in the folder; of one file: ""
   std::string text;
+  bool contract = false;  // of the contract phase: must not be deployed together with the others
 };
 
 struct WriteOptions {
@@ -39,10 +40,12 @@ struct Migration {
   const SqlStep* first = nullptr;
   std::vector<const SqlStep*> steps;
   bool in_transaction = true;
-  std::string slug;                          // "dual_write_create_index_orders"
+  std::string probe;  // one SELECT of one boolean: whether all of it is there; "" where nothing tells
+  std::string slug;   // "dual_write_create_index_orders"
   std::vector<std::string> forward() const;  // whole statements with their semicolons, time-outs first
-  std::vector<std::string> back() const;     // may be empty
+  std::vector<std::string> back() const;     // time-outs first; may be empty
   bool back_in_transaction() const;
+  bool is_contract() const;
 };
 std::vector<Migration> migrations_of(const SqlPlan& plan);
 

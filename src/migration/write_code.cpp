@@ -117,7 +117,8 @@ std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, co
              "    op.execute(sa.text(sql.replace(\":\", \"\\\\:\")))\n\n\ndef upgrade():\n{}\n\ndef "
              "downgrade():\n{}",
              i + 1, change::to_string(migration.first->step.phase), title, revision, after,
-             python_body(forward), python_body(back))});
+             python_body(forward), python_body(back)),
+         migration.is_contract()});
     after = "\"" + revision + "\"";
   }
   return out;
@@ -148,7 +149,8 @@ Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migratio
              ruby_body(texts(migration.forward(), migration.in_transaction)),
              !back.empty()               ? ruby_body(back)
              : leaves_nothing(migration) ? "    # nothing to take back\n"
-                                         : "    raise ActiveRecord::IrreversibleMigration\n")});
+                                         : "    raise ActiveRecord::IrreversibleMigration\n"),
+         migration.is_contract()});
   }
   return out;
 }

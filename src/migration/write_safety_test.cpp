@@ -29,12 +29,24 @@ std::string written(const SqlPlan& plan, Format format = Format::kSql) {
   return out;
 }
 
+// Lines of psql's own, which nothing of an author's may stand in.
+std::string without_psql(std::string text) {
+  for (const char* command : {"\\set ON_ERROR_STOP on\n", "\\if :poundlock_done\n",
+                              "\\echo this is there already\n", "\\else\n", "\\endif\n", "\\gset\n"}) {
+    const std::string_view word = command;
+    const std::string in_place = word == "\\gset\n" ? ";    \n" : std::string(word.size() - 1, ' ') + "\n";
+    for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1))
+      text.replace(at, word.size(), in_place);
+  }
+  return text;
+}
+
 // PostgreSQL ends a comment at a carriage return too: only in quotes may one stand.
 TEST(WriteSafety, EndsNoCommentByACarriageReturnInAName) {
   const auto plan = plan_of("ALTER TABLE orders ADD COLUMN \"z\rDROP TABLE child; --\" int DEFAULT 3;");
   for (const auto format : {Format::kSql, Format::kFlyway, Format::kLiquibase}) {
     const std::string text = written(plan, format);
-    const auto script = schema::parse_script(text);
+    const auto script = schema::parse_script(without_psql(text));
     ASSERT_TRUE(script);
     EXPECT_THAT(script->errors, IsEmpty()) << text;
     for (const auto& statement : script->statements)

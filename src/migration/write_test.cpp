@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "migration/history.h"
+#include "migration/source_lint.h"
 
 namespace poundlock::migration {
 namespace {
@@ -83,6 +84,52 @@ TEST(WritePlan, EscapesForPythonAndRuby) {
               AllOf(HasSubstr("x\\\\y \\\"q\\\" \\x23{z}"), HasSubstr("down_revision = \"abc\"")));
   const auto ruby = written(plan, Format::kRails, {.version = "20261122210000"});
   EXPECT_THAT(ruby[0].text, AllOf(HasSubstr("class Migration1"), HasSubstr("\\x23{z}")));
+}
+
+// A failed statement must not be followed by the drop of the data.
+TEST(WritePlan, StopsAScriptAtTheFirstErrorAndLeavesOutWhatIsThere) {
+  const auto files = written(plan_of("ALTER TABLE orders ADD COLUMN note text; ALTER TABLE orders DROP "
+                                     "COLUMN legacy;"),
+                             Format::kSql, {});
+  const std::string& text = files.front().text;
+  const auto at = [&text](std::string_view words) { return text.find(words); };
+  EXPECT_LT(at("\\set ON_ERROR_STOP on\n"), at("SELECT"));
+  EXPECT_LT(at("\\if :poundlock_done"), at("ADD COLUMN note text;"));
+  EXPECT_LT(at("ADD COLUMN note text;"), at("No gate stands here"));
+  EXPECT_LT(at("No gate stands here"), at("DROP COLUMN legacy;"));
+  EXPECT_TRUE(files.front().contract);
+}
+
+TEST(WritePlan, GivesBackfillsAndWaysBackTheirTimeOuts) {
+  const auto plan = plan_of("ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL;");
+  for (const auto& file : written(plan, Format::kFlyway, {.version = "1"})) {
+    if (file.name.ends_with(".conf")) continue;
+    EXPECT_THAT(file.text, HasSubstr("SET LOCAL lock_timeout = '50ms';")) << file.name;
+    EXPECT_EQ(file.contract, false);
+  }
+  // Rails stops at a migration without a way back, and all before it could not be taken back either.
+  for (const auto& file : written(plan, Format::kRails, {.version = "20261122210000"}))
+    EXPECT_THAT(file.text, Not(HasSubstr("IrreversibleMigration"))) << file.name;
+}
+
+TEST(WritePlan, WritesFilesThatPassLint) {
+  const auto plan = plan_of(
+      "ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL; CREATE INDEX orders_note ON orders "
+      "(note); ALTER TABLE orders ADD CONSTRAINT positive CHECK (total > 0); CREATE TABLE notes (id bigint "
+      "PRIMARY KEY); ALTER TABLE orders DROP COLUMN legacy;");
+  for (const auto format : {Format::kFlyway, Format::kSql})
+    for (const auto& file : written(plan, format, {.version = "1"})) {
+      if (file.name.ends_with(".conf")) continue;
+      std::vector<Source> sources;
+      const auto report = lint_file(file.text, file.name.empty() ? "m.sql" : file.name,
+                                    file.text.find("CONCURRENTLY") == file.text.npos
+                                        ? std::nullopt
+                                        : std::optional<std::string_view>("executeInTransaction=false\n"),
+                                    {}, sources);
+      for (const auto& finding : report.findings)
+        EXPECT_NE(finding.severity, lint::Severity::kError) << file.name << ": " << finding.rule << "\n"
+                                                            << file.text;
+    }
 }
 
 // The check value of CRC-32 (ISO-HDLC) is that of "123456789".
