@@ -249,7 +249,7 @@ Status record(Context& context, ports::Session& session, const migration::SqlPla
   PL_TRY(const auto written, write_plan_files(context, plan, writing));
   auto recorded = record_history(session, statements);
   if (!recorded && recorded.error().disposition != Disposition::kInDoubt && !writing.force)
-    remove_plan_files(context, written);
+    remove_plan_files(context, written.files);
   return recorded;
 }
 
@@ -276,12 +276,14 @@ int plan_sql_files(Context& context, const PlanArguments& arguments) {
   const auto plan = make_sql(context, arguments);
   if (!plan) return report(context, plan.error());
   bj::array files;
+  std::vector<std::string> contract;
   if (!arguments.writing.path.empty()) {
     PlanWriting writing = arguments.writing;
     writing.options.name = arguments.name;
     const auto written = write_plan_files(context, *plan, writing);
     if (!written) return report(context, written.error());
-    for (const auto& file : *written) files.emplace_back(file);
+    for (const auto& file : written->files) files.emplace_back(file);
+    contract = written->contract;
   }
   if (context.json) {
     bj::array notes;
@@ -293,6 +295,10 @@ int plan_sql_files(Context& context, const PlanArguments& arguments) {
   } else {
     print_sql_plan(context, *plan, arguments.sql);
     for (const auto& file : files) say(context, "wrote " + clean(std::string_view(file.as_string())));
+    if (!contract.empty())
+      say(context,
+          "\nOf the contract phase, behind no gate, and not to be deployed together with the others:");
+    for (const auto& file : contract) say(context, "  " + clean(file));
   }
   return 0;
 }

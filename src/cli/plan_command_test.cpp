@@ -84,7 +84,7 @@ TEST_F(PlanTest, LeavesTheUndoOutThatStandsBesideAMigration) {
 TEST_F(PlanTest, WritesAllOrNothingAndNeverOverWhatIsThere) {
   write("m.sql", "ALTER TABLE orders ADD a int; CREATE INDEX i ON orders (a);");
   write("out/V1_2__dual_write_create_index_orders.sql", "mine");
-  EXPECT_EQ(run({"plan", "m.sql", "--write", "out"}).code, 4);
+  EXPECT_EQ(run({"plan", "m.sql", "--write", "out", "--version", "1"}).code, 4);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out/V1_1__dual_write_alter_table_orders.sql"));
   EXPECT_EQ(read("out/V1_2__dual_write_create_index_orders.sql"), "mine");
   EXPECT_EQ(run({"plan", "m.sql", "--write", "out", "--force"}).code, 0);
@@ -93,6 +93,35 @@ TEST_F(PlanTest, WritesAllOrNothingAndNeverOverWhatIsThere) {
   const auto half = run({"plan", "half.sql", "--write", "half"});
   EXPECT_EQ(half.code, 2);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "half"));
+}
+
+// Flyway leaves out, or refuses, a version below one that it has run.
+TEST_F(PlanTest, WritesFlywaysFilesAboveTheVersionsThatAreThere) {
+  write("m.sql", "ALTER TABLE orders ADD a int; ALTER TABLE orders DROP COLUMN b;");
+  write("db/old/V3.9__x.sql", "SELECT 1;");
+  write("db/V2__y.sql", "SELECT 1;");
+  const auto below = run({"plan", "m.sql", "--write", "db", "--version", "3"});
+  EXPECT_EQ(below.code, 4);
+  EXPECT_THAT(below.err, HasSubstr("--version 4 is free"));
+  const auto ran = run({"plan", "m.sql", "--write", "db"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "db/V4_1__dual_write_alter_table_orders.sql"));
+  EXPECT_THAT(ran.out.substr(ran.out.find("together with the others")), HasSubstr("db/V4_2__contract_"));
+  EXPECT_EQ(run({"plan", "m.sql", "--write", "db"}).code, 4) << "the same change twice";
+  write("next.sql", "ALTER TABLE orders ADD c int;");
+  ASSERT_EQ(run({"plan", "next.sql", "--write", "db"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "db/V5_1__dual_write_alter_table_orders.sql"));
+}
+
+// Two classes of one name stop Rails.
+TEST_F(PlanTest, WritesNoClassOfRailsTwice) {
+  write("m.sql", "ALTER TABLE orders ADD a int;");
+  const auto into = [&](const char* version, const char* name) {
+    return run({"plan", "m.sql", "--write", "db", "--format", "rails", "--version", version, "--name", name});
+  };
+  EXPECT_EQ(into("20261122210000", "one").code, 0);
+  EXPECT_EQ(into("20261122220000", "one").code, 4);
+  EXPECT_EQ(into("20261122220000", "two").code, 0);
 }
 
 // A shell's * names V10 before V2; files of no tool stay where they were named.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "cli/text.h"
@@ -54,6 +56,96 @@ std::string time_version(const Context& context) {
                      utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
+// Files of the folder that a migration tool looks at, by name; of Flyway's also those of folders below.
+constexpr std::size_t kFilesMax = 100'000;
+std::vector<fs::path> files_below(const Context& context, const PlanWriting& writing) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(context.directory / writing.path, error);
+       !error && it != fs::recursive_directory_iterator() && out.size() < kFilesMax; it.increment(error))
+    if (it->is_regular_file(error)) out.push_back(it->path());
+  return out;
+}
+
+// "V2026_11_2__x.sql" as 2026, 11, 2; empty where Flyway gives the file no version.
+std::vector<std::uint64_t> flyway_version(const std::string& name) {
+  std::vector<std::uint64_t> out;
+  const auto end = name.find("__");
+  if (name.empty() || end == name.npos || (name[0] != 'V' && name[0] != 'B' && name[0] != 'U')) return out;
+  bool begins = true;
+  for (const char c : name.substr(1, end - 1)) {
+    if (c == '_' || c == '.') {
+      begins = true;
+      continue;
+    }
+    if (c < '0' || c > '9') return {};
+    if (begins) out.push_back(0);
+    begins = false;
+    if (out.back() > 100'000'000'000'000'000U) return {};
+    out.back() = out.back() * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return out;
+}
+
+// What follows the version: the same again would be the same change twice, and two classes of one name.
+std::string_view behind_version(std::string_view name, Format format) {
+  const auto at = format == Format::kFlyway ? name.find("__") : name.find('_');
+  return at == name.npos ? std::string_view() : name.substr(at);
+}
+
+std::string text_of_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+Error is_there(const std::string& name) {
+  return make_error(
+             Disposition::kConflict, "plan.exists",
+             fmt::format("the same change is there already, as {}, and nothing was written", clean(name)))
+      .with_hint("remove those files first, or name another folder or another --name");
+}
+
+// Flyway leaves out, or refuses, what comes below a version that it has run.
+Status free_version(const Context& context, const PlanWriting& writing, PlannedFiles& planned,
+                    const migration::SqlPlan& plan) {
+  std::vector<std::uint64_t> last;
+  std::string last_name;
+  const auto there = files_below(context, writing);
+  for (const auto& path : there) {
+    const auto version = flyway_version(path.filename().string());
+    if (version > last) {
+      last = version;
+      last_name = path.filename().string();
+    }
+  }
+  if (last.empty()) return {};
+  if (writing.options.version.empty()) {
+    for (const auto& path : there)
+      if (behind_version(path.filename().string(), Format::kFlyway) ==
+              behind_version(planned.files.front().name, Format::kFlyway) &&
+          text_of_file(path) == planned.files.front().text)
+        return fail(is_there(path.filename().string()));
+    planned.options.version = fmt::format("{}", last.front() + 1);
+    PL_TRY(planned.files, migration::write_plan(plan, planned.format, planned.options));
+    return {};
+  }
+  if (flyway_version(planned.files.front().name) > last) return {};
+  return fail(
+      make_error(Disposition::kConflict, "plan.version",
+                 fmt::format("version {} is not above that of {}, and nothing was written",
+                             clean(writing.options.version), clean(last_name)))
+          .with_hint(fmt::format("--version {} is free; --force writes what was named", last.front() + 1)));
+}
+
+Status no_class_twice(const Context& context, const PlanWriting& writing, const PlannedFiles& planned) {
+  for (const auto& path : files_below(context, writing))
+    for (const auto& file : planned.files)
+      if (behind_version(path.filename().string(), planned.format) ==
+          behind_version(file.name, planned.format))
+        return fail(is_there(path.filename().string()));
+  return {};
+}
+
 }  // namespace
 
 Result<PlannedFiles> planned_files(const Context& context, const migration::SqlPlan& plan,
@@ -64,6 +156,9 @@ Result<PlannedFiles> planned_files(const Context& context, const migration::SqlP
   if (out.options.version.empty())
     out.options.version = out.format == Format::kRails ? time_version(context) : "1";
   PL_TRY(out.files, migration::write_plan(plan, out.format, out.options));
+  if (writing.force) return out;
+  if (out.format == Format::kFlyway) PL_CHECK(free_version(context, writing, out, plan));
+  if (out.format == Format::kRails) PL_CHECK(no_class_twice(context, writing, out));
   return out;
 }
 
@@ -75,10 +170,11 @@ void remove_plan_files(const Context& context, const std::vector<std::string>& w
   }
 }
 
-Result<std::vector<std::string>> write_plan_files(const Context& context, const migration::SqlPlan& plan,
-                                                  const PlanWriting& writing) {
+Result<WrittenPlan> write_plan_files(const Context& context, const migration::SqlPlan& plan,
+                                     const PlanWriting& writing) {
   PL_TRY(const PlannedFiles planned, planned_files(context, plan, writing));
-  std::vector<std::string> names;
+  WrittenPlan out;
+  auto& names = out.files;
   for (const auto& file : planned.files) {
     const bool one = migration::one_file(planned.format);
     const fs::path path = one ? fs::path(writing.path) : fs::path(writing.path) / file.name;
@@ -89,6 +185,7 @@ Result<std::vector<std::string>> write_plan_files(const Context& context, const 
                      fmt::format("{} is there already, and nothing was written", clean(path.string())))
               .with_hint("--force writes it anew; or name another place or another --version"));
     names.push_back(path.string());
+    if (file.contract) out.contract.push_back(path.string());
   }
   if (!migration::one_file(planned.format)) {
     std::error_code error;
@@ -106,7 +203,7 @@ Result<std::vector<std::string>> write_plan_files(const Context& context, const 
     }
     written.push_back(names[i]);
   }
-  return names;
+  return out;
 }
 
 }  // namespace poundlock::cli

@@ -23,10 +23,16 @@ struct PlannedFiles {
 Result<PlannedFiles> planned_files(const Context& context, const migration::SqlPlan& plan,
                                    const PlanWriting& writing);
 
-// The files' names, as they stand on the disk. kConflict "plan.exists"; kUser where the plan cannot be
-// written so.
-Result<std::vector<std::string>> write_plan_files(const Context& context, const migration::SqlPlan& plan,
-                                                  const PlanWriting& writing);
+// The files' names, as they stand on the disk.
+struct WrittenPlan {
+  std::vector<std::string> files;
+  std::vector<std::string> contract;  // those of `files` that must not be deployed together with the others
+};
+
+// kConflict "plan.exists", and "plan.version" where the tool has run, or may have run, a later one; kUser
+// where the plan cannot be written so.
+Result<WrittenPlan> write_plan_files(const Context& context, const migration::SqlPlan& plan,
+                                     const PlanWriting& writing);
 void remove_plan_files(const Context& context, const std::vector<std::string>& written);
 
 }  // namespace poundlock::cli
