@@ -48,6 +48,8 @@ std::vector<ports::TrafficStatement> LockQueue::traffic_for(const std::vector<st
   return out;
 }
 
+// It has written (ROW EXCLUSIVE): a reader alone would let pass what stops writers only (SHARE and SHARE ROW
+// EXCLUSIVE: an index, a foreign key, a trigger), which waits for a batch job as well as an ALTER does.
 // Ends by itself: nobody here could end it while the statement waits for it.
 Result<std::unique_ptr<ports::Session>> LockQueue::long_transaction(const std::vector<std::string>& tables) {
   PL_TRY(auto session, shadow_.connect());
@@ -55,7 +57,7 @@ Result<std::unique_ptr<ports::Session>> LockQueue::long_transaction(const std::v
                         std::to_string(options_.long_transaction.count()) + "ms'"));
   PL_CHECK(session->run("BEGIN"));
   for (const auto& table : tables)
-    PL_CHECK(session->run(fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", table)));
+    PL_CHECK(session->run(fmt::format("LOCK TABLE {} IN ROW EXCLUSIVE MODE", table)));
   return session;
 }
 
@@ -102,6 +104,9 @@ Result<LockQueue::Round> LockQueue::play(const std::vector<std::string>& stateme
   const Status done = alone ? attempt_alone(*session, statements.front(), alone->undo, lock_timeout, round)
                             : attempt(*session, statements, lock_timeout, round);
   round.traffic = ports_.traffic->stop();
+  in_the_way.reset();
+  // Ours, not the change's: with the traffic still beside it, its wait would count as the change's stall.
+  if (alone && !alone->undo.empty() && !session->broken()) PL_CHECK(session->run(alone->undo));
   PL_CHECK(done);
   return round;
 }
@@ -140,7 +145,6 @@ Status LockQueue::attempt_alone(ports::Session& session, const std::string& sql,
     auto done = session.run(sql);
     if (session.broken()) return fail(std::move(done).error());
     PL_CHECK(session.run("SET lock_timeout = 0"));
-    if (!undo.empty()) PL_CHECK(session.run(undo));
     if (done) return {};
     if (done.error().sqlstate == "40P01") round.deadlock = true;
     if (!worth_a_retry(done.error())) return fail(std::move(done).error());
@@ -149,6 +153,8 @@ Status LockQueue::attempt_alone(ports::Session& session, const std::string& sql,
       round.unfinished = true;
       return {};
     }
+    // It waits for the long transaction, and nobody waits for it.
+    if (!undo.empty()) PL_CHECK(session.run(undo));
     ports_.clock->sleep(std::max(kBackoffMin, jitter_.around(kBackoffMax)));
   }
 }
@@ -180,7 +186,7 @@ Result<std::optional<LockQueue::Alone>> LockQueue::repeatable(ports::Session& se
   const std::string made = schema::QualifiedName{table.schema, name}.to_sql();
   PL_TRY(const auto taken, session.run("SELECT pg_catalog.to_regclass($1) IS NOT NULL", {made}));
   if (name.empty() || ports::to_bool(taken.rows.at(0)[0])) return std::nullopt;  // nobody's index is dropped
-  out.undo = "DROP INDEX IF EXISTS " + made;
+  out.undo = "DROP INDEX CONCURRENTLY IF EXISTS " + made;
   return out;
 }
 

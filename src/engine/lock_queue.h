@@ -24,7 +24,7 @@ struct QueueOptions {
   // that is locked.
   std::vector<ports::TrafficStatement> traffic;
   std::string search_path = "\"$user\", public";  // of traffic and statements, as SQL
-  Millis long_transaction{1'000};                 // of the reader in the way; 0: none
+  Millis long_transaction{1'000};                 // of the writer in the way; 0: none
   Millis lock_timeout{50};
   int sessions = 4;
   int groups_max = 8;
