@@ -20,6 +20,7 @@ using schema::quote_literal;
 constexpr int kBesideMax = 8;  // shadows of one database at the same time
 constexpr Millis kPoll{50};
 constexpr int kLooks = 20;             // a second
+constexpr int kPartitionsMax = 500;    // of a table, whose sizes are read one by one
 constexpr std::size_t kOthersMax = 5;  // told by name
 constexpr std::int64_t kSmallTableBytes = 64 << 20;
 
@@ -306,16 +307,29 @@ Status PgDumpShadow::empty_given() {
   return {};
 }
 
+// pg_dump locks what it reads, for which it takes a right on every table.
+Error without_right(Error error) {
+  const bool right =
+      error.code == "pg.program_failed" && error.message.find("permission denied for") != std::string::npos;
+  if (right && error.hint.empty())
+    error.hint =
+        "the role of the database that is copied needs USAGE on each schema and SELECT on all tables: GRANT "
+        "pg_read_all_data TO that role, or give a clone with --shadow";
+  return error;
+}
+
 Status PgDumpShadow::copy_schema(const schema::Catalog& source,
                                  const std::vector<schema::QualifiedName>& tables) {
   // Errors of single statements (an extension that only a superuser may create) do not matter unless the
   // tables concerned differ afterwards.
-  PL_TRY(const auto copied,
-         run_pipe(program(*source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
-                                     "--no-tablespaces", "--no-publications", "--no-subscriptions",
-                                     "--no-security-labels", "--lock-wait-timeout=5000"}),
-                  program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
-                  clock_, options_.program_limit, options_.stopped));
+  auto dumped =
+      run_pipe(program(*source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
+                                  "--no-tablespaces", "--no-publications", "--no-subscriptions",
+                                  "--no-security-labels", "--lock-wait-timeout=5000"}),
+               program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
+               clock_, options_.program_limit, options_.stopped);
+  if (!dumped) return fail(without_right(std::move(dumped).error()));
+  const PipeResult copied = std::move(*dumped);
   PL_TRY(auto session, connect());
   PL_TRY(const auto shadow, load_catalog(*session, {.schemas = {}, .tables = tables}));
   for (const auto& name : tables) {
@@ -366,13 +380,15 @@ Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, co
   }
   for (const auto& sql : before) PL_CHECK(session.run(sql));
   // Without row security, as all our sessions: a sample that a policy has thinned out would look complete.
-  PL_CHECK(run_pipe(program(*source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                       "SET row_security = off", "--command",
-                                       fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns,
-                                                   name, sample, options_.rows_max)}),
-                    program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                       fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
-                    clock_, options_.program_limit, options_.stopped));
+  auto sampled =
+      run_pipe(program(*source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                                  "SET row_security = off", "--command",
+                                  fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name,
+                                              sample, options_.rows_max)}),
+               program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                                  fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
+               clock_, options_.program_limit, options_.stopped);
+  if (!sampled) return fail(without_right(std::move(sampled).error()));
   for (const auto& sql : after) PL_CHECK(session.run(sql));
   PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
   const double copied = ports::to_double(count.rows.at(0)[0]);
@@ -419,14 +435,33 @@ Status read_size(ports::Session& session, const schema::QualifiedName& table, do
   return {};
 }
 
+// Each is traced by its own name and has a size of its own: one may be empty and the next one huge.
+Status add_partitions(ports::Session& session, const schema::QualifiedName& table,
+                      std::vector<schema::QualifiedName>& to) {
+  PL_TRY(
+      const auto found,
+      session.run("SELECT n.nspname, c.relname FROM pg_catalog.pg_partition_tree("
+                  "pg_catalog.to_regclass($1)) t JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN "
+                  "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0 ORDER BY t.level, "
+                  "n.nspname, c.relname LIMIT $2",
+                  {quoted(table), std::to_string(kPartitionsMax)}));
+  for (const auto& row : found.rows) {
+    schema::QualifiedName name{ports::to_text(row[0]), ports::to_text(row[1])};
+    if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(std::move(name));
+  }
+  return {};
+}
+
 Result<std::vector<ports::TableSize>> PgDumpShadow::sizes(const std::vector<schema::QualifiedName>& tables) {
   PL_TRY(auto here, connect());
   std::unique_ptr<ports::Session> there;
   if (source_) {
     if (auto opened = const_cast<PgDatabase*>(source_)->connect()) there = std::move(*opened);
   }
+  std::vector<schema::QualifiedName> all = tables;
+  for (const auto& table : tables) PL_CHECK(add_partitions(*here, table, all));
   std::vector<ports::TableSize> out;
-  for (const auto& table : tables) {
+  for (const auto& table : all) {
     ports::TableSize size;
     size.table = table;
     PL_CHECK(read_size(*here, table, size.shadow_rows, size.shadow_bytes));
