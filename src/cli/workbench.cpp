@@ -123,6 +123,10 @@ Status Workbench::open_shadow(Context& context, const WorkbenchArguments& argume
   if (!arguments.shadow.empty()) {
     PL_TRY(given_, PgDatabase::create(arguments.shadow));
   }
+  if (arguments.in_place && !given_ && create_.empty()) {
+    return fail(user_error("workbench.in_place", "--in-place works on a given shadow, and none is given")
+                    .with_hint("--shadow URL names it; a shadow that is made is always taken away"));
+  }
   if (!source_ && !given_) {
     return fail(user_error("workbench.nothing", "there is neither a shadow nor a database to make one of")
                     .with_hint("--shadow URL names a database that bears the mark poundlock.shadow, "
