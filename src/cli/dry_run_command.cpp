@@ -50,8 +50,9 @@ Result<std::vector<ports::TrafficStatement>> sampled_traffic(const std::string& 
       session->run("SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid "
                    "= e.extnamespace WHERE e.extname = 'pg_stat_statements'"));
   if (schema.rows.empty())
-    return fail(user_error("traffic.statements", "the extension pg_stat_statements is not in " + url)
-                    .with_hint("CREATE EXTENSION pg_stat_statements there, or give --traffic FILE"));
+    return fail(
+        user_error("traffic.statements", "the extension pg_stat_statements is not in " + database->describe())
+            .with_hint("CREATE EXTENSION pg_stat_statements there, or give --traffic FILE"));
   PL_TRY(
       const auto found,
       session->run(fmt::format(
@@ -97,8 +98,19 @@ class Told {
 struct Work {
   rollout::Plan plan;  // of scripts only their tables
   std::vector<engine::Script> scripts;
-  std::vector<std::string> notes;
+  std::vector<engine::LeftOut> left_out;
 };
+
+// A plan of which a part was not tried is not one that may run.
+void add_left_out(const Work& work, engine::DryRunReport& report) {
+  report.left_out = work.left_out;
+  for (const auto& one : work.left_out)
+    report.why_not.push_back(
+        fmt::format("not tried, a person decides first: {}:{}: {}", one.file, one.line, one.why));
+  if (!work.left_out.empty())
+    report.notes.push_back("`poundlock plan` shows the choices of what was not tried");
+  report.passed = report.why_not.empty();
+}
 
 Status add_traffic(Context& context, const DryRunArguments& arguments, engine::ShadowUse& shadow,
                    const rollout::Plan& plan, engine::DryRunOptions& options) {
@@ -156,9 +168,8 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   if (report && !rollout)
     report->notes.push_back(
         "run as written; --planned tries the safe steps that `poundlock plan` makes of it");
-  auto notes = work.notes;
-  notes.insert(notes.end(), bench.notes().begin(), bench.notes().end());
-  if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
+  if (report) report->notes.insert(report->notes.end(), bench.notes().begin(), bench.notes().end());
+  if (report) add_left_out(work, *report);
   return report;
 }
 
@@ -180,8 +191,7 @@ Result<Work> read_work(Context& context, const DryRunArguments& arguments,
     PL_TRY(auto planned, migration::plan_sql(sources, &catalog));
     work.scripts.clear();
     work.plan = std::move(planned.plan);
-    for (const auto& one : planned.decisions)
-      work.notes.push_back(fmt::format("left out, {}:{}: {}", one.file, one.line, one.why));
+    for (const auto& one : planned.decisions) work.left_out.push_back({one.file, one.line, one.sql, one.why});
     return work;
   }
   work.plan.rollout = "dry_run";
@@ -233,7 +243,7 @@ void add_dry_run(CLI::App& app, Context& context) {
                    "a database whose pg_stat_statements tells what the application does");
   verb->add_option("--traffic-sessions", a->sessions, "how many play it")->check(CLI::Range(1, 16));
   add_duration(*verb, "--long-transaction", a->long_transaction,
-               "how long a reader stands in the way (1s unless given)");
+               "how long a transaction that has written stands in the way (1s unless given)");
   add_duration(*verb, "--lock-timeout", a->lock_timeout, "of one try with our policy (50ms unless given)");
   verb->add_flag("--planned", a->planned, "of migrations the safe steps that plan makes of them");
   verb->add_flag("--no-queue", a->no_queue, "do not measure the lock queue");

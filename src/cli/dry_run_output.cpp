@@ -58,6 +58,13 @@ std::string first_line(const std::string& sql) {
   return out;
 }
 
+// What steps begin with locks nothing and is nobody's statement; one of a file has its line.
+bool is_of_ours(const DryRunStatement& one) {
+  const std::string& sql = one.trace.sql;
+  return one.line == 0 && !one.trace.error &&
+         (sql.starts_with("SET LOCAL search_path = ") || sql.starts_with("SET search_path = "));
+}
+
 std::string joined(const std::vector<std::string>& texts) {
   std::string out;
   for (const auto& text : texts) out += (out.empty() ? "" : ", ") + text;
@@ -112,6 +119,10 @@ bj::object dry_run_json(const DryRunReport& report) {
                                 {"shadow_rows", size.shadow_rows},
                                 {"source_bytes", size.source_bytes},
                                 {"shadow_bytes", size.shadow_bytes}});
+  bj::array left_out;
+  for (const auto& one : report.left_out)
+    left_out.push_back(
+        bj::object{{"file", one.file}, {"line", one.line}, {"sql", one.sql}, {"why", one.why}});
   bj::object out{{"passed", report.passed},
                  {"seconds", report.seconds},
                  {"blocking_seconds", report.blocking_seconds},
@@ -122,6 +133,7 @@ bj::object dry_run_json(const DryRunReport& report) {
                                       {"transactions", report.queue.groups},
                                       {"application_statements", report.queue.statements},
                                       {"lock_tries", report.queue.lock_tries},
+                                      {"failed", report.queue.failed},
                                       {"deadlocks", report.queue.deadlocks},
                                       {"notes", names(report.queue.notes)}}},
                  {"shadow", bj::object{{"description", report.shadow.description},
@@ -129,6 +141,7 @@ bj::object dry_run_json(const DryRunReport& report) {
                                        {"kept", report.shadow.kept},
                                        {"tables", std::move(tables)}}},
                  {"why_not", names(report.why_not)},
+                 {"left_out", std::move(left_out)},
                  {"notes", names(report.notes)}};
   if (report.replayed)
     out["replay"] = bj::object{{"statements", report.replay.statements},
@@ -168,6 +181,7 @@ std::string dry_run_text(const Context& context, const DryRunReport& report) {
                Column("on the real tables", Align::kRight), "locks", "work", Column("WAL", Align::kRight)});
   std::size_t number = 0;
   for (const auto& one : report.statements) {
+    if (is_of_ours(one)) continue;
     std::string sql = fit(first_line(one.trace.sql), 60);
     table.add({fmt::format("{}", ++number), sql, fmt::format("{:.3f}", one.trace.seconds),
                fmt::format("{:.3f}", one.scaled_seconds),
@@ -183,9 +197,9 @@ std::string dry_run_text(const Context& context, const DryRunReport& report) {
     out += fmt::format(
         "lock queue: the application's longest stall is {} ms with our lock time-out and retries, {} ms "
         "without "
-        "({} transactions, {} statements played)\n",
+        "({} transaction{}, {} statements played)\n",
         report.queue.longest_stall.count(), report.queue.longest_stall_without_policy.count(),
-        report.queue.groups, report.queue.statements);
+        report.queue.groups, report.queue.groups == 1 ? "" : "s", report.queue.statements);
   if (report.replayed)
     out += fmt::format("traffic: {} statements played beside it, the longest wait for a lock {} ms\n",
                        report.replay.statements, report.replay.longest_wait.count());

@@ -8,6 +8,7 @@
 #include "engine/checks/shadow_blockers.h"
 #include "engine/ledger.h"
 #include "engine/reach.h"
+#include "engine/traffic_trial.h"
 #include "schema/sql.h"
 
 namespace poundlock::engine {
@@ -48,6 +49,7 @@ class Replay {
     const auto one = context_.ports.traffic->stop();
     total.statements += one.statements;
     total.errors += one.errors;
+    total.row_errors += one.row_errors;
     if (total.first_error.empty()) total.first_error = one.first_error;
     total.long_waits += one.long_waits;
     total.longest_wait = std::max(total.longest_wait, one.longest_wait);
@@ -78,8 +80,29 @@ class Run {
     if (migrations) {
       PL_CHECK(session().run("SET search_path = " + search_path_));
     }
+    PL_TRY(const auto failed, try_traffic(shadow_.database(), options_.queue.traffic, search_path_));
+    if (!failed) return {};
+    return fail(user_error("traffic.fails", "the traffic fails before the change: " + failed->to_string())
+                    .with_hint("play what the application does on this schema, as a role that may do it"));
+  }
+
+  // The traffic that was given, where the change is done: what fails now is the change's doing.
+  Status after_change(bool by_contract, std::vector<std::string>& notes) {
+    replay_.stop();
+    PL_TRY(const auto failed, try_traffic(shadow_.database(), options_.queue.traffic, search_path_));
+    if (!failed) return {};
+    const bool gone = failed->error.sqlstate == "42703" || failed->error.sqlstate == "42P01";
+    if (by_contract && gone)
+      notes.push_back(
+          "after the contract, which takes away the legacy form, the traffic fails as it should: " +
+          failed->to_string());
+    else
+      report_.why_not.push_back("after the change a statement of the application fails: " +
+                                failed->to_string());
     return {};
   }
+  // From here on what fails beside it fails by what the plan takes away, as it is meant to.
+  void begin_contract() { failed_before_contract_ = queue_ ? queue_->report().failed : 0; }
 
   Status take_paths() {
     PL_CHECK(install_ledger(session()));
@@ -144,6 +167,7 @@ class Run {
   Replay replay_;
   bool replaying_ = false;  // until the contract; the queue's rounds interrupt it
   std::optional<LockQueue> queue_;
+  std::optional<std::uint64_t> failed_before_contract_;  // of the traffic beside the queue
   DryRunReport report_;
 };
 
@@ -237,6 +261,15 @@ DryRunReport Run::finish() {
   report_.replayed = replay_.wanted();
   report_.replay = replay_.total;
   if (queue_) report_.queue = queue_->report();
+  const std::uint64_t failed = failed_before_contract_.value_or(report_.queue.failed);
+  if (failed > 0)
+    report_.why_not.push_back(fmt::format("{} of the application's statements failed beside the change: {}",
+                                          failed, report_.queue.first_failed));
+  if (report_.queue.failed > failed)
+    report_.notes.push_back(
+        fmt::format("{} of the application's statements failed beside the contract, which takes away the "
+                    "legacy form",
+                    report_.queue.failed - failed));
   report_.shadow = shadow_.info();
   if (report_.blocking_seconds >= kBlockingSecondsMax)
     report_.why_not.push_back(
@@ -339,11 +372,11 @@ double scale_of(const Trace& trace, const ports::ShadowInfo& shadow, std::string
     const auto size = std::find_if(shadow.tables.begin(), shadow.tables.end(),
                                    [&](const ports::TableSize& one) { return one.table.to_sql() == table; });
     if (size == shadow.tables.end()) {
-      // A partition, or a table that only a foreign key names.
+      // A table that only a foreign key names.
       if (shadow.scale > largest) {
         largest = shadow.scale;
-        basis = fmt::format("x {:.1f}: as the largest table of the change, of which {} is a part", largest,
-                            table);
+        basis = fmt::format("x {:.1f}: as the largest table of the change; the size of {} was not read",
+                            largest, table);
       }
       continue;
     }
@@ -366,12 +399,14 @@ Result<DryRunReport> dry_run_scripts(const CheckContext& context, ShadowUse& sha
   Run run(context, shadow, options);
   PL_CHECK(run.open(true));
   run.prepare_queue();
+  bool done = true;
   for (const auto& script : scripts) {
-    PL_TRY(const bool done, run_script(run, script, notes));
+    PL_TRY(done, run_script(run, script, notes));
     if (!done) break;
   }
+  if (done) PL_CHECK(run.after_change(false, notes));
   auto report = run.finish();
-  report.notes = std::move(notes);
+  report.notes.insert(report.notes.end(), notes.begin(), notes.end());
   return report;
 }
 
@@ -395,12 +430,15 @@ Result<DryRunReport> dry_run_plan(const CheckContext& context, ShadowUse& shadow
   // Before the contract the legacy statements end: from then on only the new ones are played.
   run.end_replay();
   const bool kept = shadow.info().kept;
+  if (done) PL_CHECK(run.after_change(false, notes));
   if (done && !kept) {
+    run.begin_contract();
     PL_CHECK(run.set_aside(notes));
     PL_TRY(done, run_phase(run, context, change::Phase::kContract));
+    if (done) PL_CHECK(run.after_change(true, notes));
   }
   auto report = run.finish();
-  report.notes = std::move(notes);
+  report.notes.insert(report.notes.end(), notes.begin(), notes.end());
   if (kept) report.notes.push_back("without the contract, which a clone cannot take back");
   return report;
 }

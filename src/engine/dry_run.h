@@ -23,6 +23,14 @@ struct DryRunStatement {
   std::string basis;          // "x 10.0: public.orders has 5,000,000 rows, 500,000 here"
 };
 
+// A statement of a migration that was not tried, since a person has to decide what it should become.
+struct LeftOut {
+  std::string file;
+  int line = 0;  // from 1
+  std::string sql;
+  std::string why;
+};
+
 struct DryRunReport {
   bool passed = false;
   std::vector<std::string> why_not;
@@ -34,6 +42,7 @@ struct DryRunReport {
   bool replayed = false;
   ports::ShadowInfo shadow;
   std::vector<std::string> notes;
+  std::vector<LeftOut> left_out;  // the caller's to fill in; each is in `why_not` as well
 };
 
 // What one tool's transaction holds, or one statement that stands alone.

@@ -128,7 +128,10 @@ bool LockQueue::count(const std::string& name, bool policy, const Result<Round>&
     report_.notes.push_back(fmt::format(
         "{} {} with the traffic{}", name, policy ? "deadlocks, with our policy as well," : "deadlocks",
         round->traffic.first_deadlock.empty() ? "" : ": its victim was " + round->traffic.first_deadlock));
-  if (round->traffic.errors > 0)
+  const std::uint64_t failed = round->traffic.errors - round->traffic.row_errors;
+  report_.failed += failed;
+  if (failed > 0 && report_.first_failed.empty()) report_.first_failed = round->traffic.first_error;
+  if (failed == 0 && round->traffic.errors > 0)
     report_.notes.push_back(fmt::format("{} statements of the traffic failed: {}", round->traffic.errors,
                                         round->traffic.first_error));
   return true;

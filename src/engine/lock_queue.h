@@ -38,6 +38,8 @@ struct QueueReport {
   std::uint64_t statements = 0;            // of the application, in all rounds
   std::uint64_t lock_tries = 0;            // with the policy
   std::uint64_t deadlocks = 0;             // in all rounds
+  std::uint64_t failed = 0;  // statements of the application, in all rounds; not what rows answer
+  std::string first_failed;  // the first of them, with its place and the server's words
   std::vector<std::string> notes;
 };
 

@@ -99,9 +99,11 @@ class ThreadedTraffic final : public ports::Traffic {
           victims_ += 1;
           if (report_.first_deadlock.empty()) report_.first_deadlock = statement.sql;
         } else if (!rows) {
+          const bool of_rows = ports::is_of_rows(rows.error());
+          const bool first = report_.errors == (of_rows ? 0 : report_.row_errors);
           report_.errors += 1;
-          if (report_.first_error.empty())
-            report_.first_error = statement.name + ": " + rows.error().to_string();
+          if (of_rows) report_.row_errors += 1;
+          if (first) report_.first_error = statement.name + ": " + rows.error().to_string();
         }
       }
       if (!rows && session.broken()) return;
