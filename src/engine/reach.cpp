@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "engine/reach_words.h"
 #include "schema/tree.h"
 
 namespace poundlock::engine {
@@ -93,8 +94,7 @@ std::string by_option(const schema::Statement& statement) {
   }
   if (node.node_case == PG_QUERY__NODE__NODE_CREATE_EXTENSION_STMT) {
     const std::string_view name = text_of(node.create_extension_stmt->extname);
-    for (const std::string_view leads_out : {"dblink", "postgres_fdw", "file_fdw", "pg_cron", "adminpack"})
-      if (name == leads_out) return fmt::format("CREATE EXTENSION {}", name);
+    if (leads_out(name)) return fmt::format("CREATE EXTENSION {}", name);
   }
   // It holds its locks after the session's end, and the copy cannot be dropped.
   if (const auto* transaction = as<PgQuery__TransactionStmt>(&node);
@@ -109,16 +109,6 @@ std::string by_option(const schema::Statement& statement) {
   return moved ? "SET TABLESPACE" : "";
 }
 
-constexpr std::array<std::string_view, 10> kBeyondPrefixes{
-    "dblink",    "pg_file_",   "pg_terminate_", "pg_cancel_", "pg_reload_", "pg_create_restore_",
-    "lo_export", "pg_promote", "pg_rotate_",    "pg_switch_"};
-constexpr std::array<std::string_view, 7> kBeyond{"pg_drop_replication_slot",
-                                                  "pg_create_physical_replication_slot",
-                                                  "pg_create_logical_replication_slot",
-                                                  "pg_wal_replay_pause",
-                                                  "pg_stat_reset_shared",
-                                                  "lo_import",
-                                                  "pg_replication_origin_drop"};
 constexpr std::array<std::string_view, 3> kHarmless{"setval", "nextval", "set_config"};
 
 void read_calls(const schema::Statement& statement, Reach& reach) {
@@ -128,10 +118,7 @@ void read_calls(const schema::Statement& statement, Reach& reach) {
     const auto* call = as<PgQuery__FuncCall>(message);
     if (call == nullptr) return true;
     const auto name = schema::name_of(call->funcname, call->n_funcname);
-    const bool beyond =
-        std::ranges::any_of(kBeyondPrefixes, [&](auto prefix) { return name.name.starts_with(prefix); }) ||
-        std::ranges::find(kBeyond, name.name) != kBeyond.end();
-    if (beyond && reach.beyond.empty()) reach.beyond = name.name + "()";
+    if (calls_beyond(name.name) && reach.beyond.empty()) reach.beyond = name.name + "()";
     const bool ours = name.schema == "pg_catalog" || name.schema == "poundlock";
     if (calls && !ours && std::ranges::find(kHarmless, name.name) == kHarmless.end())
       reach.unseen = "the function " + name.to_sql();
@@ -139,73 +126,12 @@ void read_calls(const schema::Statement& statement, Reach& reach) {
   });
 }
 
-// The words of a block's text, each statement for itself. In dynamic SQL they stand in quotes, and count too.
-class BlockWords {
- public:
-  explicit BlockWords(std::string_view text) : text_(text) {}
-
-  // "CREATE ROLE"; "" when no such words are there. A text that puts its words together is not seen through.
-  std::string beyond() {
-    std::string before;
-    bool grant = false, copy = false;
-    for (std::string word = next(); !word.empty(); word = next()) {
-      const std::string both = before + " " + word;
-      const bool object = std::ranges::find(kObjects, word) != kObjects.end() &&
-                          std::ranges::find(kVerbs, before) != kVerbs.end();
-      if (object || std::ranges::find(kPairs, both) != kPairs.end()) return both;
-      if (copy && word == "PROGRAM") return "COPY ... PROGRAM";
-      if (grant && word == "TO") return "GRANT of a role";
-      grant = word == "GRANT" || (grant && word != "ON" && word != ";");
-      copy = word == "COPY" || (copy && word != ";");
-      const std::string name = lowered(word);
-      if (std::ranges::any_of(kBeyondPrefixes, [&](auto prefix) { return name.starts_with(prefix); }) ||
-          std::ranges::find(kBeyond, name) != kBeyond.end())
-        return name + "()";
-      before = word;
-    }
-    return "";
-  }
-
- private:
-  static constexpr std::array<std::string_view, 3> kVerbs{"CREATE", "ALTER", "DROP"};
-  static constexpr std::array<std::string_view, 7> kObjects{"ROLE",       "USER",         "GROUP", "DATABASE",
-                                                            "TABLESPACE", "SUBSCRIPTION", "SERVER"};
-  static constexpr std::array<std::string_view, 5> kPairs{"ALTER SYSTEM", "DROP OWNED", "REASSIGN OWNED",
-                                                          "PREPARE TRANSACTION", "SET TABLESPACE"};
-  static bool in_word(char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  }
-  static std::string lowered(std::string word) {
-    for (char& c : word) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    return word;
-  }
-  // Upper case; ";" between statements; "" at the end.
-  std::string next() {
-    while (at_ < text_.size() && !in_word(text_[at_]) && text_[at_] != ';') {
-      const std::string_view rest = text_.substr(at_);
-      const std::string_view end = rest.starts_with("--") ? "\n" : rest.starts_with("/*") ? "*/" : "";
-      at_ = end.empty() ? at_ + 1 : std::min(text_.size(), text_.find(end, at_));
-    }
-    if (at_ == text_.size()) return "";
-    if (text_[at_] == ';') return std::string(text_.substr(at_++, 1));
-    std::string word;
-    while (at_ < text_.size() && in_word(text_[at_])) {
-      const char c = text_[at_++];
-      word += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
-    }
-    return word;
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-};
-
 std::string beyond_in_block(const PgQuery__DoStmt& block) {
   for (std::size_t i = 0; i < block.n_args; ++i) {
     const auto* option = as<PgQuery__DefElem>(block.args[i]);
     const auto* body = option == nullptr ? nullptr : as<PgQuery__String>(option->arg);
     if (body == nullptr || text_of(option->defname) != "as") continue;
-    std::string found = BlockWords(text_of(body->sval)).beyond();
+    std::string found = words_beyond(text_of(body->sval));
     if (!found.empty()) return found + " in a DO block";
   }
   return "";

@@ -1,5 +1,6 @@
 #include "engine/reach.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 namespace poundlock::engine {
@@ -61,6 +62,17 @@ TEST(Reach, NamesWhatTheDatabasesOfAClusterShare) {
                           "DROP SERVER s",
                           "CREATE USER MAPPING FOR x SERVER s",
                           "PREPARE TRANSACTION 'p'",
+                          "COMMENT ON ROLE x IS 'y'",
+                          "COMMENT ON TABLESPACE t IS 'y'",
+                          "SECURITY LABEL ON ROLE x IS 'y'",
+                          "REVOKE CONNECT ON DATABASE prod FROM x",
+                          "GRANT USAGE ON FOREIGN SERVER s TO x",
+                          "CREATE EXTENSION pg_cron",
+                          "CREATE EXTENSION adminpack",
+                          "CREATE EXTENSION file_fdw",
+                          "IMPORT FOREIGN SCHEMA a FROM SERVER s INTO b",
+                          "CREATE FOREIGN DATA WRAPPER w",
+                          "DROP FOREIGN DATA WRAPPER w",
                           "SELECT pg_terminate_backend(1)",
                           "INSERT INTO t SELECT dblink_exec('c', 'DROP TABLE t')"})
     EXPECT_FALSE(reach(sql).beyond.empty()) << sql;
@@ -92,6 +104,61 @@ TEST(Reach, RefusesABlockWhoseWordsReachBeyond) {
         "DO $$ DECLARE role text; BEGIN UPDATE t SET role = 'x'; CREATE TABLE users (a int); END $$",
         "DO $$ BEGIN ALTER TABLE t ADD COLUMN server text; DROP TABLE database; END $$"})
     EXPECT_EQ(reach(sql).beyond, "") << sql;
+}
+
+TEST(Reach, ReadsWhatStandsBehindQuotesInABlock) {
+  for (const char* body :
+       {"RAISE NOTICE '-- roles'; CREATE ROLE r1;", "RAISE NOTICE '/*'; CREATE ROLE r1;",
+        "RAISE NOTICE 'it''s -- so'; CREATE ROLE r1;", "RAISE NOTICE E'it\\'s -- so'; CREATE ROLE r1;",
+        "SELECT 1 AS \"--\"; CREATE ROLE r1;", "PERFORM $q$ -- $q$; CREATE ROLE r1;",
+        "PERFORM $q$ ' $q$; CREATE ROLE r1; PERFORM $q$ ' $q$;", "PERFORM '\\'; CREATE ROLE r1; PERFORM '';",
+        "/* /* */ ' */ CREATE ROLE r1; -- '", "EXECUTE $q$CREATE ROLE r1$q$;", "EXECUTE E'CREATE\\nROLE r1';",
+        "EXECUTE 'CREATE ' || 'ROLE r1';", "EXECUTE 'SELECT ''' || x || ' -- ''; CREATE ROLE r1';",
+        "PERFORM a$b$c FROM t; CREATE ROLE r1; PERFORM d$b$e FROM t;", "PERFORM \"pg_terminate_backend\"(1);",
+        "EXECUTE 'SELECT \"dblink_exec\"()';"})
+    EXPECT_THAT(reach(std::string("DO $do$ BEGIN ") + body + " END $do$").beyond, HasSubstr("in a DO block"))
+        << body;
+}
+
+TEST(Reach, KnowsInABlockWhatItRefusesByItself) {
+  for (const char* sql : {"REVOKE g FROM x",
+                          "REVOKE ADMIN OPTION FOR g FROM x",
+                          "COPY t TO '/f'",
+                          "COPY t (a, b) FROM '/f'",
+                          "COPY (SELECT a FROM t) TO '/f'",
+                          "COPY t FROM PROGRAM 'p'",
+                          "COMMENT ON ROLE x IS 'y'",
+                          "COMMENT ON DATABASE d IS 'y'",
+                          "COMMENT ON TABLESPACE t IS 'y'",
+                          "SECURITY LABEL FOR p ON ROLE x IS 'y'",
+                          "GRANT CONNECT ON DATABASE d TO x",
+                          "REVOKE ALL ON DATABASE d FROM x",
+                          "GRANT USAGE ON FOREIGN SERVER s TO x",
+                          "CREATE EXTENSION postgres_fdw",
+                          "CREATE EXTENSION IF NOT EXISTS \"file_fdw\"",
+                          "CREATE EXTENSION dblink",
+                          "CREATE EXTENSION pg_cron",
+                          "CREATE EXTENSION adminpack",
+                          "CHECKPOINT",
+                          "LOAD 'l'",
+                          "IMPORT FOREIGN SCHEMA a FROM SERVER s INTO b",
+                          "CREATE FOREIGN DATA WRAPPER w",
+                          "DROP FOREIGN DATA WRAPPER w",
+                          "CREATE SERVER s FOREIGN DATA WRAPPER w"}) {
+    EXPECT_THAT(reach(fmt::format("DO $do$ BEGIN {}; END $do$", sql)).beyond, HasSubstr("DO block")) << sql;
+    EXPECT_THAT(reach(fmt::format("DO $do$ BEGIN EXECUTE $q${}$q$; END $do$", sql)).beyond,
+                HasSubstr("DO block"))
+        << sql;
+  }
+  for (const char* body : {"EXECUTE format('COPY t FROM %L', f)",
+                           "EXECUTE 'COPY t FROM ' || quote_literal(f)", "EXECUTE 'COPY t FROM ''/f'''"})
+    EXPECT_THAT(reach(fmt::format("DO $do$ BEGIN {}; END $do$", body)).beyond, HasSubstr("COPY")) << body;
+  for (const char* body :
+       {"GRANT SELECT ON t TO x", "REVOKE SELECT ON t FROM x", "REVOKE GRANT OPTION FOR SELECT ON t FROM x",
+        "COMMENT ON TABLE t IS 'on role'", "CREATE EXTENSION pg_trgm", "SELECT copy, revoke INTO a FROM t",
+        "RAISE NOTICE 'copy rows from here to there'", "ALTER TABLE t ADD \"CREATE ROLE\" text",
+        "UPDATE t SET comment = '' FROM u JOIN role ON role.id = u.id"})
+    EXPECT_EQ(reach(fmt::format("DO $do$ BEGIN {}; END $do$", body)).beyond, "") << body;
 }
 
 TEST(Reach, TellsWhatItCannotSee) {
