@@ -24,14 +24,17 @@ std::string as_subquery(std::string sql) {
   return "(\n" + sql + "\n)";
 }
 
-// In the row's own order: which rows belong together, but not where in the result they stand.
+// In the row's own order: which rows belong together, but not where in the result they stand. A bare
+// poundlock_q would be the column of that name where the result has one; `poundlock_q.*` is always the row.
 Result<std::string> sum_of(ports::Session& session, const std::string& sql,
                            const std::vector<ports::Cell>& params) {
   PL_TRY(const auto rows,
-         session.run(fmt::format("SELECT count(*)::text || ' rows, whose hashes add up to ' || coalesce(sum("
-                                 "pg_catalog.hashtextextended(q::text, 0)::numeric), 0)::text FROM {} q",
-                                 as_subquery(sql)),
-                     params));
+         session.run(
+             fmt::format("SELECT count(*)::text || ' rows, whose hashes add up to ' || coalesce(sum("
+                         "pg_catalog.hashtextextended(ROW(poundlock_q.*)::text, 0)::numeric), 0)::text FROM "
+                         "{} poundlock_q",
+                         as_subquery(sql)),
+             params));
   return ports::to_text(rows.rows.at(0).at(0));
 }
 
