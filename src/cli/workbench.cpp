@@ -21,9 +21,6 @@ namespace {
 
 using postgres::PgDatabase;
 
-// A copy takes its size in disk and a second for each few hundred MB: small enough that nobody minds.
-constexpr std::int64_t kCopyBytesMax = 4LL << 30;
-
 volatile sig_atomic_t g_interrupted = 0;
 
 // The first Ctrl-C cancels the statement that runs and ends the work, so that the shadow is taken away; the
@@ -136,7 +133,7 @@ Status Workbench::open_shadow(Context& context, const WorkbenchArguments& argume
   postgres::ShadowOptions options;
   options.rows_max = rows_;
   options.whole = arguments.whole;
-  options.copy_bytes_max = arguments.in_place ? 0 : kCopyBytesMax;
+  options.copy_bytes_max = arguments.in_place ? 0 : postgres::kCopyBytesMax;
   options.stopped = ports_.stopped;
   for (const auto& one : environments_) options.environments.push_back(one.get());
   if (given_) options.given = std::make_unique<PgDatabase>(*given_);

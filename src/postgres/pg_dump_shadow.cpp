@@ -42,6 +42,16 @@ Result<std::string> identity(ports::Session& session) {
 // In a given database: what is beside it was put there by us, and goes with it.
 constexpr std::string_view kFilledSchema = "poundlock_filled";
 
+Error too_large(const std::string& name, std::int64_t bytes, std::int64_t most) {
+  return make_error(Disposition::kRefused, "shadow.too_large",
+                    fmt::format("the database {} has {} bytes, and at most {} are copied as a whole: all of "
+                                "it would go to the server's disk once more, and through its WAL",
+                                name, bytes, most))
+      .with_hint(
+          "leave out --template: a sample of the rows is taken then (--rows); or give a shadow of your own, "
+          "such as a clone or a restored snapshot (--shadow)");
+}
+
 Error not_idle(const std::string& others) {
   return make_error(Disposition::kRefused, "shadow.not_idle",
                     "the database can be copied as a whole only while nobody is in it: " + others)
@@ -269,6 +279,10 @@ Result<std::string> PgDumpShadow::others_inside() {
 }
 
 Status PgDumpShadow::prepare_whole() {
+  PL_TRY(const auto size, lock_->run("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"));
+  const std::int64_t bytes = ports::to_int(size.rows.at(0)[0]);
+  if (bytes > options_.whole_bytes_max)
+    return fail(too_large(source_->name(), bytes, options_.whole_bytes_max));
   std::string others;
   // A session of ours that was closed just now may be there for a moment.
   for (int look = 0; look < kLooks; ++look) {

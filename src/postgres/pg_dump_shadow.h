@@ -21,6 +21,9 @@
 
 namespace poundlock::postgres {
 
+// Small enough that nobody minds: a copy takes its size in disk, and in WAL from PostgreSQL 15 on.
+inline constexpr std::int64_t kCopyBytesMax = 4LL << 30;
+
 struct ShadowOptions {
   std::uint64_t rows_max = 20'000;              // sampled from each table
   std::unique_ptr<PgDatabase> given;            // null: <database>_poundlock_shadow[_2 ...] beside it
@@ -31,6 +34,7 @@ struct ShadowOptions {
   // Instead of pg_dump and a sample, all of the source by CREATE DATABASE ... TEMPLATE. kRefused
   // "shadow.not_idle" where anybody is in it: nobody's session is ended for it. Who connects meanwhile waits.
   bool whole = false;
+  std::int64_t whole_bytes_max = kCopyBytesMax;  // above, kRefused "shadow.too_large"
   // Somebody ends it after use (a hook): whatever is done to it, nothing has to be taken back.
   bool disposable = false;
   Millis program_limit{5 * 60 * 1000};  // of pg_dump | psql

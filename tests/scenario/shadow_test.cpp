@@ -315,6 +315,24 @@ TEST_F(ShadowTest, ADatabaseThatNobodyIsInIsCopiedAsAWhole) {
   must("DROP DATABASE idle");
 }
 
+TEST_F(ShadowTest, ALargeDatabaseIsNotCopiedAsAWhole) {
+  must("DROP DATABASE IF EXISTS idle WITH (FORCE)");
+  must("CREATE DATABASE idle");
+  EXPECT_EQ(postgres::ShadowOptions{}.whole_bytes_max, 4LL << 30);
+  const auto idle = database_->sibling("idle");
+  postgres::ShadowOptions options;
+  options.whole = true;
+  options.whole_bytes_max = 1'000'000;
+  const auto info = postgres::make_pg_dump_shadow(*idle, clock_, std::move(options))->create({});
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, "shadow.too_large");
+  EXPECT_EQ(info.error().disposition, Disposition::kRefused);
+  EXPECT_THAT(info.error().message, HasSubstr("bytes, and at most 1000000 are copied"));
+  EXPECT_THAT(info.error().hint, HasSubstr("--shadow"));
+  EXPECT_FALSE(exists("idle_poundlock_shadow") || exists("idle_poundlock_shadow_intent"));
+  must("DROP DATABASE idle");
+}
+
 TEST_F(ShadowTest, ACopyIsStoppedAtOnce) {
   must("DROP DATABASE IF EXISTS idle WITH (FORCE)");
   must("CREATE DATABASE idle");
