@@ -38,6 +38,7 @@ INSERT INTO orders (id, status, code, customer, total, price, amount, note)
 CREATE UNIQUE INDEX orders_pkey ON orders (id);
 CREATE UNIQUE INDEX orders_code_key ON orders (code);
 CREATE INDEX orders_status ON orders (status);
+ALTER TABLE orders ADD CONSTRAINT orders_price_positive CHECK (price > 0) NOT VALID;
 CREATE TABLE people (id bigint, feels mood);
 CREATE TABLE tags (id bigint PRIMARY KEY, name text);
 CREATE TABLE bookings (during tstzrange);

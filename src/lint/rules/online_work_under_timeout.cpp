@@ -63,9 +63,9 @@ const Rule& online_work_under_timeout() {
               "SELECT set_config('lock_timeout', '1s', false);\n"
               "ALTER TABLE events DETACH PARTITION events_2020 CONCURRENTLY;",
               "BEGIN; SET lock_timeout = '50ms'; COMMIT; REINDEX TABLE CONCURRENTLY orders;",
-              "SET statement_timeout = '5s'; ALTER TABLE orders VALIDATE CONSTRAINT orders_total;",
+              "SET statement_timeout = '5s'; ALTER TABLE orders VALIDATE CONSTRAINT orders_price_positive;",
               "BEGIN; SET LOCAL statement_timeout = '5s';\n"
-              "ALTER TABLE orders VALIDATE CONSTRAINT orders_total; COMMIT;"},
+              "ALTER TABLE orders VALIDATE CONSTRAINT orders_price_positive; COMMIT;"},
       .good = {"BEGIN; SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = '5s';\n"
                "ALTER TABLE orders ADD COLUMN status text; COMMIT;\n"
                "CREATE INDEX CONCURRENTLY orders_status ON orders (status);",
@@ -73,8 +73,8 @@ const Rule& online_work_under_timeout() {
                "status text;\n"
                "RESET lock_timeout; RESET statement_timeout;\n"
                "CREATE INDEX CONCURRENTLY orders_status ON orders (status);",
-               "SET lock_timeout = '50ms'; ALTER TABLE orders VALIDATE CONSTRAINT orders_total;",
-               "SET statement_timeout = 0; ALTER TABLE orders VALIDATE CONSTRAINT orders_total;"},
+               "SET lock_timeout = '50ms'; ALTER TABLE orders VALIDATE CONSTRAINT orders_price_positive;",
+               "SET statement_timeout = 0; ALTER TABLE orders VALIDATE CONSTRAINT orders_price_positive;"},
       .check = check};
   return rule;
 }
