@@ -516,10 +516,15 @@ Result<ports::StatisticsCopied> PgDumpShadow::write(ports::Session& session, boo
   if (!written.why_not.empty())
     return ports::StatisticsCopied{
         false, "planner statistics are those of the sample, not copied: " + written.why_not};
+  std::string left;
+  for (std::size_t i = 0; i < written.left.size() && i < kOthersMax; ++i)
+    left += (i == 0 ? "" : ", ") + written.left[i];
+  if (written.left.size() > kOthersMax) left += ", ...";
+  if (!left.empty()) left = fmt::format("; {} stay the sample's: {}", written.left.size(), left);
   return ports::StatisticsCopied{
-      true, fmt::format("planner statistics of {} columns of {} tables are copied from {}{}", written.columns,
-                        written.tables, source_->name(),
-                        rows ? ", the numbers of rows too" : "; the numbers of rows are the sample's")};
+      true, fmt::format("planner statistics of {} columns of {} tables are copied from {}{}{}",
+                        written.columns, written.tables, source_->name(),
+                        rows ? ", the numbers of rows too" : "; the numbers of rows are the sample's", left)};
 }
 
 Result<ports::StatisticsCopied> PgDumpShadow::copy_statistics(ports::Session& session) {

@@ -22,7 +22,8 @@ constexpr const char* kRelations =
 
 constexpr const char* kColumns =
     "SELECT attname, inherited, null_frac, avg_width, n_distinct, most_common_vals::text, most_common_freqs, "
-    "histogram_bounds::text, correlation FROM pg_catalog.pg_stats WHERE schemaname = $1 AND tablename = $2";
+    "histogram_bounds::text, correlation, most_common_elems IS NOT NULL OR elem_count_histogram IS NOT NULL "
+    "FROM pg_catalog.pg_stats WHERE schemaname = $1 AND tablename = $2";
 
 // $1, $2: name. $3: rows, $4: visible share.
 constexpr const char* kWriteRelation =
@@ -54,6 +55,12 @@ constexpr const char* kColumnHere =
     "t.oid) AS base FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN "
     "pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND NOT a.attisdropped) ";
+// Slots that are none of these three: elements of arrays and of tsvector, bounds and lengths of ranges. Their
+// values cannot be read back into a slot, and without them the planner is worse off than with the sample's.
+constexpr const char* kOtherSlots =
+    "SELECT FROM a JOIN pg_catalog.pg_type b ON b.oid = a.base LEFT JOIN pg_catalog.pg_statistic s ON "
+    "s.starelid = a.attrelid AND s.staattnum = a.attnum AND s.stainherit = $4::bool WHERE b.typtype IN ('r', "
+    "'m') OR greatest(s.stakind1, s.stakind2, s.stakind3, s.stakind4, s.stakind5) > 3";
 constexpr const char* kForgetColumn =
     "DELETE FROM pg_catalog.pg_statistic s USING a WHERE s.starelid = a.attrelid AND s.staattnum = a.attnum "
     "AND s.stainherit = $4::bool";
@@ -83,22 +90,45 @@ constexpr const char* kWriteColumn =
     "pg_catalog.array_in(pg_catalog.textout($8::text), atttypid, -1), "
     "pg_catalog.array_in(pg_catalog.textout($10::text), atttypid, -1) FROM op";
 
+// Whether it was written; one that is not here any more is not.
+Result<bool> write_column(ports::Session& shadow, std::vector<ports::Cell> values, bool elements,
+                          bool restores, std::vector<std::string>& left) {
+  const std::string name = fmt::format("{}.{}", ports::to_text(values.at(1)), ports::to_text(values.at(2)));
+  const std::string here = kColumnHere;
+  if (restores) {
+    PL_TRY(const auto restored, shadow.run(kRestoreColumn, std::move(values)));
+    const bool all = !restored.rows.empty() && ports::to_bool(restored.rows[0][0]);
+    if (!all && !restored.rows.empty()) left.push_back(name);
+    return all;
+  }
+  const std::vector<ports::Cell> which{values.begin(), values.begin() + kForgetValues};
+  PL_TRY(const auto other, shadow.run(here + kOtherSlots, which));
+  if (elements || !other.rows.empty()) {
+    left.push_back(name);
+    return false;
+  }
+  PL_CHECK(shadow.run(here + kForgetColumn, which));
+  PL_TRY(const auto written, shadow.run(here + kWriteColumn, std::move(values)));
+  return written.affected > 0;
+}
+
 Status write_relation(ports::Session& shadow, const RelationStatistics& one, bool restores, bool rows,
                       StatisticsWritten& out) {
   const ports::Cell schema = one.name.schema, name = one.name.name;
-  if (rows)
-    PL_CHECK(shadow.run(restores ? kRestoreRelation : kWriteRelation,
-                        {schema, name, fmt::format("{}", one.rows), fmt::format("{}", one.visible)}));
+  if (rows) {
+    PL_TRY(const auto done,
+           shadow.run(restores ? kRestoreRelation : kWriteRelation,
+                      {schema, name, fmt::format("{}", one.rows), fmt::format("{}", one.visible)}));
+    if (restores && !done.rows.empty() && !ports::to_bool(done.rows[0][0]))
+      out.left.push_back("the number of rows of " + one.name.name);
+  }
   if (!one.columns.empty()) ++out.tables;
   for (const auto& column : one.columns) {
     std::vector<ports::Cell> values{schema, name};
-    values.insert(values.end(), column.begin(), column.end());
-    const std::string here = kColumnHere;
-    if (!restores)
-      PL_CHECK(shadow.run(here + kForgetColumn, {values.begin(), values.begin() + kForgetValues}));
-    PL_TRY(const auto written,
-           shadow.run(restores ? kRestoreColumn : here + kWriteColumn, std::move(values)));
-    if (restores ? !written.rows.empty() : written.affected > 0) ++out.columns;
+    values.insert(values.end(), column.begin(), column.end() - 1);
+    const bool elements = ports::to_bool(column.back());
+    PL_TRY(const bool written, write_column(shadow, std::move(values), elements, restores, out.left));
+    if (written) ++out.columns;
   }
   return {};
 }
@@ -136,7 +166,9 @@ Result<StatisticsWritten> write_statistics(ports::Session& shadow,
     if (shadow.broken()) return fail(written.error());
     PL_CHECK(shadow.run("ROLLBACK TO SAVEPOINT poundlock_statistics"));
     const bool right = written.error().sqlstate == "42501";
-    return StatisticsWritten{0, 0,
+    return StatisticsWritten{0,
+                             0,
+                             {},
                              right && !restores
                                  ? "before PostgreSQL 18 that takes a superuser of the shadow"
                                  : fmt::format("{}: {}", one.name.to_sql(), written.error().message)};
