@@ -34,8 +34,10 @@ struct TwiceAsked {
   const PathAnswer& again;
   const PathShape& shape;
 };
-// `verdict` on the first two answers, once the values are left out that legacy itself gives otherwise each
-// time, such as now() and random(): "not_compared" and no error where nothing else differs.
+// `verdict` on the first two answers where legacy gives the same twice. Else the columns are left out that it
+// gives otherwise each time, such as now(), as long as its rows are the same in the others: a difference in
+// these is an error. Where there is none, or where the rows themselves change (ORDER BY random() LIMIT 3),
+// "not_compared" and no error of its own: it is no proof that both are alike.
 RowsVerdict compare_at_rest(const TwiceAsked& legacy, const PathAnswer& fresh, const PathShape& fresh_shape,
                             RowsVerdict verdict);
 

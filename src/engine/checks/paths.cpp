@@ -310,6 +310,7 @@ Result<RowsVerdict> Proof::judge_answers(const Path& path, const std::vector<por
 Status Proof::compare_read(const Path& path) {
   PL_TRY(const auto sampled, samples(path, options_.samples));
   PathCompared done{path.spec->name, false, 0, 0, 0};
+  std::string unsteady;
   for (const auto& params : sampled.samples) {
     const auto legacy = ask(path.spec->legacy, params);
     if (!legacy && legacy.error().sqlstate == kTimedOut) {
@@ -328,6 +329,10 @@ Status Proof::compare_read(const Path& path) {
       break;
     }
     PL_TRY(const auto verdict, judge_answers(path, params, *legacy, *fresh));
+    if (verdict.kind == "not_compared") {
+      unsteady = verdict.message;
+      continue;
+    }
     if (!verdict.kind.empty()) fault(path, "both", verdict.kind, verdict.error, verdict.message);
     if (!verdict.kind.empty() && verdict.error) break;
     done.compared += 1;
@@ -338,6 +343,9 @@ Status Proof::compare_read(const Path& path) {
           fmt::format("{} of {} samples took legacy longer than {}", done.skipped, sampled.samples.size(),
                       format_duration(options_.statement_limit)),
           "let `sample:` give rows of parameters that it answers in that time");
+  if (!unsteady.empty())
+    fault(path, "both", "not_compared", done.compared == 0, unsteady,
+          "order by a key, and give what changes by itself (a time, a random number) as a parameter");
   report_.compared.push_back(done);
   return {};
 }
