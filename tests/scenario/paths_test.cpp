@@ -278,6 +278,24 @@ TEST_F(PathsTest, AnIndexThatTheNewSideLacksIsFoundAlsoInASmallSample) {
   EXPECT_EQ(right.errors(), 0) << all(right);
 }
 
+// A superuser's sample has the real statistics of legacy's column, and the new one has the sample's.
+TEST_F(PathsTest, ACostByStatisticsOfTwoKindsIsNoError) {
+  const auto root = cluster_->database("postgres");
+  postgres::ShadowOptions sampled;
+  sampled.rows_max = 200;
+  const auto copy = postgres::make_pg_dump_shadow(*root, clock_, std::move(sampled));
+  const auto ports = ports_with(*copy);
+  engine::PathOptions options;
+  options.cost_floor = 0;
+  const auto paths = path("by_status", "SELECT id FROM shop.orders WHERE legacy_status = $1",
+                          "SELECT id FROM shop.orders WHERE new_status = $1");
+  const auto report = engine::prove_paths({ports, plan_of(kUnindexed, paths)}, options);
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_THAT(report->statistics, HasSubstr("are copied from app")) << all(*report);
+  EXPECT_FALSE(finding(*report, "cost").error);
+  EXPECT_THAT(finding(*report, "cost").message, HasSubstr("the new columns by the sample's"));
+}
+
 TEST_F(PathsTest, FormsThatBreakWithTheSchemaAreFound) {
   const auto report =
       prove(plan_of(kStatus, path("star", "SELECT * FROM shop.orders WHERE id = $1",
