@@ -47,6 +47,7 @@ void RouterCore::reset_after_change() {
   const flag::Revision now = core_->applied();
   if (now == revision_) return;
   revision_ = now;
+  changed_at_ = Attempt::Clock::now();
   for (auto& [path, breaker] : breakers_) breaker.reset();
 }
 
@@ -69,7 +70,11 @@ void RouterCore::observe(std::string_view path, Side side, bool write, bool prob
                             static_cast<std::uint64_t>(std::max<std::int64_t>(microseconds, 0)), failure);
   if (!breaks || side != Side::kNew) return;
   std::lock_guard lock(mutex_);
-  breaker(path).record(failure, probe, Attempt::Clock::now());
+  reset_after_change();
+  // What began under the flags before says nothing of the order that holds now.
+  const auto now = Attempt::Clock::now();
+  if (now - latency < changed_at_) return;
+  breaker(path).record(failure, probe, now);
 }
 
 void RouterCore::count_fallback(std::string_view path, const std::string& label) {

@@ -54,6 +54,7 @@ class RouterCore {
   std::mutex mutex_;
   std::map<std::string, Breaker, std::less<>> breakers_;
   flag::Revision revision_;  // when the breakers began
+  Attempt::Clock::time_point changed_at_{};
   ShadowWorker shadow_;
 };
 

@@ -139,58 +139,6 @@ bool is_temporary(const schema::Statement& statement) {
   return found;
 }
 
-// An explicit name that another index has: whoever finds it later would take that one for the step's own.
-bool meets_another(const Turning& turning) {
-  const auto decide = [&](const std::string& name) {
-    turning.out.decide(turning.statement,
-                       fmt::format("there is a relation {} already: PostgreSQL would refuse this one", name),
-                       {"give it another name", "drop the other one first, by a statement of its own"});
-    return true;
-  };
-  if (turning.names.catalog() == nullptr) return false;
-  if (const auto* index = as<PgQuery__IndexStmt>(turning.statement.node())) {
-    const std::string name(text_of(index->idxname));
-    const QualifiedName table = turning.names.resolve(schema::name_of(*index->relation));
-    return !name.empty() && !index->if_not_exists &&
-           turning.names.book().relation_taken({table.schema, name}) && decide(name);
-  }
-  bool met = false;
-  lint::each_action(turning.statement, [&](const lint::Action& action) {
-    const auto* constraint = as<PgQuery__Constraint>(action.command.def);
-    if (constraint == nullptr || met ||
-        action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint)
-      return;
-    const std::string name(text_of(constraint->conname));
-    const QualifiedName table = turning.names.resolve(action.table);
-    const bool indexed = (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ||
-                          constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) &&
-                         text_of(constraint->indexname).empty();
-    const auto* known = turning.names.table(table);
-    const auto* before = known == nullptr || name.empty() ? nullptr : known->constraint(name);
-    const bool there = before != nullptr && turning.names.book().constraint_taken({table.schema, name});
-    if (!name.empty() && (there || (indexed && turning.names.book().relation_taken({table.schema, name})))) {
-      bool dropped_here = false;  // by an action of the same statement
-      lint::each_action(turning.statement, [&](const lint::Action& other) {
-        dropped_here =
-            dropped_here ||
-            (other.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint && other.name == name);
-      });
-      if (!dropped_here) met = decide(name);
-    }
-    // While the new index is built nothing would hold the rows to be unique.
-    if (!met && indexed && before != nullptr && (before->kind == 'u' || before->kind == 'p')) {
-      turning.out.decide(
-          turning.statement,
-          fmt::format("{} is dropped before the index of the new one is built, and until then nothing keeps "
-                      "two rows from being equal",
-                      name),
-          {"build the new one under another name, drop the old one, and rename it"});
-      met = true;
-    }
-  });
-  return met;
-}
-
 void turn(const Turning& turning) {
   const schema::Statement& statement = turning.statement;
   const PgQuery__Node* node = statement.node();

@@ -55,6 +55,8 @@ struct Turning {
   const Names& names;
   SafeForm& out;
 };
+// Decides where a name that the statement gives is another object's; safe_names.cpp.
+bool meets_another(const Turning& turning);
 void turn_alter_table(const Turning& turning);    // safe_alter.cpp
 void turn_added_columns(const Turning& turning);  // safe_column.cpp: one ADD COLUMN
 void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table, const std::string& column);

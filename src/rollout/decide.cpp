@@ -431,6 +431,15 @@ double Decider::exposure() const {
 
 void Decider::begin_mark() {
   s_.mark += 1;
+  // What this tick has seen was counted before the mark: judged now, the breakers that tripped in a try that
+  // was taken back would end the next one in the moment in which it is resumed.
+  if (seen_.app) {
+    seen_.app->newest = {};
+    seen_.app->paths.clear();
+    seen_.app->contexts.clear();
+    seen_.app->breakers.clear();
+    seen_.app->shadow_compared = seen_.app->shadow_mismatches = 0;
+  }
   count_from_now();
 }
 

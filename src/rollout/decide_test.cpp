@@ -429,6 +429,26 @@ TEST(Decide, AnOpenBreakerBringsEverybodyBackByItself) {
   EXPECT_EQ(world.state_.rollbacks.back().cause, "gate:breakers");
 }
 
+// The tick that resumes has asked the applications before: what they said is of the try that was taken back.
+TEST(Decide, ATripOfTheLastTryDoesNotEndTheNextOne) {
+  World world(make_test_plan({"breakers"}));
+  world.app_.instances.resize(1);
+  ASSERT_TRUE(world.run_until([&] {
+    world.app_.newest = world.now_;
+    return world.at() == "expose.all_25";
+  }));
+  world.app_.breakers.push_back({"by_status", "a", "error burst", true, 1});
+  ASSERT_TRUE(world.run_until([&] {
+    world.app_.newest = world.now_;
+    return world.state_.mode == Mode::kRolledBack;
+  }));
+  ASSERT_EQ(world.state_.rollbacks.size(), 1U);
+  world.app_.newest = world.now_;
+  world.tick({ask(RequestKind::kResume)});
+  EXPECT_EQ(world.state_.mode, Mode::kRunning);
+  EXPECT_EQ(world.state_.rollbacks.size(), 1U);
+}
+
 TEST(Decide, IsPure) {
   World world(make_test_plan());
   ASSERT_TRUE(world.reach("expose.all_25"));
