@@ -156,8 +156,8 @@ void ScriptFacts::create(const schema::Statement& statement, std::size_t index) 
   } else if (const auto* enumeration = as<PgQuery__CreateEnumStmt>(node)) {
     types_.insert(schema::name_of(enumeration->type_name, enumeration->n_type_name).name);
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_POLICY_STMT) {
-    const schema::QualifiedName table = schema::name_of(*node->create_policy_stmt->table);
-    policies_[table.name].push_back({table, index});
+    const schema::QualifiedName guarded = schema::name_of(*node->create_policy_stmt->table);
+    policies_[guarded.name].push_back({guarded, index});
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
     types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
   } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {

@@ -75,7 +75,9 @@ TEST(SqlPlan, RefusesASettingThatARuleRefuses) {
                         .sql = (accepted ? "-- poundlock: ignore triggers_off load\n" : "") + set};
     const auto plan = plan_sql(std::span(&source, 1), nullptr);
     EXPECT_EQ(plan.has_value(), accepted);
-    if (!plan) EXPECT_EQ(plan.error().code, "plan.setting");
+    if (!plan) {
+      EXPECT_EQ(plan.error().code, "plan.setting");
+    }
   }
 }
 

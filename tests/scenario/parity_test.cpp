@@ -258,7 +258,7 @@ TEST_F(ParityTest, RolesMayBeCalledOtherwise) {
                     cluster_->conninfo("app", "staging"), cluster_->conninfo("app", "prod")));
   auto ran = run({"parity"});
   EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
-  for (const std::string bad : std::vector<std::string>{"shop", "=shop", "a=", std::string(64, 'x') + "=a"})
+  for (const std::string& bad : std::vector<std::string>{"shop", "=shop", "a=", std::string(64, 'x') + "=a"})
     EXPECT_EQ(run({"parity", "--map-role", bad}).code, 2) << bad;
   EXPECT_EQ(run({"parity", "--map-role", "a=x", "--map-role", "b=x"}).code, 2);
 }

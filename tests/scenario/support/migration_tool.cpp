@@ -80,8 +80,9 @@ ToolRan MigrationToolTest::poundlock(const std::string& arguments) {
 void MigrationToolTest::the_tool_runs_what_was_written(const ToolWords& words, const std::string& note) {
   const ToolRan wrote = poundlock("plan m.sql " + words.write);
   ASSERT_EQ(wrote.code, 0) << wrote.output;
-  if (!words.named_by_time)
+  if (!words.named_by_time) {
     EXPECT_EQ(poundlock("plan m.sql " + words.write).code, 4) << "nothing is written over";
+  }
   const std::string adopt = "plan m.sql --adopt --database-url " + url(kTool);
   EXPECT_EQ(poundlock(adopt).code, 1) << "nothing is there yet";
   const ToolRan begun = tool(kTool, words.begin);
