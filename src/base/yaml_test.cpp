@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
-#include <chrono>
+#include <ctime>
 #include <string>
 
 namespace poundlock::yaml {
@@ -159,15 +159,21 @@ TEST(Yaml, DepthSizeAndNodesAreLimited) {
 }
 
 TEST(Yaml, BombsEndQuicklyInLittleMemory) {
+  // Of CPU time: a machine that is busy with something else is no failure.
+#ifdef __SANITIZE_THREAD__
+  constexpr std::clock_t kSecondsMax = 50;
+#else
+  constexpr std::clock_t kSecondsMax = 5;
+#endif
   [[maybe_unused]] rusage before{};
   getrusage(RUSAGE_SELF, &before);
   for (const char* bomb :
        {"[", "{", "- ", "? ", "{a: ", "[a, ", "\"\\n", "[?", "- - [", "a: [{", "&a ", "!a "}) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     refused(repeat(bomb, 200'000));
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << bomb;
+    EXPECT_LT(std::clock() - start, kSecondsMax * CLOCKS_PER_SEC) << bomb;
   }
-#ifndef __SANITIZE_ADDRESS__  // it keeps freed memory on purpose
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep memory of their own
   rusage after{};
   getrusage(RUSAGE_SELF, &after);
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 * 1024) << "KiB";

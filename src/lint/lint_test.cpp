@@ -1,5 +1,6 @@
 #include "lint/lint.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>

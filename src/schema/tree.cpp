@@ -1,6 +1,8 @@
 #include "schema/tree.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace poundlock::schema {
 namespace {
@@ -46,16 +48,33 @@ void each_child(const Message* message, const std::function<void(const Message*)
   }
 }
 
+// Without recursion, as depth(): a tree may be tens of thousands of levels deep, and a thread's stack need
+// not hold them.
 void walk(const Message* message, const std::function<bool(const Message*)>& visit) {
+  if (message != nullptr && is_node(message))
+    message = content(reinterpret_cast<const PgQuery__Node*>(message));
   if (message == nullptr) return;
-  if (is_node(message)) return walk(content(reinterpret_cast<const PgQuery__Node*>(message)), visit);
-  if (visit(message)) each_child(message, [&](const Message* child) { walk(child, visit); });
+  std::vector<const Message*> open{message};  // the next one last
+  while (!open.empty()) {
+    const Message* next = open.back();
+    open.pop_back();
+    if (!visit(next)) continue;
+    const auto first = static_cast<std::ptrdiff_t>(open.size());
+    each_child(next, [&](const Message* child) { open.push_back(child); });
+    std::reverse(open.begin() + first, open.end());
+  }
 }
 
 int depth(const Message* message) {
   int deepest = 0;
-  each_child(message, [&](const Message* child) { deepest = std::max(deepest, depth(child)); });
-  return deepest + 1;
+  std::vector<std::pair<const Message*, int>> open{{message, 1}};
+  while (!open.empty()) {
+    const auto [next, level] = open.back();
+    open.pop_back();
+    deepest = std::max(deepest, level);
+    each_child(next, [&, below = level + 1](const Message* child) { open.emplace_back(child, below); });
+  }
+  return deepest;
 }
 
 QualifiedName name_of(const PgQuery__RangeVar& relation) {

@@ -1,6 +1,7 @@
 // OFREP over real sockets, on the published flags.
 #include "server/routes_ofrep.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
