@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "base/suggest.h"
 #include "lint/config.h"
