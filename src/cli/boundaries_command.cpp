@@ -30,7 +30,7 @@ struct BoundariesArguments {
   std::string rollout;      // "" for all
   std::string fingerprint;  // file to compare with
   std::string write_fingerprint;
-  std::vector<std::string> indexes;
+  std::vector<std::string> indexes, slots;
   bool repair = false;
 };
 
@@ -108,6 +108,7 @@ void print(Context& context, const std::vector<engine::Finding>& findings, bool 
 Result<int> boundaries(Context& context, const BoundariesArguments& arguments) {
   engine::BoundaryOptions options;
   options.rollout = arguments.rollout;
+  options.slots = arguments.slots;
   for (const auto& name : arguments.indexes) {
     PL_TRY(auto index, schema::parse_qualified_name(name));
     if (index.schema.empty())
@@ -170,6 +171,7 @@ std::function<int()> add_boundaries(CLI::App& verify, Context& context) {
   verb->add_option("--write-fingerprint", a->write_fingerprint, "record the schema as it is now")
       ->type_name(kFile);
   add_each(*verb, "--index", a->indexes, "an INVALID index that you know to be abandoned");
+  add_each(*verb, "--slot", a->slots, "a replication slot that you know to be abandoned");
   verb->add_flag("--repair", a->repair, "take away what is safe to take away");
   return run;
 }

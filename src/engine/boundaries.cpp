@@ -104,25 +104,44 @@ Status find_indexes(ports::Session& session, const KnownRollouts& known, const B
   return {};
 }
 
+// ADD CONSTRAINT ... NOT VALID in these statements: the same name on the same table, not one that is like it.
+bool adds_not_valid(const std::vector<std::string>& statements, const schema::QualifiedName& table,
+                    const std::string& name) {
+  for (const auto& sql : statements) {
+    const auto script = schema::parse_script(sql);
+    if (!script) continue;
+    for (const auto& statement : script->statements) {
+      const auto* alter = schema::as<PgQuery__AlterTableStmt>(statement.node());
+      if (alter == nullptr || alter->relation == nullptr) continue;
+      const auto altered = schema::name_of(*alter->relation);
+      if (altered.name != table.name || (!altered.schema.empty() && altered.schema != table.schema)) continue;
+      for (std::size_t i = 0; i < alter->n_cmds; ++i) {
+        const auto* command = schema::as<PgQuery__AlterTableCmd>(alter->cmds[i]);
+        const auto* added = command == nullptr ? nullptr : schema::as<PgQuery__Constraint>(command->def);
+        if (added != nullptr && added->skip_validation && schema::text_of(added->conname) == name)
+          return true;
+      }
+    }
+  }
+  return false;
+}
+
 // Constraints are added NOT VALID and validated by a later step: partial only once their rollout is over.
 Status find_constraints(ports::Session& session, const KnownRollouts& known, const BoundaryOptions& options,
                         std::vector<Finding>& out) {
-  PL_TRY(const auto rows,
-         session.run(
-             "SELECT pg_catalog.format('%I on %s', k.conname, k.conrelid::regclass), "
-             "pg_catalog.quote_ident(k.conname), c.relname, pg_catalog.format('ALTER TABLE %s DROP "
-             "CONSTRAINT IF EXISTS %I', k.conrelid::regclass, k.conname) FROM pg_catalog.pg_constraint k "
-             "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid WHERE NOT k.convalidated AND k.contype "
-             "IN ('c', 'f') ORDER BY 1"));
+  PL_TRY(
+      const auto rows,
+      session.run("SELECT pg_catalog.format('%I on %s', k.conname, k.conrelid::regclass), k.conname, "
+                  "c.relname, pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', "
+                  "k.conrelid::regclass, k.conname), n.nspname, k.oid FROM pg_catalog.pg_constraint k "
+                  "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON "
+                  "n.oid = c.relnamespace WHERE NOT k.convalidated AND k.contype IN ('c', 'f') ORDER BY 1"));
   const auto rollout = known.find(options.rollout);
   const bool over = options.file.empty() && (rollout == known.end() || rollout->second.over());
   for (const auto& row : rows.rows) {
-    const std::string name = to_text(row[1]), table = to_text(row[2]);
+    const schema::QualifiedName table{to_text(row[4]), to_text(row[2])};
     const bool ours = std::any_of(options.steps.begin(), options.steps.end(), [&](const change::Step& step) {
-      return std::any_of(step.sql.begin(), step.sql.end(), [&](const std::string& sql) {
-        return sql.find("NOT VALID") != std::string::npos && sql.find(name) != std::string::npos &&
-               sql.find(table) != std::string::npos;
-      });
+      return adds_not_valid(step.sql, table, to_text(row[1]));
     });
     Finding one{"constraint", to_text(row[0]),
                 "",           ours && options.file.empty() ? options.rollout : "",
@@ -130,47 +149,64 @@ Status find_constraints(ports::Session& session, const KnownRollouts& known, con
     one.detail = !ours  ? "NOT VALID; nothing says that it is ours"
                  : over ? "NOT VALID, of a rollout of which no step stands any more"
                         : "NOT VALID, to be validated by a later step";
-    if (one.partial) one.repair.push_back(to_text(row[3]));
+    if (one.partial) {
+      one.repair.push_back(to_text(row[3]));
+      one.guard = fmt::format(
+          "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = {} AND NOT k.convalidated)",
+          to_text(row[5]));
+    }
     out.push_back(std::move(one));
   }
   return {};
 }
 
-Status find_server_wide(ports::Session& session, const KnownRollouts& known, std::vector<Finding>& out) {
-  const bool anybody =
-      std::any_of(known.begin(), known.end(), [](const auto& one) { return one.second.worked_on; });
-  PL_TRY(const auto slots,
-         session.run(
-             "SELECT s.slot_name, s.active FROM pg_catalog.pg_replication_slots s WHERE s.slot_name LIKE "
-             "'poundlock%' AND (s.database IS NULL OR s.database = pg_catalog.current_database())"));
+// Nothing of Poundlock's makes a slot or prepares a transaction: a name is all that could point to it, and a
+// standby's slot or a half of somebody's two-phase commit that bears it would be lost for good.
+Status find_server_wide(ports::Session& session, const BoundaryOptions& options, std::vector<Finding>& out) {
+  PL_TRY(
+      const auto slots,
+      session.run(
+          "SELECT s.slot_name, s.active, s.slot_type = 'logical' FROM pg_catalog.pg_replication_slots s "
+          "WHERE (s.slot_name LIKE 'poundlock%' OR s.slot_name = ANY ($1::text[])) AND (s.database IS NULL "
+          "OR s.database = pg_catalog.current_database())",
+          {ports::array_literal(options.slots)}));
   for (const auto& row : slots.rows) {
-    const bool used = to_bool(row[1]) || anybody;
-    Finding one{"slot", to_text(row[0]), "", "", !used, {}};
+    const std::string name = to_text(row[0]);
+    const bool used = to_bool(row[1]), logical = to_bool(row[2]);
+    const bool vouched = std::find(options.slots.begin(), options.slots.end(), name) != options.slots.end();
+    Finding one{"slot", name, "", "", !used && (logical || vouched), {}};
     one.detail = used ? "in use" : "nobody reads from it, and the server keeps its WAL for it";
-    if (!used)
-      one.repair.push_back(fmt::format("SELECT pg_catalog.pg_drop_replication_slot({})",
-                                       schema::quote_literal(to_text(row[0]))));
+    if (!used && vouched) {
+      one.repair.push_back(
+          fmt::format("SELECT pg_catalog.pg_drop_replication_slot({})", schema::quote_literal(name)));
+    } else if (!used) {
+      one.detail += fmt::format("; its name alone does not make it ours: --slot {} to vouch that {}", name,
+                                logical ? "its reader is gone" : "its standby is gone");
+    }
     out.push_back(std::move(one));
   }
   PL_TRY(const auto prepared,
          session.run("SELECT x.gid, x.owner, x.prepared::text, x.gid LIKE 'poundlock%' FROM "
                      "pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()"));
   for (const auto& row : prepared.rows) {
-    const bool ours = to_bool(row[3]);
-    Finding one{"prepared transaction", to_text(row[0]), "", "", ours, {}};
-    one.detail = fmt::format("of {} since {}; it keeps its locks{}", to_text(row[1]), to_text(row[2]),
-                             ours ? "" : "; it is not ours");
-    if (ours) one.repair.push_back("ROLLBACK PREPARED " + schema::quote_literal(to_text(row[0])));
+    const bool named = to_bool(row[3]);
+    Finding one{"prepared transaction", to_text(row[0]), "", "", named, {}};
+    one.detail =
+        fmt::format("of {} since {}; it keeps its locks; {}", to_text(row[1]), to_text(row[2]),
+                    named ? "Poundlock prepares none: whoever knows its other half ends it by COMMIT "
+                            "PREPARED or ROLLBACK PREPARED"
+                          : "it is not ours");
     out.push_back(std::move(one));
   }
   // Steps let a transaction idle for 5 s at most; a snapshot that is held for reading has no id.
   PL_TRY(
       const auto sessions,
-      session.run("SELECT a.pid, a.state_change::text, a.backend_start::text FROM "
-                  "pg_catalog.pg_stat_activity a WHERE a.application_name LIKE 'poundlock%' AND a.usename = "
-                  "current_user AND a.datname = pg_catalog.current_database() AND a.pid <> "
-                  "pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in transaction%' AND a.backend_xid IS "
-                  "NOT NULL AND a.state_change < pg_catalog.clock_timestamp() - interval '10 s'"));
+      session.run(
+          "SELECT a.pid, a.state_change::text, a.backend_start::text FROM "
+          "pg_catalog.pg_stat_activity a WHERE a.application_name IN ('poundlock', 'poundlock "
+          "replay') AND a.usename = current_user AND a.datname = pg_catalog.current_database() AND a.pid <> "
+          "pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in transaction%' AND a.backend_xid IS "
+          "NOT NULL AND a.state_change < pg_catalog.clock_timestamp() - interval '10 s'"));
   for (const auto& row : sessions.rows) {
     const std::string same = fmt::format(
         "a.pid = {} AND a.backend_start = {}::timestamptz AND a.state LIKE 'idle "
@@ -234,27 +270,32 @@ void compare_schema(const BoundaryOptions& options, std::vector<Finding>& out) {
   put(present, expected, "is there, and was not recorded");
 }
 
-// "" when it is gone; else why it was left.
-Result<std::string> repair_one(ports::Session& session, const Finding& one) {
+struct Repaired {
+  std::string why_not;   // "": it is gone
+  bool changed = false;  // somebody ended or repaired it since it was found: it is partial no longer
+};
+
+Result<Repaired> repair_one(ports::Session& session, const Finding& one) {
+  Repaired out;
   if (!one.rollout.empty()) {
     PL_TRY(const bool free, try_advisory_lock(session, one.rollout));
-    if (!free) return "left alone: a session is working on the rollout again";
+    if (!free) return Repaired{"left alone: a session is working on the rollout again"};
   }
-  std::string why;
   if (!one.guard.empty()) {
     PL_TRY(const auto still, session.run(one.guard));
-    if (!to_bool(still.rows.at(0).at(0))) why = "left alone: it is no longer as it was found";
+    out.changed = !to_bool(still.rows.at(0).at(0));
+    if (out.changed) out.why_not = "left alone: it is no longer as it was found";
   }
-  for (std::size_t i = 0; i < one.repair.size() && why.empty(); ++i) {
+  for (std::size_t i = 0; i < one.repair.size() && out.why_not.empty(); ++i) {
     const auto done = session.run(one.repair[i]);
     if (done) continue;
     if (session.broken()) return fail(done.error());
-    why = "not repaired: " + done.error().message;
+    out.why_not = "not repaired: " + done.error().message;
   }
   if (!one.rollout.empty())
     PL_CHECK(
         session.run("SELECT pg_catalog.pg_advisory_unlock(727276, pg_catalog.hashtext($1))", {one.rollout}));
-  return why;
+  return out;
 }
 
 }  // namespace
@@ -285,7 +326,7 @@ Result<std::vector<Finding>> find_partial(ports::Session& session, const Boundar
   // Last: it is what tells whose the half-built index is, until that is gone.
   auto begun = find_begun(known);
   std::move(begun.begin(), begun.end(), std::back_inserter(out));
-  PL_CHECK(find_server_wide(session, known, out));
+  PL_CHECK(find_server_wide(session, options, out));
   PL_CHECK(find_shadows(session, out));
   if (!options.rollout.empty())
     std::erase_if(out,
@@ -307,12 +348,13 @@ Status repair(ports::Session& session, std::vector<Finding>& findings) {
     // What a CONCURRENTLY waits for is not a queue, but every transaction that is under way.
     const bool waits = one.kind == "index" || one.kind == "step";
     PL_CHECK(session.run("SELECT pg_catalog.set_config('lock_timeout', $1, false)", {waits ? "60s" : "2s"}));
-    PL_TRY(const std::string why, repair_one(session, one));
-    one.done = why.empty();
-    if (!one.done) unfinished.insert(one.rollout);
+    PL_TRY(const auto repaired, repair_one(session, one));
+    one.done = repaired.why_not.empty();
+    one.partial = !repaired.changed;
+    if (!one.done && one.partial) unfinished.insert(one.rollout);
     std::string ran;
     for (const auto& sql : one.repair) ran += (ran.empty() ? "" : "; ") + sql;
-    one.repaired = one.done ? ran : why;
+    one.repaired = one.done ? ran : repaired.why_not;
   }
   return {};
 }

@@ -39,6 +39,7 @@ struct BoundaryOptions {
   // lock tells whether somebody is at it.
   std::string file;
   std::vector<schema::QualifiedName> indexes;   // a person vouches that these are abandoned
+  std::vector<std::string> slots;               // and that nobody comes back for these
   std::optional<schema::Fingerprint> expected;  // the schema as it was recorded
   std::optional<schema::Fingerprint> present;   // and as it is, made in the same way
 };

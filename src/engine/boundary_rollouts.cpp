@@ -206,7 +206,10 @@ Status find_steps(ports::Session& session, const KnownRollouts& known, const Bou
     if (half && !effect) {
       one.partial = !rollout.worked_on;
       one.detail = rollout.worked_on ? "half done: a session is working on it" : "half done: " + step->title;
-      if (one.partial) one.repair = step->repair;
+      if (one.partial) {
+        one.repair = step->repair;
+        one.guard = step->repair_when;  // an executor that came back may have ended it meanwhile
+      }
       out.push_back(std::move(one));
     } else if (!effect && last == Direction::kForward && !contracted) {
       // What the contract takes away is not missed.

@@ -281,9 +281,10 @@ TEST_F(BoundariesTest, LookingAtOneRolloutLeavesWhatAnotherOneKeeps) {
   EXPECT_NE(row("SELECT pg_catalog.count(*) FROM poundlock.backfill"), "0");
 }
 
-// What is server-wide is ours by its name only, and nobody's to take who uses it.
-TEST_F(BoundariesTest, SlotsAndPreparedTransactionsAreTakenOnlyWhenTheyAreOurs) {
+// A name makes nothing ours: a standby that is away for an hour, a half of somebody's two-phase commit.
+TEST_F(BoundariesTest, SlotsAndPreparedTransactionsAreToldAndTakenOnlyByWhoeverVouches) {
   session_ = open("postgres");
+  must("SELECT pg_catalog.pg_create_physical_replication_slot('poundlock_standby_1', true)");
   for (const char* name : {"poundlock_changes", "poundlock_in_use", "theirs"})
     must("SELECT pg_catalog.pg_create_logical_replication_slot($1, 'test_decoding')", {name});
   for (const char* name : {"poundlock-1", "theirs"}) {
@@ -308,16 +309,52 @@ TEST_F(BoundariesTest, SlotsAndPreparedTransactionsAreTakenOnlyWhenTheyAreOurs) 
               testing::UnorderedElementsAre("slot poundlock_changes", "prepared transaction poundlock-1"));
   EXPECT_THAT(found, testing::Contains(testing::Field(&Finding::object, "theirs"))) << "it is shown";
   must_repair(found);
-  EXPECT_THAT(partial(find()), testing::IsEmpty());
+  EXPECT_EQ(row("SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots"), "4");
+  EXPECT_EQ(row("SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts"), "2");
+  found = find({.slots = {"poundlock_changes", "poundlock_in_use"}});
+  must_repair(found);
   EXPECT_EQ(row("SELECT pg_catalog.string_agg(slot_name, ' ' ORDER BY slot_name) FROM "
                 "pg_catalog.pg_replication_slots"),
-            "poundlock_in_use theirs");
-  EXPECT_EQ(row("SELECT pg_catalog.string_agg(gid, ' ') FROM pg_catalog.pg_prepared_xacts"), "theirs");
+            "poundlock_in_use poundlock_standby_1 theirs");
+  EXPECT_THAT(partial(find()), testing::ElementsAre("prepared transaction poundlock-1"));
   kill_executor(child);
   must("ROLLBACK PREPARED 'theirs'");
+  must("ROLLBACK PREPARED 'poundlock-1'");
   ASSERT_TRUE(wait_until(
       [&] { return row("SELECT pg_catalog.bool_or(active) FROM pg_catalog.pg_replication_slots") == "f"; }));
   must("SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots");
+}
+
+// Names of others that are part of ours, and what an executor ended after it was found.
+TEST_F(BoundariesTest, NothingIsTakenForItsLikenessOrAfterItWasEnded) {
+  make_orders(1'000);
+  auto admin = open("postgres");
+  const auto valid = [&](const std::string& value) {
+    must_on(*admin, "UPDATE pg_catalog.pg_index SET indisvalid = " + value +
+                        " WHERE indexrelid = 'shop.\"Idx New\"'::pg_catalog.regclass");
+  };
+  must("ALTER TABLE shop.\"Order Items\" ADD CONSTRAINT new CHECK (id > 0) NOT VALID");
+  const auto made = plan(kChange);
+  auto found = find(of(made));
+  EXPECT_THAT(partial(found), testing::IsEmpty()) << "the rollout has not even begun";
+  must_repair(found);
+  EXPECT_EQ(row("SELECT conname FROM pg_catalog.pg_constraint WHERE NOT convalidated"), "new");
+  for (const auto& each : made.steps) {
+    if (each.phase != change::Phase::kDualWrite || each.kind == change::StepKind::kCheck ||
+        each.kind == change::StepKind::kVerify)
+      continue;
+    if (!each.repair.empty()) break;
+    must_run(each);
+  }
+  must("CREATE UNIQUE INDEX \"Idx New\" ON shop.\"Order Items\" (id)");
+  valid("false");
+  found = find(of(made));
+  EXPECT_THAT(partial(found), testing::Contains(HasSubstr("step ")));
+  EXPECT_THAT(partial(found), testing::Contains("index shop.\"Idx New\""));
+  valid("true");
+  must_repair(found);
+  EXPECT_TRUE(index_is("i.indisvalid")) << "it was ended meanwhile";
+  EXPECT_THAT(partial(found), testing::IsEmpty());
 }
 
 // A migration that a tool ran, statement by statement, and that stopped at its index.
