@@ -202,6 +202,8 @@ std::vector<std::string> notes_of(const Environment& from, const Environment& to
   if (a != b && from.side.catalog.server_version_num / 10'000 == to.side.catalog.server_version_num / 10'000)
     out.push_back(
         fmt::format("{} runs PostgreSQL {}, {} runs {}: the same major version", from.name, a, to.name, b));
+  if (from.side.identity == to.side.identity)
+    out.emplace_back("both addresses lead to one and the same database: this proves nothing");
   std::set<std::string> hidden(from.side.hidden);
   hidden.insert(to.side.hidden.begin(), to.side.hidden.end());
   std::string names;

@@ -124,7 +124,9 @@ std::string publications() {
 // What runs or plans differently, and has no place of its own in the catalog's model.
 std::string others() {
   return fmt::format(
-      "SELECT 'rule', pg_catalog.quote_ident(r.rulename), {}, pg_get_ruledef(r.oid) FROM pg_rewrite r JOIN "
+      "SELECT 'rule', pg_catalog.quote_ident(r.rulename), {}, pg_get_ruledef(r.oid) || CASE r.ev_enabled "
+      "WHEN "
+      "'O' THEN '' ELSE ' (enabled: ' || r.ev_enabled::text || ')' END FROM pg_rewrite r JOIN "
       "pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> "
       "'_RETURN' AND {} UNION ALL SELECT 'statistics', pg_catalog.quote_ident(s.stxname), {}, "
       "pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid JOIN "
@@ -135,19 +137,27 @@ std::string others() {
       kRelation, kSchemaFilter, kRelation, kSchemaFilter, no_extension("pg_event_trigger", "v.oid"));
 }
 
-// Roles that own something here, are granted something, or are named by a policy. How many connections one
-// may have is a size.
+// Roles that own something here, are granted something or are named by a policy, and those that are members
+// of one: an application often logs in as a member, and is granted nothing itself. The others of the server
+// as "other role": where the other environment uses one of them, it is here all the same. How many
+// connections a role may have is a size.
 std::string roles() {
-  return "SELECT 'role', pg_catalog.quote_ident(r.rolname), '', '', pg_catalog.concat_ws(', ', CASE WHEN "
-         "r.rolcanlogin THEN 'login' END, CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN NOT "
-         "r.rolinherit THEN 'no inherit' END, CASE WHEN r.rolcreaterole THEN 'create role' END, CASE WHEN "
-         "r.rolcreatedb THEN 'create database' END, CASE WHEN r.rolreplication THEN 'replication' END, CASE "
-         "WHEN r.rolbypassrls THEN 'bypass row security' END, 'member of ' || (SELECT "
-         "pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(g.rolname), ' ' ORDER BY "
-         "pg_catalog.quote_ident(g.rolname)) FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid "
-         "WHERE m.member = r.oid)) FROM pg_roles r WHERE r.oid IN (SELECT d.refobjid FROM pg_shdepend d "
-         "WHERE d.refclassid = 'pg_authid'::regclass AND d.dbid = (SELECT b.oid FROM pg_database b WHERE "
-         "b.datname = current_database())) AND $1::text[] IS NOT NULL";
+  return "WITH RECURSIVE used(oid) AS (SELECT d.refobjid FROM pg_shdepend d, pg_database b WHERE b.datname = "
+         "current_database() AND d.refclassid = 'pg_authid'::regclass AND (d.dbid = b.oid OR (d.dbid = 0 AND "
+         "d.classid = 'pg_database'::regclass AND d.objid = b.oid)) UNION SELECT p.oid FROM pg_roles p WHERE "
+         "p.rolname IN ('pg_read_all_data', 'pg_write_all_data') UNION SELECT m.member FROM used u JOIN "
+         "pg_auth_members m ON m.roleid = u.oid) SELECT CASE WHEN u.oid IS NULL THEN 'other role' ELSE "
+         "'role' END, "
+         "pg_catalog.quote_ident(r.rolname), '', '', "
+         "pg_catalog.concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'login' END, CASE WHEN r.rolsuper THEN "
+         "'superuser' END, CASE WHEN NOT r.rolinherit THEN 'no inherit' END, CASE WHEN r.rolcreaterole THEN "
+         "'create role' END, CASE WHEN r.rolcreatedb THEN 'create database' END, CASE WHEN r.rolreplication "
+         "THEN 'replication' END, CASE WHEN r.rolbypassrls THEN 'bypass row security' END, 'member of ' || "
+         "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(g.rolname) COLLATE \"C\", ' ' ORDER "
+         "BY pg_catalog.quote_ident(g.rolname) COLLATE \"C\") FROM pg_auth_members m JOIN pg_roles g ON "
+         "g.oid "
+         "= m.roleid WHERE m.member = r.oid)) FROM pg_roles r LEFT JOIN used u ON u.oid = r.oid WHERE "
+         "$1::text[] IS NOT NULL AND (u.oid IS NOT NULL OR r.rolname !~ '^pg_')";
 }
 
 }  // namespace
@@ -160,7 +170,10 @@ std::string no_extension(std::string_view catalog, std::string_view oid) {
 }
 
 std::vector<std::string> part_queries() {
-  return {partitions(), extension_uses(), policies(), owners(), grants(), publications(), others(), roles()};
+  std::vector<std::string> all{partitions(), extension_uses(), policies(), owners(),
+                               grants(),     publications(),   others(),   roles()};
+  for (auto& query : environment_queries()) all.push_back(std::move(query));
+  return all;
 }
 
 }  // namespace poundlock::postgres

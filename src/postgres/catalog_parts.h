@@ -18,5 +18,6 @@ std::string no_extension(std::string_view catalog, std::string_view oid);
 
 // Each answers kind, name, of_kind, of and definition; $1 as in kSchemaFilter. PostgreSQL 12 and later.
 std::vector<std::string> part_queries();
+std::vector<std::string> environment_queries();  // the rest of them, in catalog_environment.cpp
 
 }  // namespace poundlock::postgres

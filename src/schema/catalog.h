@@ -134,7 +134,7 @@ struct Extension {
 // policies, publications, rules, statistics objects, event triggers, schemas, and the roles that own or use
 // any of it. Loaded on request only (CatalogFilter::whole of postgres/catalog_loader.h).
 struct Part {
-  std::string kind;        // "policy", "grant", "owner", "partition", ...
+  std::string kind;        // "policy", "grant", "owner", "partition", ...; "other role": not used here
   std::string name;        // quoted; a partition's parent; "" where what it belongs to is name enough
   std::string of_kind;     // "table", "partitioned table", "sequence", ...; "" where it belongs to nothing
   std::string of;          // quoted and qualified

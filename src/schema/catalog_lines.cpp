@@ -108,6 +108,7 @@ class Lines {
   }
 
   void add(const Part& part) {
+    if (part.kind == "other role") return;  // of the server, and not of this database
     // Its name is quoted already; what belongs to an ignored schema begins with it.
     for (const auto& schema : options_.ignore_schemas) {
       const std::string quoted = quote_identifier(schema);

@@ -31,6 +31,11 @@ Result<CheckResult> check_parity(const CheckContext& context) {
   }
   PL_TRY(auto production, side_of(context, *context.ports.databases.primary));
   PL_TRY(auto staging, side_of(context, *context.ports.databases.staging));
+  if (production.identity == staging.identity) {
+    // Equal in everything, and proof of nothing.
+    out.detail = "staging and production are one and the same database in poundlock.yaml";
+    return out;
+  }
   rename_roles(production, context.ports.primary_roles);
   rename_roles(staging, context.ports.staging_roles);
   const Concern concern{tables_of(context.plan), {}};

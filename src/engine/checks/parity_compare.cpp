@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "engine/checks/parity_sides.h"
+#include "engine/checks/parity_touched.h"
 #include "schema/catalog_lines.h"
 
 namespace poundlock::engine {
@@ -18,80 +19,6 @@ using Names = std::unordered_set<std::string>;
 
 // What belongs to Poundlock itself is in the environment where a rollout ran last.
 const std::string kOwnSchema = "poundlock";
-
-// Names of everything that a change of its tables may meet.
-class Touched {
- public:
-  explicit Touched(const Concern& concern) {
-    for (const auto& table : concern.tables) tables_.insert(table.to_sql());
-  }
-
-  // Of both catalogs, before anything is asked.
-  void add_partitions(const schema::Catalog& catalog) {
-    for (bool grew = true; grew;) {
-      grew = false;
-      for (const auto& part : catalog.parts)
-        if ((part.kind == "partition" || part.kind == "inheritance") && tables_.contains(part.name))
-          grew = tables_.insert(part.of).second || grew;
-    }
-  }
-
-  void add_related(const schema::Catalog& catalog) {
-    for (const auto& table : catalog.tables) {
-      const std::string name = table.qualified().to_sql();
-      if (tables_.contains(name)) {
-        add_table(table);
-      } else {
-        add_referring(table, name);
-      }
-    }
-    for (const auto& sequence : catalog.sequences) {
-      const std::string name = schema::QualifiedName{sequence.schema, sequence.name}.to_sql();
-      const bool owned = std::any_of(tables_.begin(), tables_.end(), [&](const std::string& table) {
-        return sequence.owned_by.starts_with(table + '.');
-      });
-      if (owned || defaults_.find('\'' + name + '\'') != std::string::npos) related_.insert(name);
-    }
-    for (const auto& part : catalog.parts) {
-      if (!tables_.contains(part.of)) continue;
-      if (part.kind == "extension" || part.kind == "publication") related_.insert(part.name);
-      if (part.kind == "grant") roles_.insert(part.name.substr(0, part.name.find(" (")));
-      if (part.kind == "owner") roles_.insert(part.definition);
-    }
-  }
-
-  bool has(const CatalogLine& line) const {
-    if (line.kind == "role") return roles_.contains(line.name);
-    if (line.kind == "event trigger") return true;  // acts on any DDL
-    if (line.kind == "publication" && line.of.empty() && line.traits.starts_with("all tables")) return true;
-    if (tables_.contains(line.of) || related_.contains(line.of)) return true;
-    if (line.of.empty()) return tables_.contains(line.name) || related_.contains(line.name);
-    return related_.contains(line.name + " on " + line.of);
-  }
-  bool has_role(const std::string& role) const { return roles_.contains(role); }
-
- private:
-  void add_table(const schema::Table& table) {
-    related_.insert(schema::quote_identifier(table.schema));
-    for (const auto& trigger : table.triggers) related_.insert(trigger.function + "()");
-    for (const auto& column : table.columns) {
-      related_.insert(column.type.substr(0, column.type.find_first_of("[(")));
-      if (column.default_expr) defaults_ += *column.default_expr + '\n';
-    }
-  }
-  // Views over a touched table, and foreign keys to it: both stand in the way of a change.
-  void add_referring(const schema::Table& table, const std::string& name) {
-    for (const auto& constraint : table.constraints)
-      if (tables_.contains(constraint.references))
-        related_.insert(schema::quote_identifier(constraint.name) + " on " + name);
-    if (table.view_definition.empty()) return;
-    for (const auto& touched : tables_)
-      if (table.view_definition.find(touched) != std::string::npos) related_.insert(name);
-  }
-
-  Names tables_, related_, roles_;
-  std::string defaults_;
-};
 
 using Key = std::pair<std::string, std::string>;  // kind and object
 
@@ -130,7 +57,8 @@ class Comparison {
   void only(const Sorted& here, const Sorted& there, bool is_from) {
     std::unordered_map<std::string, std::map<std::string, int>> parts;
     for (const auto& [key, line] : here.lines)
-      if (!line->of.empty() && gone(*line, here, there) && line->kind != "owner" && line->kind != "partition")
+      if (!line->of.empty() && gone(*line, here, there) && line->kind != "owner" &&
+          line->kind != "partition" && line->kind != "extension schema" && line->kind != "aggregate")
         ++parts[line->of][line->kind];
     for (const auto& [key, line] : here.lines) {
       if (there.lines.contains(key) || gone(*line, here, there)) continue;
@@ -198,16 +126,43 @@ void compare_orders(const schema::Catalog& from, const schema::Catalog& to, cons
   }
 }
 
+std::string tool_of(const Fact& fact) {
+  return fact.object.substr(0, fact.object.find(' '));
+}
+
+// Tools with more than one history in a side, as when each schema has its own: only then is an entry known by
+// its place, too, which teams choose freely.
+std::set<std::string> crowded_tools(const Side& from, const Side& to) {
+  std::set<std::string> out;
+  for (const auto* side : {&from, &to}) {
+    std::map<std::string, std::string> places;
+    for (const auto& fact : side->facts)
+      if (!fact.place.empty() && places.emplace(tool_of(fact), fact.place).first->second != fact.place)
+        out.insert(tool_of(fact));
+  }
+  return out;
+}
+
 void compare_facts(const Side& from, const Side& to, const Touched* touched, std::vector<Difference>& out) {
   std::map<Key, std::pair<const Fact*, const Fact*>> all;
-  for (const auto& fact : from.facts) all[{fact.kind, fact.object}].first = &fact;
-  for (const auto& fact : to.facts) all[{fact.kind, fact.object}].second = &fact;
+  const auto crowded = crowded_tools(from, to);
+  const auto key_of = [&](const Fact& fact) {
+    const bool by_place = !fact.place.empty() && crowded.contains(tool_of(fact));
+    return Key{fact.kind, by_place ? fmt::format("{} in {}", fact.object, fact.place) : fact.object};
+  };
+  // Of a migration that ran again and again the newest run counts, and comes first; of a role's setting what
+  // it has for this database, which comes last.
+  const auto take = [](const Fact*& slot, const Fact& fact) {
+    if (slot == nullptr || fact.kind != "migration") slot = &fact;
+  };
+  for (const auto& fact : from.facts) take(all[key_of(fact)].first, fact);
+  for (const auto& fact : to.facts) take(all[key_of(fact)].second, fact);
   for (const auto& [key, sides] : all) {
     const auto& [a, b] = sides;
     if (a && b && a->value == b->value) continue;
     // A setting that one side hides, or does not know yet, has no value to be compared with.
     if (key.first == "setting" && (!a || !b)) continue;
-    const std::string tool = key.second.substr(0, key.second.find(' '));
+    const std::string tool = tool_of(*(a ? a : b));
     if (key.first == "migration" && (from.unread.contains(tool) || to.unread.contains(tool))) continue;
     const std::string& role = (a ? a : b)->role;
     const bool blocks = touched == nullptr || (key.first != "migration" && role.empty()) ||
@@ -230,21 +185,28 @@ void finish(std::vector<Difference>& all) {
   all.push_back({"more", fmt::format("{} more differences", left_out), {}, {}, blocks});
 }
 
+// A role that the other side's database uses, and this one's does not, is not missing here.
+void add_roles(std::vector<CatalogLine>& lines, const std::vector<CatalogLine>& other,
+               const schema::Catalog& catalog) {
+  Names used;
+  for (const auto& line : other)
+    if (line.kind == "role") used.insert(line.name);
+  for (const auto& part : catalog.parts)
+    if (part.kind == "other role" && used.contains(part.name))
+      lines.push_back({"role " + part.name, part.definition, "role", part.name, ""});
+}
+
 }  // namespace
 
 std::vector<Difference> compare_sides(const Side& from, const Side& to, const Concern* concern) {
   std::optional<Touched> touched;
-  if (concern != nullptr) {
-    touched.emplace(*concern);
-    touched->add_partitions(from.catalog);
-    touched->add_partitions(to.catalog);
-    touched->add_related(from.catalog);
-    touched->add_related(to.catalog);
-  }
+  if (concern != nullptr) touched.emplace(*concern, from.catalog, to.catalog);
   const Touched* limit = touched ? &*touched : nullptr;
   const schema::FingerprintOptions options{false, {kOwnSchema}};
-  const auto from_lines = schema::catalog_lines(from.catalog, options);
-  const auto to_lines = schema::catalog_lines(to.catalog, options);
+  auto from_lines = schema::catalog_lines(from.catalog, options);
+  auto to_lines = schema::catalog_lines(to.catalog, options);
+  add_roles(from_lines, to_lines, from.catalog);
+  add_roles(to_lines, from_lines, to.catalog);
   const Sorted a = sorted(from_lines), b = sorted(to_lines);
   std::vector<Difference> out;
   Comparison comparison(limit, out);
@@ -252,6 +214,7 @@ std::vector<Difference> compare_sides(const Side& from, const Side& to, const Co
   comparison.only(b, a, false);
   comparison.changed(a, b);
   compare_orders(from.catalog, to.catalog, limit, out);
+  describe_functions(from.catalog, to.catalog, out);
   compare_facts(from, to, limit, out);
   finish(out);
   return out;

@@ -31,13 +31,15 @@ const std::array<History, 5>& histories() {
        {"installed_rank", "version", "description", "type", "script", "checksum", "success"},
        false,
        "SELECT coalesce(version, 'R') || ' ' || description, pg_catalog.concat_ws(', ', type, 'checksum ' || "
-       "checksum::text, CASE WHEN NOT success THEN 'FAILED' END) FROM {} ORDER BY installed_rank DESC"},
+       "checksum::text, CASE WHEN NOT success THEN 'FAILED' END) FROM {} WHERE type <> 'SCHEMA' ORDER BY "
+       "installed_rank DESC"},
       {"liquibase",
        "",
        {"id", "author", "filename", "orderexecuted", "exectype", "md5sum"},
        false,
-       "SELECT filename || '::' || id || '::' || author, pg_catalog.concat_ws(', ', exectype, 'checksum ' || "
-       "md5sum) FROM {} ORDER BY orderexecuted DESC"},
+       "SELECT filename || '::' || id || '::' || author, pg_catalog.concat_ws(', ', CASE exectype WHEN "
+       "'RERAN' THEN 'EXECUTED' ELSE exectype END, "
+       "'checksum ' || md5sum) FROM {} ORDER BY orderexecuted DESC"},
       {"alembic", "", {"version_num"}, true, "SELECT version_num, 'current' FROM {} ORDER BY 1"},
       {"rails", "schema_migrations", {"version"}, true, "SELECT version, 'run' FROM {} ORDER BY 1 DESC"},
       {"django",
@@ -70,7 +72,8 @@ Status read_one(ports::Session& session, Side& side, std::string_view tool, cons
     return {};
   }
   for (const auto& row : rows->rows)
-    side.facts.push_back({"migration", fmt::format("{} {}", tool, to_text(row[0])), to_text(row[1]), ""});
+    side.facts.push_back(
+        {"migration", fmt::format("{} {}", tool, to_text(row[0])), to_text(row[1]), "", table});
   return {};
 }
 

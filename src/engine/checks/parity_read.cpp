@@ -31,13 +31,20 @@ constexpr std::string_view kKept =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) ORDER BY "
     "s.setdatabase, 1, 2";
 
+// A clone shares everything with its source but the moment when its server was started.
+constexpr std::string_view kIdentity =
+    "SELECT pg_catalog.concat_ws(' ', d.oid, d.datname, pg_catalog.pg_postmaster_start_time()) FROM "
+    "pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+
 Status read_settings(ports::Session& session, Side& side) {
   std::vector<std::string> names;
   for (const auto& one : reviewed_settings()) names.emplace_back(one.name);
   const std::vector<ports::Sql> queries{{std::string(kLocale), {}},
                                         {std::string(kSettings), {ports::array_literal(names)}},
-                                        {std::string(kKept), {}}};
+                                        {std::string(kKept), {}},
+                                        {std::string(kIdentity), {}}};
   PL_TRY(const auto answers, session.pipeline(queries));
+  side.identity = to_text(answers[3].rows.at(0)[0]);
   const auto& locale = answers[0].rows.at(0);
   side.facts.push_back({"setting", "collation", to_text(locale[0]), ""});
   side.facts.push_back({"setting", "collation provider", to_text(locale[1]), ""});

@@ -67,12 +67,17 @@ void rename_in(schema::Part& part, const Renaming& renaming) {
   if (part.kind == "owner") part.definition = renaming.name(part.definition);
   if (part.kind == "schema" && part.definition.starts_with("owner "))
     part.definition = "owner " + renaming.name(part.definition.substr(6));
-  if (part.kind == "grant") {
+  // "reader on tables of app"
+  if (part.kind == "default privileges") {
+    if (const std::size_t of = part.name.rfind(" of "); of != std::string::npos)
+      part.name = part.name.substr(0, of + 4) + renaming.name(part.name.substr(of + 4));
+  }
+  if (part.kind == "grant" || part.kind == "user mapping" || part.kind == "default privileges") {
     const std::size_t end = end_of_name(part.name, 0);  // a right on a column has it behind the name
     part.name = renaming.name(part.name.substr(0, end)) + part.name.substr(end);
   }
   if (part.kind == "policy") renaming.after(part.definition, " TO ", ", ");
-  if (part.kind == "role") {
+  if (part.kind == "role" || part.kind == "other role") {
     part.name = renaming.name(part.name);
     renaming.after(part.definition, "member of ", " ");
   }

@@ -22,11 +22,13 @@ struct Fact {
   std::string kind;    // "server version", "setting", "role setting", "migration"
   std::string object;  // "TimeZone"; a role's setting: "search_path of app"
   std::string value;
-  std::string role;  // of a role's setting, quoted
+  std::string role;        // of a role's setting, quoted
+  std::string place = {};  // of a migration: its history's table, quoted
 };
 
 struct Side {
   schema::Catalog catalog;  // with its parts
+  std::string identity;     // of the database on the running server: two sides may be one and the same
   std::vector<Fact> facts;
   std::set<std::string> hidden;    // settings that this role may not read: they are not compared
   std::set<std::string> unread;    // tools whose history this role may not read: none is compared
@@ -63,6 +65,9 @@ struct Concern {
 // By kind, then by object. An object that only one side has is one difference, not one for each of its parts.
 // `concern` nullptr: everything blocks. At most kDifferencesMax; the last then says how many there are.
 std::vector<Difference> compare_sides(const Side& from, const Side& to, const Concern* concern);
+// Tells of functions that differ in which line they do. White space alone, where it means nothing, blocks
+// nothing.
+void describe_functions(const schema::Catalog& from, const schema::Catalog& to, std::vector<Difference>& all);
 std::vector<Difference> compare_flags(const flag::Definition& from, const flag::Definition& to,
                                       const Concern* concern);
 inline constexpr std::size_t kDifferencesMax = 10'000;
