@@ -232,17 +232,23 @@ TEST_F(CiTest, TheDryRunPartsRunOnAMarkedShadowAlone) {
   };
   as_superuser("CREATE TABLE public.orders (id bigint PRIMARY KEY)");
   as_superuser("ALTER TABLE public.orders OWNER TO app");
-  write("good.sql",
-        "SET lock_timeout = '50ms';\nSET statement_timeout = '5s';\n"
-        "ALTER TABLE public.orders ADD COLUMN note text;\n");
+  const std::string timeouts = "SET lock_timeout = '50ms';\nSET statement_timeout = '5s';\n";
+  // The second alters what the first makes, and git names V10 before V9.
+  write("V10__note.sql", timeouts + "ALTER TABLE public.notes ADD COLUMN note text;\n");
+  write("V9__notes.sql", timeouts + "CREATE TABLE public.notes (id bigint PRIMARY KEY);\n");
   const auto all = [&] {
     std::vector<int> codes;
-    codes.push_back(act({{"files", "good.sql"}, {"shadow-url", url}, {"poundlock", "poundlock"}}).code);
     codes.push_back(
-        job(".poundlock-dry-run", {{"POUNDLOCK_FILES", "good.sql"}, {"POUNDLOCK_SHADOW_URL", url}}).code);
+        act({{"files", "V10__note.sql\nV9__notes.sql"}, {"shadow-url", url}, {"poundlock", "poundlock"}})
+            .code);
+    codes.push_back(job(".poundlock-dry-run",
+                        {{"POUNDLOCK_FILES", "V10__note.sql V9__notes.sql"}, {"POUNDLOCK_SHADOW_URL", url}})
+                        .code);
     for (const yaml::Node& hook : parsed(".pre-commit-hooks.yaml").items)
       if (at(hook, "id").scalar == "poundlock-dry-run")
-        codes.push_back(shell(at(hook, "entry").scalar + " good.sql", {{"POUNDLOCK_SHADOW_URL", url}}).code);
+        codes.push_back(
+            shell(at(hook, "entry").scalar + " V10__note.sql V9__notes.sql", {{"POUNDLOCK_SHADOW_URL", url}})
+                .code);
     return codes;
   };
   for (const int code : all()) EXPECT_NE(code, 0);
