@@ -1,7 +1,6 @@
 #include "migration/behind_drops.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "lint/context.h"
 #include "schema/tree.h"
@@ -14,7 +13,7 @@ using schema::StatementKind;
 using schema::text_of;
 
 void BehindDrops::add(const Statement& statement, const Entry& entry, const Names& names) {
-  subjects_.push_back(entry.subject);
+  subjects_.insert(entry.subject);
   add_names(statement, entry);
   // With a column its indexes and constraints go, and their names are free.
   lint::each_action(statement, [&](const lint::Action& action) {
@@ -29,29 +28,6 @@ void BehindDrops::add(const Statement& statement, const Entry& entry, const Name
       if (with(constraint.columns)) words_.insert(constraint.name);
   });
 }
-
-namespace {
-
-// An identifier as the catalog has it: unquoted in small letters.
-std::string plain(std::string_view word) {
-  std::string out;
-  if (word.size() >= 2 && word.front() == '"') {
-    for (std::size_t i = 1; i + 1 < word.size(); ++i) {
-      out += word[i];
-      if (word[i] == '"') ++i;
-    }
-    return out;
-  }
-  for (const char c : word) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
-
-bool has_word(const Statement& statement, const std::function<bool(const std::string&)>& wanted) {
-  return std::ranges::any_of(statement.tokens(),
-                             [&](const auto& token) { return wanted(plain(statement.slice(token.range))); });
-}
-
-}  // namespace
 
 std::set<std::string> dropped_names(const Statement& statement) {
   std::set<std::string> out;
@@ -76,11 +52,7 @@ std::set<std::string> dropped_names(const Statement& statement) {
   return out;
 }
 
-bool names_any(const Statement& statement, const std::set<std::string>& names) {
-  return !names.empty() && has_word(statement, [&](const std::string& word) { return names.contains(word); });
-}
-
-void keep_together(std::vector<Entry>& entries, const Statement& statement, Entry& entry) {
+void keep_together(std::vector<Entry>& entries, const Words& words, Entry& entry) {
   const auto joins = [](const Entry& one) { return !one.standalone && !one.piece.backfill; };
   if (!joins(entry)) return;
   std::size_t first = entries.size();
@@ -88,8 +60,9 @@ void keep_together(std::vector<Entry>& entries, const Statement& statement, Entr
     Entry& before = entries[i - 1];
     const bool late = before.piece.phase == change::Phase::kContract;
     if (before.kind != StatementKind::kDrop && !late) continue;
-    const auto dropped = schema::parse_statement(before.piece.sql);
-    if (late || (dropped && names_any(statement, dropped_names(*dropped)))) first = i - 1;
+    const bool named =
+        std::ranges::any_of(before.drops, [&](const std::string& name) { return words.contains(name); });
+    if (late || named) first = i - 1;
   }
   for (std::size_t i = first; i < entries.size(); ++i) {
     Entry& one = entries[i];
@@ -100,42 +73,16 @@ void keep_together(std::vector<Entry>& entries, const Statement& statement, Entr
   if (first < entries.size()) entry.piece.joined = true;
 }
 
-std::string copied_before(const std::vector<Entry>& entries, const Entry& drop) {
-  for (const Entry& one : entries) {
-    const bool rows = one.piece.backfill || one.kind == StatementKind::kInsert ||
-                      one.kind == StatementKind::kUpdate || one.kind == StatementKind::kCreateTableAs ||
-                      one.kind == StatementKind::kSelect || one.kind == StatementKind::kMerge;
-    if (!rows || one.piece.phase == change::Phase::kContract) continue;
-    const auto statement = schema::parse_statement(one.piece.sql);
-    if (!statement) continue;
-    for (const auto& column : drop.dropped) {
-      const bool whole = drop.kind == StatementKind::kDrop;
-      if (whole && one.subject.schema == column.schema && one.subject.name == column.table) continue;
-      if (names_any(*statement, {column.table}) && (whole || names_any(*statement, {column.column})))
-        return one.piece.sql;
-    }
-    // Without a catalog no columns are known of a table.
-    if (drop.kind == StatementKind::kDrop && drop.effect.destructive && !(one.subject == drop.subject) &&
-        names_any(*statement, {drop.subject.name}))
-      return one.piece.sql;
-  }
-  return "";
-}
-
 void BehindDrops::add_names(const Statement& statement, const Entry& entry) {
   const PgQuery__Node* node = statement.node();
-  if (as<PgQuery__DropStmt>(node) != nullptr) return words_.merge(dropped_names(statement));
+  words_.insert(entry.drops.begin(), entry.drops.end());
+  if (as<PgQuery__DropStmt>(node) != nullptr) return;
   const auto* index = as<PgQuery__IndexStmt>(node);
   if (index != nullptr && !text_of(index->idxname).empty())
     words_.insert(std::string(text_of(index->idxname)));
   const bool makes = entry.kind == StatementKind::kCreateTable || entry.kind == StatementKind::kCreateView ||
                      entry.kind == StatementKind::kCreateTableAs;
   if (makes) words_.insert(entry.subject.name);
-}
-
-bool BehindDrops::names_one(const Statement& statement) const {
-  return !words_.empty() &&
-         has_word(statement, [&](const std::string& word) { return words_.contains(word); });
 }
 
 // Rows that are written or read without a list of columns would find those that are still to be dropped,
@@ -152,23 +99,23 @@ bool BehindDrops::reads_one(const Statement& statement, const Names& names) cons
   if (statement.kind() == StatementKind::kCreateIndex) return false;
   schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
     const auto* relation = as<PgQuery__RangeVar>(message);
-    found =
-        found || (relation != nullptr &&
-                  std::ranges::find(subjects_, names.resolve(schema::name_of(*relation))) != subjects_.end());
+    found = found || (relation != nullptr && subjects_.contains(names.resolve(schema::name_of(*relation))));
     return !found;
   });
   return found;
 }
 
-bool BehindDrops::must_follow(const Statement& statement, const Entry& entry, const Names& names) const {
-  if (names_one(statement)) return true;
+bool BehindDrops::must_follow(const Statement& statement, const Words& words, const Entry& entry,
+                              const Names& names) const {
+  if (subjects_.empty() && words_.empty()) return false;
+  if (std::ranges::any_of(words, [&](const std::string& word) { return words_.contains(word); })) return true;
   // An index, key or CHECK that names a column which is dropped and added again.
-  if (std::ranges::find(subjects_, entry.subject) != subjects_.end() &&
-      has_word(statement,
-               [&](const std::string& word) { return names.is_dropped_column(entry.subject, word); }))
+  if (subjects_.contains(entry.subject) && std::ranges::any_of(words, [&](const std::string& word) {
+        return names.is_dropped_column(entry.subject, word);
+      }))
     return true;
   if (reads_one(statement, names)) return true;
-  const bool late = std::ranges::any_of(subjects_, [&](const auto& one) { return one == entry.subject; });
+  const bool late = subjects_.contains(entry.subject);
   if (late && (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze)) return true;
   if (late && names.is_dropped(entry.subject)) return true;
   bool again = false;

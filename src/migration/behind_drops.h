@@ -7,22 +7,16 @@
 #include <vector>
 
 #include "migration/reading.h"
+#include "migration/words.h"
 
 namespace poundlock::migration {
 
 // The names, without their schema, of what a DROP takes away.
 std::set<std::string> dropped_names(const schema::Statement& statement);
 
-// Does the statement name one of them anywhere?
-bool names_any(const schema::Statement& statement, const std::set<std::string>& names);
-
 // `entry`, which comes behind `entries`, waits for a drop of its own transaction, because it makes again what
 // that takes away: the author's transaction stays one, so that nobody finds neither.
-void keep_together(std::vector<Entry>& entries, const schema::Statement& statement, Entry& entry);
-
-// The statement that has copied rows out of what `drop` takes away; "": none. What is written there between
-// that copy and the contract would be lost.
-std::string copied_before(const std::vector<Entry>& entries, const Entry& drop);
+void keep_together(std::vector<Entry>& entries, const Words& words, Entry& entry);
 
 class BehindDrops {
  public:
@@ -30,15 +24,15 @@ class BehindDrops {
   // comment or the object of the same name that the script makes anew.
   void add(const schema::Statement& statement, const Entry& entry, const Names& names);
   // `names` as they are before the statement.
-  bool must_follow(const schema::Statement& statement, const Entry& entry, const Names& names) const;
+  bool must_follow(const schema::Statement& statement, const Words& words, const Entry& entry,
+                   const Names& names) const;
 
  private:
   void add_names(const schema::Statement& statement, const Entry& entry);
-  bool names_one(const schema::Statement& statement) const;
   bool reads_one(const schema::Statement& statement, const Names& names) const;
 
-  std::vector<schema::QualifiedName> subjects_;  // what pieces of the contract are about
-  std::set<std::string> words_;                  // the names that they drop or make, without their schema
+  std::set<schema::QualifiedName> subjects_;  // what pieces of the contract are about
+  Words words_;                               // the names that they drop or make, without their schema
 };
 
 }  // namespace poundlock::migration

@@ -15,24 +15,26 @@ void LeftOut::add(const schema::Statement& statement) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
     switch (action.command.subtype) {
       case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
-        if (column != nullptr) columns_.emplace(action.table.name, text_of(column->colname));
+        if (column != nullptr) columns_[std::string(text_of(column->colname))].emplace(action.table.name);
         break;
       case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
-      case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn: columns_.emplace(action.table.name, action.name); break;
+      case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:
+        columns_[std::string(action.name)].emplace(action.table.name);
+        break;
       default: break;
     }
   });
   if (const auto* rename = as<PgQuery__RenameStmt>(node); rename != nullptr && rename->relation != nullptr) {
     const bool column = rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
     if (column)
-      columns_.emplace(text_of(rename->relation->relname), text_of(rename->newname));
+      columns_[std::string(text_of(rename->newname))].emplace(text_of(rename->relation->relname));
     else
       relations_.emplace(text_of(rename->newname));
   }
   if (const auto* update = as<PgQuery__UpdateStmt>(node); update != nullptr)
     for (std::size_t i = 0; i < update->n_target_list; ++i)
       if (const auto* target = as<PgQuery__ResTarget>(update->target_list[i]))
-        columns_.emplace(text_of(update->relation->relname), text_of(target->name));
+        columns_[std::string(text_of(target->name))].emplace(text_of(update->relation->relname));
   if (const auto* create = as<PgQuery__CreateStmt>(node))
     relations_.emplace(text_of(create->relation->relname));
   if (const auto* create = as<PgQuery__CreateTableAsStmt>(node); create && create->into && create->into->rel)
@@ -43,11 +45,13 @@ void LeftOut::add(const schema::Statement& statement) {
   relations_.merge(dropped_names(statement));
 }
 
-std::string LeftOut::needed_by(const schema::Statement& statement) const {
-  for (const auto& name : relations_)
-    if (names_any(statement, {name})) return name;
-  for (const auto& [table, column] : columns_)
-    if (names_any(statement, {table}) && names_any(statement, {column})) return column;
+std::string LeftOut::needed_by(const Words& words) const {
+  for (const auto& word : words) {
+    if (relations_.contains(word)) return word;
+    if (const auto found = columns_.find(word); found != columns_.end())
+      for (const auto& table : found->second)
+        if (words.contains(table)) return word;
+  }
   return "";
 }
 

@@ -2,10 +2,11 @@
 // thread.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
-#include <utility>
 
+#include "migration/words.h"
 #include "schema/sql.h"
 
 namespace poundlock::migration {
@@ -15,11 +16,11 @@ class LeftOut {
   // A statement that is not among the steps.
   void add(const schema::Statement& statement);
   // The name that it needs of those; "": none.
-  std::string needed_by(const schema::Statement& statement) const;
+  std::string needed_by(const Words& words) const;
 
  private:
   std::set<std::string> relations_;
-  std::set<std::pair<std::string, std::string>> columns_;  // table, column
+  std::map<std::string, std::set<std::string>, std::less<>> columns_;  // their tables
 };
 
 }  // namespace poundlock::migration

@@ -70,12 +70,11 @@ const schema::Table* Names::table_of_index(const QualifiedName& index) const {
 }
 
 bool Names::is_new(const QualifiedName& relation) const {
-  return std::ranges::find(created_, resolve(relation)) != created_.end();
+  return created_.contains(resolve(relation));
 }
 
 bool Names::is_new_column(const QualifiedName& table, std::string_view column) const {
-  return is_new(table) ||
-         std::ranges::find(new_columns_, ColumnName{resolve(table), column}) != new_columns_.end();
+  return is_new(table) || new_columns_.contains(ColumnName{resolve(table), column});
 }
 
 std::optional<std::string> Names::default_set(const QualifiedName& table, const std::string& column) const {
@@ -84,11 +83,11 @@ std::optional<std::string> Names::default_set(const QualifiedName& table, const 
 }
 
 bool Names::is_dropped(const QualifiedName& relation) const {
-  return std::ranges::find(dropped_, resolve(relation)) != dropped_.end();
+  return dropped_.contains(resolve(relation));
 }
 
 bool Names::is_dropped_column(const QualifiedName& table, std::string_view column) const {
-  return std::ranges::find(dropped_columns_, ColumnName{resolve(table), column}) != dropped_columns_.end();
+  return dropped_columns_.contains(ColumnName{resolve(table), column});
 }
 
 void Names::after(const schema::Statement& statement) {
@@ -96,25 +95,25 @@ void Names::after(const schema::Statement& statement) {
   // IF NOT EXISTS makes nothing where the table is there: without a catalog it counts as somebody's.
   const auto made = [&](const PgQuery__RangeVar& relation, bool if_not_exists) {
     const QualifiedName name = resolve_new(schema::name_of(relation));
-    if (!if_not_exists || (catalog_ != nullptr && catalog_->table(name) == nullptr)) created_.push_back(name);
+    if (!if_not_exists || (catalog_ != nullptr && catalog_->table(name) == nullptr)) created_.insert(name);
   };
   if (const auto* create = as<PgQuery__CreateStmt>(&node))
     made(*create->relation, create->if_not_exists != 0);
   if (const auto* create = as<PgQuery__CreateTableAsStmt>(&node); create && create->into && create->into->rel)
     made(*create->into->rel, create->if_not_exists != 0);
   if (const auto* view = as<PgQuery__ViewStmt>(&node); view && !view->replace)
-    created_.push_back(resolve_new(schema::name_of(*view->view)));
+    created_.insert(resolve_new(schema::name_of(*view->view)));
   if (const auto* drop = as<PgQuery__DropStmt>(&node)) {
     for (std::size_t i = 0; i < drop->n_objects; ++i)
       if (const auto* list = as<PgQuery__List>(drop->objects[i]))
-        dropped_.push_back(resolve(schema::name_of(list->items, list->n_items)));
+        dropped_.insert(resolve(schema::name_of(list->items, list->n_items)));
   }
   lint::each_action(statement, [&](const lint::Action& action) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr)
-      new_columns_.emplace_back(resolve(action.table), text_of(column->colname));
+      new_columns_.emplace(resolve(action.table), text_of(column->colname));
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
-      dropped_columns_.emplace_back(resolve(action.table), action.name);
+      dropped_columns_.emplace(resolve(action.table), action.name);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault) {
       const auto words = statement.words({"DEFAULT"}, action.range.begin);
       defaults_[{resolve(action.table), action.name}] =

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,6 @@ class Names {
   std::optional<std::string> default_set(const schema::QualifiedName& table, const std::string& column) const;
   bool is_dropped(const schema::QualifiedName& relation) const;
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
-  const std::vector<schema::QualifiedName>& created() const { return created_; }
 
   const std::string& default_schema() const { return path_.front(); }
   // The search_path that the script has set: not empty; what is made goes to its first schema.
@@ -52,10 +52,10 @@ class Names {
   const schema::Catalog* catalog_;
   std::vector<std::string> path_;
   NameBook book_;
-  std::vector<schema::QualifiedName> created_;
-  std::vector<schema::QualifiedName> dropped_;
-  std::vector<ColumnName> new_columns_;
-  std::vector<ColumnName> dropped_columns_;
+  std::set<schema::QualifiedName> created_;
+  std::set<schema::QualifiedName> dropped_;
+  std::set<ColumnName> new_columns_;
+  std::set<ColumnName> dropped_columns_;
   std::map<ColumnName, std::string> defaults_;
 };
 

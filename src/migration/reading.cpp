@@ -13,8 +13,10 @@
 #include "lint/transaction_rules.h"
 #include "migration/batches.h"
 #include "migration/behind_drops.h"
+#include "migration/copies.h"
 #include "migration/effect_probe.h"
 #include "migration/left_out.h"
+#include "migration/settings.h"
 #include "schema/text.h"
 #include "schema/tree.h"
 
@@ -26,17 +28,6 @@ using schema::QualifiedName;
 using schema::Statement;
 using schema::StatementKind;
 using schema::text_of;
-
-// The setting that a SET is about; "" for what is no plain SET.
-std::string setting_of(const Statement& statement) {
-  const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
-  return set == nullptr ? "" : std::string(text_of(set->name));
-}
-
-bool is_timeout(std::string_view setting) {
-  return setting == "lock_timeout" || setting == "statement_timeout" ||
-         setting == "idle_in_transaction_session_timeout" || setting == "deadlock_timeout";
-}
 
 // What these rules ask for, each step's own transaction gives.
 bool solved_by_boundaries(std::string_view rule) {
@@ -92,7 +83,7 @@ class Reader {
     for (const Error& error : script.errors) return fail(placed(error));
     const auto ignores = lint::ignore_comments(script);
     PL_CHECK(judge(script));
-    prelude_.clear();
+    settings_.clear();
     take_search_path();
     begun_ = false;
     transaction_ += 1;
@@ -195,7 +186,8 @@ class Reader {
       case StatementKind::kCommit:
         begun_ = false;
         ++transaction_;
-        end_transaction();
+        settings_.end_transaction();
+        take_search_path();
         return {};
       case StatementKind::kRollback:
       case StatementKind::kPreparedTransaction: return refuse(statement);
@@ -225,7 +217,7 @@ class Reader {
       form = safe_form(statement, names_, accepted);
     if (accepted.empty()) settle(form, statement, index);
     keep_settings(form, statement);
-    if (const std::string needed = left_out_.needed_by(statement);
+    if (const std::string needed = left_out_.needed_by(words_of(statement));
         !needed.empty() && form.decisions.empty()) {
       form.pieces.clear();
       form.decide(statement,
@@ -263,9 +255,8 @@ class Reader {
       batched = true;
       if (unseen.empty()) unseen = needs_search_path(piece.sql, names_);
     }
-    const auto other =
-        std::ranges::find_if(prelude_, [](const Setting& one) { return one.name != "search_path"; });
-    if (!batched || (unseen.empty() && other == prelude_.end())) return;
+    const auto* other = settings_.other();
+    if (!batched || (unseen.empty() && other == nullptr)) return;
     form.pieces.clear();
     const std::string what = unseen.empty() ? "do not know SET " + other->text
                                             : "see no schema but pg_catalog, and so not " + unseen;
@@ -320,71 +311,19 @@ class Reader {
                     .at({source_->file, line_of(statement), at.column}));
   }
 
-  // Time-outs come with each step; every other setting is given to each transaction anew, because a session's
-  // setting would be lost between them.
   Status set(const Statement& statement) {
-    const std::string name = setting_of(statement);
-    const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
-    if (set == nullptr || is_timeout(name)) return {};
-    // Steps are carried out, taken back and tried again in sessions of their own, and files by other tools.
-    if (name == "role" || name == "session_authorization")
-      return fail(user_error("plan.role", "the steps run as the role that the plan is given to")
-                      .with_hint("leave it out, and run the plan as that role")
-                      .at({source_->file, line_of(statement), statement.position().column}));
-    if (set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL) prelude_.clear();
-    // What a SET LOCAL hides counts again behind the transaction.
-    const bool local = set->is_local != 0;
-    std::erase_if(prelude_, [&](const Setting& one) { return one.name == name && one.local == local; });
-    const auto& tokens = statement.tokens();
-    std::size_t first = 1;
-    if (tokens.size() > 1) {
-      const auto word = statement.slice(tokens[1].range);
-      if (schema::equals_ignoring_case(word, "LOCAL") || schema::equals_ignoring_case(word, "SESSION"))
-        first = 2;
-    }
-    const bool gives = set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE && !name.empty();
-    if (gives && tokens.size() > first) {
-      Setting setting{name, statement.text().substr(tokens[first].range.begin), local, {}};
-      if (name == "search_path") {
-        PL_TRY(setting.path, path_of(statement, *set));
-      }
-      prelude_.push_back(std::move(setting));
-    }
+    if (auto taken = settings_.take(statement); !taken)
+      return fail(
+          std::move(taken).error().at({source_->file, line_of(statement), statement.position().column}));
     take_search_path();
     return {};
-  }
-
-  // Who "$user" is, is known where the statements run, and not here.
-  Result<std::vector<std::string>> path_of(const Statement& statement,
-                                           const PgQuery__VariableSetStmt& set) const {
-    std::vector<std::string> path;
-    for (std::size_t i = 0; i < set.n_args; ++i) {
-      const auto* value = as<PgQuery__AConst>(set.args[i]);
-      const bool named = value != nullptr && value->val_case == PG_QUERY__A__CONST__VAL_SVAL;
-      const std::string schema = named ? std::string(text_of(value->sval->sval)) : "";
-      if (!schema.empty() && schema != "$user")
-        path.push_back(schema);
-      else if (i == 0)
-        break;
-    }
-    if (!path.empty()) return path;
-    return fail(user_error("plan.search_path", "this search_path does not tell which schema a name is in")
-                    .with_hint("begin it with a schema's name, or qualify the names")
-                    .at({source_->file, line_of(statement), statement.position().column}));
   }
 
   // The names of the statements that follow are in the schema that is set now: a RESET, the end of a
   // transaction and the next file set it, too.
   void take_search_path() {
-    std::vector<std::string> path{default_schema_};
-    for (const Setting& one : prelude_)
-      if (one.name == "search_path") path = one.path;
-    names_.set_path(std::move(path));
-  }
-
-  void end_transaction() {
-    std::erase_if(prelude_, [](const Setting& one) { return one.local; });
-    take_search_path();
+    const auto* path = settings_.path();
+    names_.set_path(path == nullptr ? std::vector{default_schema_} : *path);
   }
 
   // A second INSERT of the same row that meets a conflict would do nothing: both columns go into one.
@@ -438,15 +377,15 @@ class Reader {
 
   // A copy of rows and the drop of where they came from, with a phase of days in between.
   bool torn(const Entry& drop) {
-    const std::string copy = copied_before(out_.entries, drop);
+    const std::string copy = copies_.before(out_.entries, drop);
     if (copy.empty()) return false;
     Decision decision;
     decision.file = drop.file;
     decision.line = drop.line;
     decision.sql = drop.piece.sql;
     decision.why = fmt::format(
-        "rows are copied from it before: {}. What the application writes there between that copy and the "
-        "contract phase would be lost",
+        "a statement before it reads its rows: {}. What the application writes there between that one and "
+        "the contract phase would be missing where they went",
         copy.substr(0, copy.find('\n')));
     decision.choices = {"a rollout of change_column, which keeps both in step until nobody uses the old one",
                         "drop it in a migration of its own, when nobody writes it any more"};
@@ -491,16 +430,19 @@ class Reader {
       entry.effect.leaves_nothing = true;
     entry.of_new = about_new(*statement);
     dropped_columns(*statement, entry);
-    for (const Setting& one : prelude_)
+    entry.drops = dropped_names(*statement);
+    for (const auto& one : settings_.all())
       entry.prelude.push_back((entry.standalone ? "SET " : "SET LOCAL ") + one.text);
     // What uses an object that is made again behind its drop has to stay behind it.
-    const bool follows = behind_drops_.must_follow(*statement, entry, names_);
+    const Words words = words_of(*statement);
+    const bool follows = behind_drops_.must_follow(*statement, words, entry, names_);
     const bool drops = piece.phase == change::Phase::kContract;
     if (follows) piece.phase = change::Phase::kContract;
     entry.piece = std::move(piece);
-    if (follows && !drops && single) keep_together(out_.entries, *statement, entry);
+    if (follows && !drops && single) keep_together(out_.entries, words, entry);
     if (entry.piece.phase == change::Phase::kContract) behind_drops_.add(*statement, entry, names_);
     if (drops && torn(entry)) return {};
+    copies_.add(*statement, entry, out_.entries.size(), names_);
     names_.after(*statement);
     out_.entries.push_back(std::move(entry));
     return {};
@@ -568,21 +510,15 @@ class Reader {
     }
   }
 
-  struct Setting {
-    std::string name;
-    std::string text;  // "search_path = app"
-    bool local = false;
-    std::vector<std::string> path;  // of search_path
-  };
-
   Names& names_;
   const std::string default_schema_;
   const Source* source_ = nullptr;
   std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
   Reading out_;
-  std::vector<Setting> prelude_;
+  Settings settings_;
   BehindDrops behind_drops_;
   LeftOut left_out_;
+  Copies copies_;
   std::size_t transaction_ = 0;
   bool begun_ = false;
   int begun_line_ = 1;

@@ -2,6 +2,7 @@
 // their author they belong to. One script after the other, one thread.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct Entry {
   bool standalone = false;
   bool of_new = false;  // it is about what the script has made alone: that goes with it
   std::vector<change::ColumnRef> dropped;
+  std::set<std::string> drops;  // the names, without their schema, of what a DROP takes away
 };
 
 struct Reading {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "lint/lint.h"
 
@@ -364,6 +365,40 @@ TEST(SqlPlan, TearsNothingApart) {
   EXPECT_THAT(left("ALTER TABLE orders ADD COLUMN c int DEFAULT 1, DISABLE TRIGGER ALL;"),
               testing::SizeIs(1));
   EXPECT_THAT(left("CREATE INDEX orders_total ON orders (id);"), testing::SizeIs(1));
+}
+
+// A row that is written into a column is no copy out of it.
+TEST(SqlPlan, TakesForACopyWhatReadsRowsAlone) {
+  auto catalog = shop();
+  catalog.tables.push_back({.schema = "public", .name = "other"});
+  const auto left = [&](std::string script) { return plan_of(std::move(script), &catalog).decisions.size(); };
+  const std::string drop = "; ALTER TABLE orders DROP COLUMN legacy_status;";
+  for (const char* before :
+       {"INSERT INTO orders (id, legacy_status) VALUES (1, 'x')", "SELECT count(*) FROM orders",
+        "UPDATE orders SET legacy_status = 'x'", "INSERT INTO other (id, legacy_status) SELECT 1, 'orders'",
+        "INSERT INTO other SELECT o.id FROM orders o"})
+    EXPECT_EQ(left(before + drop), 0U) << before;
+  for (const char* before :
+       {"INSERT INTO other SELECT * FROM orders", "INSERT INTO other SELECT o FROM orders o",
+        "INSERT INTO other SELECT o.legacy_status FROM public.orders o", "CREATE TABLE other AS TABLE orders",
+        "SELECT legacy_status INTO other FROM orders",
+        "UPDATE other SET s = o.legacy_status FROM orders o WHERE o.id = other.id"})
+    EXPECT_GE(left(before + drop), 1U) << before;
+  EXPECT_EQ(left("INSERT INTO orders (id, total) VALUES (1, 2); DROP TABLE orders;"), 0U);
+  const auto torn = plan_of("INSERT INTO other SELECT id FROM orders; DROP TABLE orders;", &catalog);
+  ASSERT_EQ(torn.decisions.size(), 1U);
+  EXPECT_THAT(torn.decisions.front().why, HasSubstr("reads its rows: INSERT INTO other SELECT id"));
+}
+
+// Each drop once read every statement before it anew: minutes for a dump with its data.
+TEST(SqlPlan, ReadsEachStatementOnceHoweverManyDropsFollow) {
+  std::string script;
+  for (int i = 0; i < 4000; ++i)
+    script += fmt::format("INSERT INTO log_{} (id, k) VALUES ({}, 'x');\n", i % 50, i);
+  for (int i = 0; i < 200; ++i) script += fmt::format("ALTER TABLE t_{} DROP COLUMN c{};\n", i % 20, i);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(plan_of(script).steps.size(), 4200U);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
 }
 
 TEST(SqlPlan, KeepsBehindADropWhatIsBuiltOnWhatComesAgain) {
