@@ -4,6 +4,7 @@
 #include "change/table_sql.h"
 #include "change/type_facts.h"
 #include "lint/columns.h"
+#include "migration/check_text.h"
 #include "migration/effect.h"
 #include "migration/effect_probe.h"
 #include "schema/tree.h"
@@ -114,9 +115,8 @@ std::string names_array(PgQuery__Node* const* nodes, std::size_t count) {
   return "ARRAY[" + out + "]::text[]";
 }
 
-// What tells the wanted constraint from another one of its name, so far as the catalog tells it without
-// comparing expressions.
-std::string constraint_traits(const PgQuery__Constraint& constraint) {
+// What tells the wanted constraint from another one of its name, so far as the catalog tells it.
+std::string constraint_traits(const PgQuery__Constraint& constraint, const QualifiedName& table) {
   const auto over = [](const std::string& columns) {
     return fmt::format(
         " AND ARRAY(SELECT (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid "
@@ -126,7 +126,7 @@ std::string constraint_traits(const PgQuery__Constraint& constraint) {
         columns);
   };
   switch (constraint.contype) {
-    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return " AND k.contype = 'c'";
+    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return " AND " + check_condition(constraint, table.name);
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
       return fmt::format(
           " AND k.contype = 'f'{} AND (SELECT r.relname FROM pg_catalog.pg_class r WHERE r.oid = "
@@ -151,7 +151,7 @@ Effect add_constraint(const Site& site) {
   Effect effect;
   effect.probe = constraint_probe(
       site.table, name,
-      (constraint->skip_validation ? "true" : "k.convalidated") + constraint_traits(*constraint));
+      (constraint->skip_validation ? "true" : "k.convalidated") + constraint_traits(*constraint, site.table));
   effect.undo = {fmt::format("{} DROP CONSTRAINT IF EXISTS {}", site.alter(), force_quote_identifier(name))};
   return effect;
 }

@@ -75,6 +75,27 @@ TEST(SafeForm, MergesTwoInsertsOnlyWhereAKeySaysThatTheyAreOneRow) {
   EXPECT_TRUE(merges(two(order, "orders (code, extra) VALUES ('a', '{}') ON CONFLICT DO NOTHING"), &catalog));
 }
 
+// What is half done goes on; what says something else is another's.
+TEST(SafeForm, TakesNoConstraintOfOtherWordsForItsOwn) {
+  auto catalog = shop();
+  auto& orders = catalog.tables.front();
+  orders.constraints.push_back(
+      {.name = "c", .definition = "CHECK ((amount > (0)::numeric)) NOT VALID", .columns = {"amount"}});
+  orders.constraints.push_back({.name = "f",
+                                .kind = 'f',
+                                .definition = "FOREIGN KEY (code) REFERENCES codes(code) ON DELETE CASCADE",
+                                .columns = {"code"}});
+  const auto add = [](const std::string& what) { return "ALTER TABLE orders ADD CONSTRAINT " + what + ";"; };
+  EXPECT_THAT(sql_of(plan_of(add("c CHECK (amount > 0)"), &catalog)), SizeIs(2));
+  EXPECT_THAT(sql_of(plan_of(add("f FOREIGN KEY (code) REFERENCES codes ON DELETE CASCADE"), &catalog)),
+              SizeIs(2));
+  refuses(add("c CHECK (amount >= 0)"), &catalog);
+  refuses(add("c CHECK (amount > 0) NO INHERIT"), &catalog);
+  refuses(add("f FOREIGN KEY (code) REFERENCES codes"), &catalog);
+  refuses(add("f FOREIGN KEY (code) REFERENCES other ON DELETE CASCADE"), &catalog);
+  refuses(add("f FOREIGN KEY (id) REFERENCES codes ON DELETE CASCADE"), &catalog);
+}
+
 TEST(SafeForm, DropsNoConstraintOfAnAddedColumn) {
   refuses("ALTER TABLE orders ADD COLUMN n int CHECK (n > 0) CHECK (n < 9);");
   refuses("ALTER TABLE orders ADD COLUMN n int REFERENCES a (id) REFERENCES b (id);");

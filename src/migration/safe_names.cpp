@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "lint/context.h"
+#include "migration/check_text.h"
 #include "migration/safe_form.h"
 #include "schema/tree.h"
 
@@ -69,6 +70,20 @@ char kind_of(const PgQuery__Constraint& constraint) {
   }
 }
 
+// A CHECK or foreign key of the name is there: of the same words it is the change that is half done.
+bool other_words(const Turning& turning, const PgQuery__Constraint& wanted, const schema::Constraint& there) {
+  const Alike alike = same_constraint(wanted, there.definition);
+  if (alike == Alike::kYes) return false;
+  turning.out.decide(turning.statement,
+                     fmt::format("there is a constraint {} already, {}: {}", there.name,
+                                 alike == Alike::kNo ? "which says something else"
+                                                     : "and whether it says the same cannot be told",
+                                 there.definition),
+                     {"give this one another name", "drop the other one first, by a statement of its own",
+                      "leave this one out, where both say the same"});
+  return true;
+}
+
 bool constraint_meets_another(const Turning& turning, const QualifiedName& table,
                               const PgQuery__Constraint& constraint) {
   const std::string name(text_of(constraint.conname));
@@ -94,6 +109,7 @@ bool constraint_meets_another(const Turning& turning, const QualifiedName& table
   if (dropped) return false;
   if (before != nullptr && (before->kind != kind || (indexed && before->columns != columns)))
     return decide(turning, name);
+  if (before != nullptr && (kind == 'c' || kind == 'f')) return other_words(turning, constraint, *before);
   if (before != nullptr || !indexed || !turning.names.book().relation_taken({table.schema, name}))
     return false;
   for (auto& one : schema::strings(constraint.including, constraint.n_including)) columns.push_back(one);
