@@ -8,6 +8,8 @@
 #include "migration/names.h"
 #include "schema/sql.h"
 
+struct PgQuery__ViewStmt;
+
 namespace poundlock::migration {
 
 struct Effect {
@@ -25,5 +27,9 @@ struct Effect {
 Effect effect_of(const schema::Statement& statement, const Names& names);
 Effect effect_of_create(const schema::Statement& statement, const Names& names);  // CREATE ...
 Effect effect_of_alter(const schema::Statement& statement, const Names& names);   // ALTER TABLE
+// CREATE OR REPLACE VIEW of one that is there. Without undo where it may add columns while other views read
+// it: nothing takes a column from a view, and it cannot be dropped under them.
+Effect effect_of_replaced_view(const PgQuery__ViewStmt& create, const schema::Table& before,
+                               const Names& names);
 
 }  // namespace poundlock::migration

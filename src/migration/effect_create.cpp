@@ -148,16 +148,10 @@ Effect create_view(const PgQuery__ViewStmt& create, const Names& names) {
   const QualifiedName name = names.resolve_new(schema::name_of(*create.view));
   if (!create.replace)
     return made(relation_probe(name, " AND o.relkind = 'v'"), "VIEW", quoted_table(name), false);
-  Effect effect;
   const schema::Table* before = names.table(name);
-  // Its old text takes nothing back of options, and no column that the new one adds: those fail with a
-  // message.
-  if (before != nullptr && before->kind == 'v' && before->options.empty())
-    effect.undo = {
-        fmt::format("CREATE OR REPLACE VIEW {} AS {}", quoted_table(name), before->view_definition)};
-  else if (names.catalog() != nullptr && before == nullptr)
-    effect = made(relation_probe(name), "VIEW", quoted_table(name), false);
-  return effect;
+  if (before != nullptr) return effect_of_replaced_view(create, *before, names);
+  return names.catalog() == nullptr ? Effect{}
+                                    : made(relation_probe(name), "VIEW", quoted_table(name), false);
 }
 
 // What IF NOT EXISTS finds may be somebody else's, unless the catalog says that there is none.

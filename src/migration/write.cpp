@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "change/table_sql.h"
+#include "migration/do_block.h"
 #include "schema/sql.h"
 #include "schema/text.h"
 #include "schema/tree.h"
@@ -18,13 +19,6 @@ using schema::quote_literal;
 std::string with_semicolon(std::string text) {
   while (!text.empty() && (text.back() == ';' || text.back() == ' ' || text.back() == '\n')) text.pop_back();
   return text + ";";
-}
-
-// The author's text may hold any tag: it would end the block there, and what follows would run by itself.
-std::string do_block(const std::string& body) {
-  std::string tag = "$poundlock$";
-  for (int n = 2; body.find(tag) != body.npos; ++n) tag = fmt::format("$poundlock{}$", n);
-  return fmt::format("DO {0}{1}{0};", tag, body);
 }
 
 std::string milliseconds(Millis value) {

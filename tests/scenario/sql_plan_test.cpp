@@ -189,6 +189,43 @@ TEST_F(SqlPlanTest, TakesNothingOfTheSameNameForItsOwn) {
   }
 }
 
+// PostgreSQL takes no column from a view: it is dropped and made again, with all that went along.
+TEST_F(SqlPlanTest, TakesBackAViewThatGotColumns) {
+  constexpr const char* kViews =
+      "CREATE VIEW plain WITH (security_barrier=true) AS SELECT a, b FROM heap;"
+      "CREATE VIEW \"Read\" AS SELECT a FROM heap; CREATE VIEW reader AS SELECT a FROM \"Read\";"
+      "REVOKE ALL ON plain FROM writer; GRANT SELECT ON plain TO writer WITH GRANT OPTION;"
+      "GRANT UPDATE (b) ON plain TO PUBLIC; COMMENT ON VIEW plain IS 'it''s';"
+      "COMMENT ON COLUMN plain.b IS 'text'; ALTER VIEW plain ALTER b SET DEFAULT 'x';";
+  make("planned");
+  run_all("planned", kViews);
+  const auto catalog = load("planned");
+  const std::string state =
+      "SELECT string_agg(concat_ws('|', c.relname, pg_get_viewdef(c.oid), c.reloptions, c.relowner::regrole, "
+      "(SELECT string_agg(g::text, ',' ORDER BY g::text) FROM aclexplode(c.relacl) g WHERE g.grantee <> "
+      "c.relowner), obj_description(c.oid), (SELECT string_agg(concat_ws(':', attname, attacl, atthasdef, "
+      "col_description(c.oid, attnum)), ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid)), ';' "
+      "ORDER BY relname) FROM pg_class c WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace";
+  const auto state_now = [&] { return open("planned")->run(state)->rows.at(0).at(0); };
+  const auto before = state_now();
+  for (const char* select : {"SELECT a, b, a + 1 AS more FROM heap", "SELECT h.*, 1 AS more FROM heap h",
+                             "SELECT h.* FROM heap h WHERE a > 0", "SELECT a, upper(b) AS b FROM heap"}) {
+    SCOPED_TRACE(select);
+    const migration::Source source{.file = "m.sql",
+                                   .sql = fmt::format("CREATE OR REPLACE VIEW plain AS {}", select)};
+    const auto made = migration::plan_sql(std::span(&source, 1), &catalog);
+    ASSERT_TRUE(made && made->plan.items.size() == 1U);
+    carry_out(*made->plan.items[0].step, engine::Direction::kForward);
+    EXPECT_NE(state_now(), before);
+    carry_out(*made->plan.items[0].step, engine::Direction::kUndo);
+    EXPECT_EQ(state_now(), before);
+  }
+  const migration::Source read{.file = "m.sql", .sql = "CREATE OR REPLACE VIEW \"Read\" AS TABLE heap"};
+  const auto made = migration::plan_sql(std::span(&read, 1), &catalog);
+  ASSERT_TRUE(made && made->plan.items.size() == 1U);
+  EXPECT_THAT(made->plan.items[0].step->undo, testing::IsEmpty());
+}
+
 constexpr const char* kColumns =
     "CREATE SCHEMA app; CREATE TYPE app.\"My T\" AS ENUM ('x', 'y'); CREATE FUNCTION app.fine(int) RETURNS "
     "boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
