@@ -340,21 +340,24 @@ Status StepRunner::perform_standalone(Attempt& attempt) {
   PL_CHECK(fenced_record(attempt, false, true));
   const Step& step = attempt.step;
   // A half-done effect (an INVALID index) would make IF NOT EXISTS skip it, and its name is taken.
-  auto repair = [&]() -> Status {
-    if (!attempt.forward() || step.repair.empty()) return {};
+  // True: what was half done is done, as a partition that was being detached.
+  auto repair = [&]() -> Result<bool> {
+    if (!attempt.forward() || step.repair.empty()) return false;
     bool needed = true;
     if (!step.repair_when.empty()) {
       PL_TRY(needed, probe(step.repair_when));
     }
-    if (!needed) return {};
-    return try_standalone(attempt, step.repair);
+    if (!needed) return false;
+    PL_CHECK(try_standalone(attempt, step.repair));
+    return in_effect(attempt);
   };
   for (int tries = 0;; ++tries) {
     if (attempt.stop.stop()) attempt.stopped = true;
     if (attempt.stopped) return {};
     PL_TRY(const bool there, in_effect(attempt));
     if (there) return fenced_record(attempt, true);
-    PL_CHECK(repair());
+    PL_TRY(const bool repaired, repair());
+    if (repaired) return fenced_record(attempt, true);
     attempt.tries = tries + 1;
     Status done = try_standalone(attempt, attempt.sql());
     if (done && step.probe.empty()) return fenced_record(attempt, true);
@@ -365,7 +368,8 @@ Status StepRunner::perform_standalone(Attempt& attempt) {
                              fmt::format("step {} ran, and its effect is not there", step.id)));
     }
     if (session_->broken()) return done;  // perform() connects and comes back: the probe decides
-    PL_CHECK(repair());
+    PL_TRY(const bool finished, repair());
+    if (finished) return fenced_record(attempt, true);
     const bool canceled = done.error().code == "pg.canceled" && attempt.stop.stop();
     if (canceled || done.error().disposition != Disposition::kRetry ||
         tries + 1 >= options_.standalone_tries_max)

@@ -1,6 +1,8 @@
 // ALTER TABLE, action by action.
 #include <fmt/format.h>
 
+#include <tuple>
+
 #include "change/table_sql.h"
 #include "change/type_facts.h"
 #include "lint/columns.h"
@@ -199,6 +201,11 @@ Effect partition(const Site& site, bool attach) {
       attach ? " AND NOT h.inhdetachpending" : "");  // a DETACH that was interrupted is not done
   Effect effect;
   effect.probe = (attach ? "SELECT " : "SELECT NOT ") + there;
+  // What CONCURRENTLY left half-way cannot be begun again, and can only be finished.
+  if (!attach && command->concurrent) {
+    effect.repair = fmt::format("{} DETACH PARTITION {} FINALIZE", site.alter(), quoted_table(child));
+    effect.repair_when = "SELECT " + there.substr(0, there.size() - 1) + " AND h.inhdetachpending)";
+  }
   // An index stays attached as long as there is its parent's.
   const auto* alter = as<PgQuery__AlterTableStmt>(site.statement.node());
   const bool index = alter != nullptr && alter->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX;
@@ -279,6 +286,7 @@ Effect effect_of_alter(const schema::Statement& statement, const Names& names) {
     all.undo.insert(all.undo.begin(), one.undo.begin(), one.undo.end());
     all.undo_standalone = all.undo_standalone || one.undo_standalone;
     all.destructive = all.destructive || one.destructive;
+    if (!one.repair.empty()) std::tie(all.repair, all.repair_when) = std::tie(one.repair, one.repair_when);
   });
   if (!known) all.probe.clear();
   if (!whole) all.undo.clear();

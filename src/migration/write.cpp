@@ -66,10 +66,14 @@ std::string batched(const change::InStep& in_step, Millis lock_timeout) {
       quote_literal(fmt::format("rows of {} are still out of step", table)), milliseconds(lock_timeout)));
 }
 
+bool repairs_index(const change::Step& step) {
+  return !step.repair.empty() && step.repair.front().starts_with("DROP INDEX ");
+}
+
 // An index that a failed build left invalid is dropped first; a valid one is kept, and not built again.
 std::vector<std::string> index_again(const change::Step& step, std::string create) {
   std::vector<std::string> out;
-  if (step.repair.empty() || step.repair_when.empty()) return {with_semicolon(std::move(create))};
+  if (!repairs_index(step) || step.repair_when.empty()) return {with_semicolon(std::move(create))};
   std::string drop = step.repair.front();
   if (const auto at = drop.find("CONCURRENTLY "); at != std::string::npos) drop.erase(at, 13);
   out.push_back(do_block(
@@ -111,7 +115,7 @@ std::string ignores(const Migration& migration, const std::string& statement, bo
         "takes back what the file of the same version made; what is in it goes along");
   if (back) return out;
   if (statement.starts_with("CREATE ") && says(" CONCURRENTLY IF NOT EXISTS ") &&
-      !migration.first->step.repair.empty())
+      repairs_index(migration.first->step))
     add("index_if_not_exists", "the block above it drops an index that a failed build left invalid");
   if (drops && migration.is_contract())
     add("drop_column_or_table", "the contract phase: whoever runs it answers for what stands above");
@@ -131,16 +135,25 @@ std::string heading(const Migration& migration) {
   std::string out;
   for (const auto* one : migration.steps)
     out += fmt::format("-- {}: {}\n", change::to_string(one->step.phase), in_one_line(one->step.title));
+  const change::Step& step = migration.first->step;
+  if (!step.repair.empty() && !repairs_index(step))
+    out += fmt::format("-- Where it was stopped in the middle, finish it by: {}\n",
+                       in_one_line(step.repair.front()));
   return out;
 }
 
 // Nothing of an author's stands in a command of psql's: \echo would run what is between backticks.
 std::string guarded(const Migration& migration, const std::string& body) {
   if (migration.probe.empty()) return body;
+  const change::Step& step = migration.first->step;
+  // A partition that is half detached is finished, and not detached anew.
+  const bool finishes = !step.repair.empty() && !step.repair_when.empty() && !repairs_index(step);
   return fmt::format(
-      "SELECT coalesce(({}), false) AS poundlock_done \\gset\n\\if :poundlock_done\n"
-      "\\echo this is there already\n\\else\n{}\\endif\n",
-      migration.probe, body);
+      "SELECT coalesce(({}), false) AS poundlock_done{} \\gset\n\\if :poundlock_done\n"
+      "\\echo this is there already\n{}\\else\n{}\\endif\n",
+      migration.probe,
+      finishes ? fmt::format(", coalesce(({}), false) AS poundlock_half", step.repair_when) : "",
+      finishes ? fmt::format("\\elif :poundlock_half\n{}\n", with_semicolon(step.repair.front())) : "", body);
 }
 
 Result<std::vector<WrittenFile>> write_sql(std::span<const Migration> migrations) {

@@ -156,6 +156,36 @@ TEST_F(SqlPlanTest, BuildsAnIndexOverWhatAFailureLeft) {
   EXPECT_TRUE(says("planned", step.probe));
 }
 
+// A detachment that was stopped cannot be begun again: the step finishes it.
+TEST_F(SqlPlanTest, FinishesAPartitionThatIsHalfDetached) {
+  make("planned");
+  const auto catalog = load("planned");
+  const migration::Source source{.file = "m.sql", .sql = "ALTER TABLE years DETACH PARTITION years_1"};
+  const auto made = migration::plan_sql(std::span(&source, 1), &catalog);
+  ASSERT_TRUE(made && made->decisions.empty());
+  const auto steps = steps_of(*made);
+  {
+    const auto reader = open("planned");
+    must(*reader, "BEGIN");
+    must(*reader, "SELECT FROM years");
+    const auto stopped = open("planned");
+    must(*stopped, "SET statement_timeout = '300ms'");
+    const auto half = stopped->run("ALTER TABLE years DETACH PARTITION years_1 CONCURRENTLY");
+    ASSERT_FALSE(half);
+    EXPECT_EQ(half.error().sqlstate, "57014") << half.error().to_string();
+    must(*reader, "COMMIT");
+  }
+  ASSERT_EQ(steps.size(), 2U);
+  EXPECT_TRUE(says("planned", "SELECT count(*) = 1 FROM pg_inherits WHERE inhdetachpending"));
+  EXPECT_TRUE(says("planned", steps.at(0)->repair_when));
+  for (const auto* step : steps) carry_out(*step, engine::Direction::kForward);
+  EXPECT_TRUE(says("planned", "SELECT count(*) = 0 FROM pg_inherits"));
+  EXPECT_FALSE(says("planned", steps.at(0)->repair_when));
+  make("written");
+  run_all("written", source.sql);
+  EXPECT_THAT(drift("written", "planned"), testing::IsEmpty());
+}
+
 // Made by somebody else between plan and run: the author's SQL fails there, and so does the step. Taken for
 // done, the column would get its numbers from a sequence that is not its own.
 TEST_F(SqlPlanTest, TakesNothingOfTheSameNameForItsOwn) {
