@@ -60,8 +60,8 @@ Status back_on_shadow(const CheckContext& context, ports::Database& shadow);  //
 Result<CheckResult> on_shadow(const CheckContext& context,
                               const std::function<Result<CheckResult>(ShadowUse& shadow)>& check);
 
-// The search_path under which the application's statements name their tables, as SQL: the database's own
-// setting, else "$user" and public; the change's schemas come last. Our own sessions have pg_catalog only.
+// The search_path under which the application's statements name their tables, as SQL: as the database and the
+// role of `session` have it set; the change's schemas come last. Our own sessions have pg_catalog only.
 Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan);
 
 // One statement of the application, in a transaction that may only read and is rolled back.

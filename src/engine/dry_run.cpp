@@ -271,6 +271,7 @@ DryRunReport Run::finish() {
                     "legacy form",
                     report_.queue.failed - failed));
   report_.shadow = shadow_.info();
+  for (const auto& one : report_.shadow.left_out) report_.notes.push_back("the shadow is without " + one);
   if (report_.blocking_seconds >= kBlockingSecondsMax)
     report_.why_not.push_back(
         fmt::format("statements that block writers take {:.0f} s, the limit is {:.0f} s",

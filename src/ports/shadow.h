@@ -27,6 +27,7 @@ struct ShadowInfo {
   bool kept = false;        // somebody's clone: whoever changes it takes the change back
   std::vector<TableSize> tables = {};  // of `tables`; from the catalog's own estimates
   std::string statistics = {};         // of a sample: which of the planner's statistics are the real tables'
+  std::vector<std::string> left_out = {};  // what the database has and the shadow has not, in plain words
 };
 
 struct StatisticsCopied {

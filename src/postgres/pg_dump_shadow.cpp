@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cmath>
 
 #include "ports/cells.h"
 #include "postgres/catalog_loader.h"
+#include "postgres/database_traits.h"
+#include "postgres/pg_dump_copy.h"
 #include "postgres/shadow_database.h"
 #include "postgres/shadow_statistics.h"
-#include "postgres/subprocess.h"
+#include "postgres/table_sizes.h"
 
 namespace poundlock::postgres {
 namespace {
@@ -20,13 +23,7 @@ using schema::quote_literal;
 constexpr int kBesideMax = 8;  // shadows of one database at the same time
 constexpr Millis kPoll{50};
 constexpr int kLooks = 20;             // a second
-constexpr int kPartitionsMax = 500;    // of a table, whose sizes are read one by one
 constexpr std::size_t kOthersMax = 5;  // told by name
-constexpr std::int64_t kSmallTableBytes = 64 << 20;
-
-std::string quoted(const schema::QualifiedName& name) {
-  return force_quote_identifier(name.schema) + "." + force_quote_identifier(name.name);
-}
 
 // Which database on which running server: a clone shares system identifier and oid with its source, but not
 // the moment when its server was started.
@@ -87,32 +84,21 @@ class PgDumpShadow final : public ports::Shadow {
   Result<ports::StatisticsCopied> copy_statistics(ports::Session& session) override;
 
  private:
-  struct Sample {
-    double real = 0;
-    double copied = 0;
-  };
-
   Status claim();
   Result<ports::ShadowInfo> prepare_and_fill(const std::vector<schema::QualifiedName>& tables);
   Status prepare_beside();
   Status prepare_given();
   Status copy_given();
+  Status lend_settings();
+  Status take_back_settings(ports::Session& session);
   Status prepare_whole();
   Status copy_whole(const std::string& name, std::unique_ptr<PgDatabase> beside);
   Result<std::string> others_inside();
   Result<std::vector<ports::TableSize>> sizes(const std::vector<schema::QualifiedName>& tables);
   Status refuse_environments(ports::Session& session);
-  Status copy_schema(const schema::Catalog& source, const std::vector<schema::QualifiedName>& tables);
   Status empty_given();
-  Result<Sample> copy_rows(ports::Session& session, const schema::Table& table);
-  Status advance_sequences(ports::Session& session, const schema::Catalog& catalog,
-                           const schema::Table& table);
   Result<ports::StatisticsCopied> write(ports::Session& session, bool rows);
   Result<ports::ShadowInfo> fill(const std::vector<schema::QualifiedName>& tables);
-  Program program(const PgDatabase& database, std::vector<std::string> command) const {
-    command[0] = find_program(command[0]);
-    return {std::move(command), libpq_environment(database)};
-  }
 
   const PgDatabase* source_;
   Clock& clock_;
@@ -125,6 +111,7 @@ class PgDumpShadow final : public ports::Shadow {
   std::string not_copied_;                // why it is not; "": nobody asked for a copy
   bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
+  std::vector<std::string> left_out_;           // of the source's settings and rights
   std::vector<RelationStatistics> statistics_;  // of the source, where this is a sample of it
 };
 
@@ -152,9 +139,7 @@ Status PgDumpShadow::claim() {
   if (options_.given)
     target_ = std::make_unique<PgDatabase>(*options_.given);  // a copy took its place before
   PL_TRY(lock_, options_.given ? target_->connect() : const_cast<PgDatabase*>(source_)->connect());
-  PL_CHECK(
-      lock_->run("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = "
-                 "'idle_session_timeout'"));
+  PL_CHECK(unhinder(*lock_));
   const TimePoint begin = clock_.steady();
   for (int number = 1;; ++number) {
     const std::string base =
@@ -179,20 +164,15 @@ Status PgDumpShadow::claim() {
   }
 }
 
-// Drops what a killed run left, and makes the database anew with the source's encoding and locale.
+// Drops what a killed run left, and makes the database anew with all that the source has of its own.
 Status PgDumpShadow::prepare_beside() {
   if (options_.whole) return prepare_whole();
   ports::Session* admin = lock_.get();
   const std::string name = target_->name();
   PL_CHECK(remove_left(*admin, *target_, nullptr));
-  PL_TRY(const auto locale,
-         admin->run("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype FROM "
-                    "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
-  const auto& r = locale.rows.at(0);
-  auto made =
-      admin->run(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-                             force_quote_identifier(name), quote_literal(ports::to_text(r[0])),
-                             quote_literal(ports::to_text(r[1])), quote_literal(ports::to_text(r[2]))));
+  PL_TRY(const auto traits, read_traits(*admin, source_->name()));
+  auto made = admin->run(
+      fmt::format("CREATE DATABASE {} TEMPLATE template0 {}", force_quote_identifier(name), traits.locale));
   if (!made) {
     Error error = std::move(made).error();
     if (error.code == "pg.privilege")
@@ -200,7 +180,11 @@ Status PgDumpShadow::prepare_beside() {
     return fail(std::move(error));
   }
   made_ = true;
-  return set_mark(*admin, name);
+  PL_CHECK(set_mark(*admin, name));
+  PL_TRY(left_out_, write_rights(*admin, name, traits));
+  PL_TRY(const auto left, write_settings(*admin, name, traits.settings));
+  left_out_.insert(left_out_.end(), left.begin(), left.end());
+  return {};
 }
 
 Status PgDumpShadow::prepare_given() {
@@ -221,7 +205,45 @@ Status PgDumpShadow::prepare_given() {
   if (left) PL_CHECK(empty_given());
   PL_CHECK(session->run(fmt::format("CREATE SCHEMA {}", kFilledSchema)));
   filled_ = true;
+  return lend_settings();
+}
+
+// The source's, as far as somebody has not set the same here, until the database is emptied again. Which they
+// are is kept in the schema's comment first, so that they go also when we are killed. Rights stay as they
+// are.
+Status PgDumpShadow::lend_settings() {
+  PL_TRY(auto reading, const_cast<PgDatabase*>(source_)->connect());
+  PL_TRY(const auto wanted, read_traits(*reading, source_->name()));
+  PL_TRY(const auto here, read_traits(*lock_, target_->name()));
+  std::vector<DatabaseSetting> lent;
+  boost::json::array kept;
+  for (const auto& one : wanted.settings) {
+    const bool set = std::any_of(here.settings.begin(), here.settings.end(), [&](const auto& other) {
+      return other.role == one.role && other.name == one.name;
+    });
+    if (set) continue;
+    lent.push_back(one);
+    kept.push_back(boost::json::object{{"role", one.role}, {"name", one.name}});
+  }
+  if (here.locale != wanted.locale)
+    left_out_.push_back(fmt::format("the locale ({}; the shadow has {})", wanted.locale, here.locale));
+  if (lent.empty()) return {};
+  PL_CHECK(lock_->run(
+      fmt::format("COMMENT ON SCHEMA {} IS {}", kFilledSchema, quote_literal(boost::json::serialize(kept)))));
+  PL_TRY(const auto left, write_settings(*lock_, target_->name(), lent));
+  left_out_.insert(left_out_.end(), left.begin(), left.end());
   return {};
+}
+
+Status PgDumpShadow::take_back_settings(ports::Session& session) {
+  PL_TRY(const auto lent,
+         session.run("SELECT s.role, s.name FROM pg_catalog.pg_namespace n, "
+                     "pg_catalog.json_to_recordset(pg_catalog.obj_description(n.oid, "
+                     "'pg_namespace')::json) AS s(role text, name text) WHERE n.nspname = $1",
+                     {std::string(kFilledSchema)}));
+  std::vector<DatabaseSetting> settings;
+  for (const auto& row : lent.rows) settings.push_back({ports::to_text(row[0]), ports::to_text(row[1]), ""});
+  return reset_settings(session, target_->name(), settings);
 }
 
 // The given database is left as it is, and what is done is done to a copy of it. What does not allow that is
@@ -254,7 +276,7 @@ Status PgDumpShadow::copy_given() {
 }
 
 Status PgDumpShadow::copy_whole(const std::string& name, std::unique_ptr<PgDatabase> beside) {
-  PL_CHECK(copy_database(*lock_, name, *beside, clock_, options_.stopped));
+  PL_TRY(left_out_, copy_database(*lock_, name, *beside, clock_, options_.stopped));
   target_ = std::move(beside);
   made_ = copied_ = true;
   copy_of_ = name;
@@ -305,6 +327,7 @@ Status PgDumpShadow::prepare_whole() {
 // Only in a database that we filled.
 Status PgDumpShadow::empty_given() {
   PL_TRY(auto session, target_->connect());
+  PL_CHECK(unhinder(*session));
   PL_TRY(const auto schemas,
          session->run("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
                       "'information_schema'"));
@@ -316,153 +339,9 @@ Status PgDumpShadow::empty_given() {
     if (dropped || name == "public") continue;
     return fail(std::move(dropped).error());
   }
+  PL_CHECK(take_back_settings(*session));
   PL_CHECK(empty_public(*session));
   PL_CHECK(session->run(fmt::format("DROP SCHEMA IF EXISTS {}", kFilledSchema)));
-  return {};
-}
-
-// pg_dump locks what it reads, for which it takes a right on every table.
-Error without_right(Error error) {
-  const bool right =
-      error.code == "pg.program_failed" && error.message.find("permission denied for") != std::string::npos;
-  if (right && error.hint.empty())
-    error.hint =
-        "the role of the database that is copied needs USAGE on each schema and SELECT on all tables: GRANT "
-        "pg_read_all_data TO that role, or give a clone with --shadow";
-  return error;
-}
-
-Status PgDumpShadow::copy_schema(const schema::Catalog& source,
-                                 const std::vector<schema::QualifiedName>& tables) {
-  // Errors of single statements (an extension that only a superuser may create) do not matter unless the
-  // tables concerned differ afterwards.
-  auto dumped =
-      run_pipe(program(*source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
-                                  "--no-tablespaces", "--no-publications", "--no-subscriptions",
-                                  "--no-security-labels", "--lock-wait-timeout=5000"}),
-               program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0", "--file=-"}),
-               clock_, options_.program_limit, options_.stopped);
-  if (!dumped) return fail(without_right(std::move(dumped).error()));
-  const PipeResult copied = std::move(*dumped);
-  PL_TRY(auto session, connect());
-  PL_TRY(const auto shadow, load_catalog(*session, {.schemas = {}, .tables = tables}));
-  for (const auto& name : tables) {
-    const schema::Table* wanted = source.table(name);
-    const schema::Table* there = shadow.table(name);
-    if (wanted == nullptr)
-      return fail(user_error("shadow.no_table", fmt::format("there is no table {}", name.to_sql())));
-    const bool same = there != nullptr && there->columns == wanted->columns &&
-                      there->indexes.size() == wanted->indexes.size();
-    if (same) continue;
-    return fail(make_error(Disposition::kRefused, "shadow.differs",
-                           fmt::format("table {} could not be copied to the shadow: {}", name.to_sql(),
-                                       copied.errors))
-                    .with_hint("give a clone of the database as shadow"));
-  }
-  return {};
-}
-
-// Through COPY | COPY. Foreign keys of the table are dropped first and come back NOT VALID: the rows that
-// they point to are not copied. Triggers of the application stay silent meanwhile.
-Result<PgDumpShadow::Sample> PgDumpShadow::copy_rows(ports::Session& session, const schema::Table& table) {
-  const std::string name = quoted(table.qualified());
-  std::vector<std::string> before{fmt::format("ALTER TABLE {} DISABLE TRIGGER USER", name)};
-  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name),
-                                 fmt::format("ANALYZE {}", name)};
-  for (const auto& constraint : table.constraints) {
-    if (constraint.kind != 'f') continue;
-    const std::string key = force_quote_identifier(constraint.name);
-    before.push_back(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key));
-    const bool not_valid = constraint.definition.ends_with("NOT VALID");
-    // NOT VALID foreign keys of partitioned tables are refused before PostgreSQL 18: such a key stays away.
-    if (table.kind != 'p')
-      after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition,
-                                  not_valid ? "" : " NOT VALID"));
-  }
-  std::string columns;
-  for (const auto& column : table.columns) {
-    if (column.generated.empty())
-      columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
-  }
-  const double rows = static_cast<double>(options_.rows_max);
-  std::string sample;
-  if (table.estimated_rows > rows) {
-    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of
-    // a small one, where a few blocks may well be none.
-    sample = fmt::format(" TABLESAMPLE {} ({:.6f})", table.bytes > kSmallTableBytes ? "SYSTEM" : "BERNOULLI",
-                         std::min(100.0, 120.0 * rows / table.estimated_rows));
-  }
-  for (const auto& sql : before) PL_CHECK(session.run(sql));
-  // Without row security, as all our sessions: a sample that a policy has thinned out would look complete.
-  auto sampled =
-      run_pipe(program(*source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                  "SET row_security = off", "--command",
-                                  fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name,
-                                              sample, options_.rows_max)}),
-               program(*target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                                  fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
-               clock_, options_.program_limit, options_.stopped);
-  if (!sampled) return fail(without_right(std::move(sampled).error()));
-  for (const auto& sql : after) PL_CHECK(session.run(sql));
-  PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
-  const double copied = ports::to_double(count.rows.at(0)[0]);
-  double real = std::max(copied, table.estimated_rows);
-  if (table.estimated_rows < 0 && copied >= rows && table.kind != 'p') {
-    // Never analysed: only its bytes tell by how much it is larger than the sample.
-    PL_TRY(const auto bytes, session.run("SELECT pg_catalog.pg_table_size($1::regclass)", {name}));
-    real *= std::max(1.0, static_cast<double>(table.bytes) / ports::to_double(bytes.rows.at(0)[0], 1));
-  }
-  return Sample{real, copied};
-}
-
-// So that an INSERT that is replayed on the shadow gets a key that is free.
-Status PgDumpShadow::advance_sequences(ports::Session& session, const schema::Catalog& catalog,
-                                       const schema::Table& table) {
-  const std::string name = quoted(table.qualified());
-  for (const auto& column : table.columns) {
-    for (const auto& sequence : catalog.sequences) {
-      const std::string owner =
-          fmt::format("{}.{}", table.qualified().to_sql(), schema::quote_identifier(column.name));
-      if (sequence.owned_by != owner || sequence.increment <= 0) continue;
-      PL_CHECK(session.run(
-          fmt::format("SELECT pg_catalog.setval({}, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)",
-                      quote_literal(quoted({sequence.schema, sequence.name})),
-                      force_quote_identifier(column.name), name)));
-    }
-  }
-  return {};
-}
-
-// The catalog's estimates; of a partitioned table all of its leaves. A relation that is not there leaves
-// both as they are.
-Status read_size(ports::Session& session, const schema::QualifiedName& table, double& rows,
-                 std::int64_t& bytes) {
-  PL_TRY(const auto found,
-         session.run("SELECT CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples) ELSE -1 END, "
-                     "sum(pg_catalog.pg_total_relation_size(c.oid)) FROM pg_catalog.pg_class c WHERE c.oid = "
-                     "pg_catalog.to_regclass($1) AND c.relkind IN ('r','m') OR c.oid IN (SELECT relid FROM "
-                     "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) WHERE isleaf)",
-                     {quoted(table)}));
-  if (found.rows.empty() || !found.rows[0][0]) return {};  // no such table
-  rows = ports::to_double(found.rows[0][0], -1);
-  bytes = ports::to_int(found.rows[0][1], -1);
-  return {};
-}
-
-// Each is traced by its own name and has a size of its own: one may be empty and the next one huge.
-Status add_partitions(ports::Session& session, const schema::QualifiedName& table,
-                      std::vector<schema::QualifiedName>& to) {
-  PL_TRY(
-      const auto found,
-      session.run("SELECT n.nspname, c.relname FROM pg_catalog.pg_partition_tree("
-                  "pg_catalog.to_regclass($1)) t JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN "
-                  "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0 ORDER BY t.level, "
-                  "n.nspname, c.relname LIMIT $2",
-                  {quoted(table), std::to_string(kPartitionsMax)}));
-  for (const auto& row : found.rows) {
-    schema::QualifiedName name{ports::to_text(row[0]), ports::to_text(row[1])};
-    if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(std::move(name));
-  }
   return {};
 }
 
@@ -472,17 +351,7 @@ Result<std::vector<ports::TableSize>> PgDumpShadow::sizes(const std::vector<sche
   if (source_) {
     if (auto opened = const_cast<PgDatabase*>(source_)->connect()) there = std::move(*opened);
   }
-  std::vector<schema::QualifiedName> all = tables;
-  for (const auto& table : tables) PL_CHECK(add_partitions(*here, table, all));
-  std::vector<ports::TableSize> out;
-  for (const auto& table : all) {
-    ports::TableSize size;
-    size.table = table;
-    PL_CHECK(read_size(*here, table, size.shadow_rows, size.shadow_bytes));
-    if (there) PL_CHECK(read_size(*there, table, size.source_rows, size.source_bytes));
-    out.push_back(std::move(size));
-  }
-  return out;
+  return table_sizes(*here, there.get(), tables);
 }
 
 Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::QualifiedName>& tables) {
@@ -490,13 +359,15 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
   PL_TRY(statistics_, read_statistics(*reading, tables));
   reading.reset();
-  PL_CHECK(copy_schema(catalog, tables));
   PL_TRY(auto session, connect());
+  PL_CHECK(unhinder(*session));
+  PgDumpCopy copy(*source_, *target_, clock_, {options_.rows_max, options_.program_limit, options_.stopped});
+  PL_CHECK(copy.schema(*session, catalog, tables));
   ports::ShadowInfo info;
-  Sample largest;
+  RowSample largest;
   for (const auto& name : tables) {
-    PL_TRY(const Sample sample, copy_rows(*session, *catalog.table(name)));
-    PL_CHECK(advance_sequences(*session, catalog, *catalog.table(name)));
+    PL_TRY(const RowSample sample, copy.rows(*session, *catalog.table(name)));
+    PL_CHECK(copy.advance_sequences(*session, catalog, *catalog.table(name)));
     if (sample.real >= largest.real) largest = sample;
   }
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
@@ -505,6 +376,7 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   PL_TRY(auto copied, write(*session, false));
   PL_CHECK(session->run("COMMIT"));
   info.statistics = std::move(copied.words);
+  info.left_out = left_out_;
   info.description =
       fmt::format("database {}, {:.0f} of {:.0f} rows", target_->describe(), largest.copied, largest.real);
   return info;
@@ -540,12 +412,14 @@ Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::Qualifi
 }
 
 Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schema::QualifiedName>& tables) {
+  left_out_.clear();
   PL_CHECK(claim());
   PL_CHECK(options_.given ? prepare_given() : prepare_beside());
   ready_ = true;
   if (made_ && !copied_) return fill(tables);
   if (filled_) return fill(tables);
   ports::ShadowInfo info;
+  info.left_out = left_out_;
   info.kept = !copied_ && !options_.disposable;
   info.description = copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), copy_of_)
                              : fmt::format("database {}, as it is{}", target_->describe(),
@@ -559,6 +433,11 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
   PL_TRY(auto session, target_->connect());
   PL_TRY(const bool marked, bears_shadow_mark(*session));
   if (!marked) return fail(unmarked_shadow(target_->name()));
+  // The others of the database's time-outs hold as for the application; these would end a session of ours
+  // that waits for another one.
+  PL_CHECK(
+      session->run("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN "
+                   "('idle_session_timeout', 'idle_in_transaction_session_timeout')"));
   return session;
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "ports/cells.h"
+#include "postgres/database_traits.h"
 #include "postgres/pg_dump_shadow.h"
 
 namespace poundlock::postgres {
@@ -97,8 +98,36 @@ Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDataba
   return ours ? drop_database(admin, name) : fail(unmarked_shadow(name));
 }
 
-Status copy_database(ports::Session& session, const std::string& name, const PgDatabase& beside, Clock& clock,
-                     const std::function<bool()>& stopped) {
+namespace {
+
+// Nobody is let in before it has the rights of its template: until then PUBLIC may connect to a new database.
+Result<std::vector<std::string>> copy_as_it_is(ports::Session& session, const std::string& name,
+                                               const std::string& beside, Clock& clock,
+                                               const std::function<bool()>& stopped) {
+  PL_TRY(const auto traits, read_traits(session, name));
+  const std::string copy = force_quote_identifier(beside);
+  PL_CHECK(run_long(session,
+                    fmt::format("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false", copy,
+                                force_quote_identifier(name)),
+                    clock, stopped));
+  const auto dress = [&]() -> Result<std::vector<std::string>> {
+    PL_TRY(auto left, write_rights(session, beside, traits));
+    PL_TRY(auto settings, write_settings(session, beside, traits.settings));
+    left.insert(left.end(), settings.begin(), settings.end());
+    PL_CHECK(set_mark(session, beside));
+    PL_CHECK(session.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", copy)));
+    return left;
+  };
+  auto left = dress();
+  if (!left) PL_CHECK(drop_database(session, beside));
+  return left;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> copy_database(ports::Session& session, const std::string& name,
+                                               const PgDatabase& beside, Clock& clock,
+                                               const std::function<bool()>& stopped) {
   // Between CREATE DATABASE and the mark the copy bears none. An empty database of this name, which does
   // bear it, tells the next run whose it is.
   const auto intent = beside.sibling(schema::derive_name({beside.name(), "intent"}));
@@ -107,20 +136,13 @@ Status copy_database(ports::Session& session, const std::string& name, const PgD
   PL_CHECK(session.run(
       fmt::format("CREATE DATABASE {} TEMPLATE template0", force_quote_identifier(intent->name()))));
   PL_CHECK(set_mark(session, intent->name()));
-  Status made = run_long(session,
-                         fmt::format("CREATE DATABASE {} TEMPLATE {}", force_quote_identifier(beside.name()),
-                                     force_quote_identifier(name)),
-                         clock, stopped);
-  if (made) {
-    made = set_mark(session, beside.name());
-    if (!made) PL_CHECK(drop_database(session, beside.name()));
-  }
+  auto made = copy_as_it_is(session, name, beside.name(), clock, stopped);
   const Status gone = drop_database(session, intent->name());
   if (gone) return made;
   // The checkpoint before it failed: a full disk has no room for the copy's pages, which go with the copy.
   (void)drop_database(session, beside.name());
   (void)drop_database(session, intent->name());
-  return gone;
+  return fail(gone.error());
 }
 
 // `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what

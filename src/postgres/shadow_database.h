@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "ports/database.h"
@@ -25,12 +26,14 @@ Status drop_database(ports::Session& admin, const std::string& name);
 // ours; may be null. kRefused "shadow.unmarked" where it is somebody else's.
 Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent);
 
-// CREATE DATABASE ... TEMPLATE `name`, with the mark. `session` is the only one in that database, or in
+// CREATE DATABASE ... TEMPLATE `name`, with its settings and rights and with the mark; answers which of these
+// could not be copied. `session` is the only one in that database, or in
 // another one of its server. A copy takes as long as its bytes: `stopped`, which may be empty, ends it with
 // kRetry "check.stopped". Killed at any instant, it leaves what the next run with the same `beside` takes
 // away.
-Status copy_database(ports::Session& session, const std::string& name, const PgDatabase& beside, Clock& clock,
-                     const std::function<bool()>& stopped);
+Result<std::vector<std::string>> copy_database(ports::Session& session, const std::string& name,
+                                               const PgDatabase& beside, Clock& clock,
+                                               const std::function<bool()>& stopped);
 
 // Everything of this role in the schema public, and not the schema, which may be somebody else's.
 Status empty_public(ports::Session& session);

@@ -132,6 +132,7 @@ Status Proof::open() {
   PL_TRY(session_, shadow_.database().connect());
   PL_TRY(search_path_, application_search_path(*session_, context_.plan));
   report_.shadow = shadow_.info().description;
+  for (const auto& one : shadow_.info().left_out) report_.shadow += "; without " + one;
   if (shadow_.info().kept)
     report_.shadow += "; the contract, which a clone cannot take back, in a transaction that is rolled back";
   for (const auto& one : context_.plan.fresh) {

@@ -62,12 +62,12 @@ Result<ports::Rows> read_only(ports::Session& session, const std::string& sql,
 }
 
 Result<std::string> application_search_path(ports::Session& session, const rollout::Plan& plan) {
-  PL_TRY(
-      const auto set,
-      session.run("SELECT substr(c, 13) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c"
-                  " WHERE s.setrole = 0 AND c LIKE 'search_path=%' AND s.setdatabase ="
-                  " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"));
-  std::string out = set.rows.empty() ? "\"$user\", public" : set.rows[0].at(0).value_or("public");
+  // What the session would have without our own setting: of the role in the database, of the role, of the
+  // database, or of the server.
+  PL_TRY(const auto set,
+         session.run("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"));
+  std::string out = set.rows.at(0).at(0).value_or("");
+  if (out.empty()) out = "\"\"";
   for (const auto& table : tables_of(plan)) out += ", " + schema::force_quote_identifier(table.schema);
   return out;
 }

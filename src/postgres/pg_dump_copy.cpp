@@ -1,0 +1,143 @@
+#include "postgres/pg_dump_copy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ports/cells.h"
+#include "postgres/catalog_loader.h"
+#include "postgres/subprocess.h"
+
+namespace poundlock::postgres {
+namespace {
+
+using schema::force_quote_identifier;
+using schema::quote_literal;
+
+constexpr std::int64_t kSmallTableBytes = 64 << 20;
+// The application's, by the database's settings.
+constexpr const char* kUnhindered =
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_read_only = off";
+
+std::string quoted(const schema::QualifiedName& name) {
+  return force_quote_identifier(name.schema) + "." + force_quote_identifier(name.name);
+}
+
+Program program(const PgDatabase& database, std::vector<std::string> command) {
+  command[0] = find_program(command[0]);
+  return {std::move(command), libpq_environment(database)};
+}
+
+// pg_dump locks what it reads, for which it takes a right on every table.
+Error without_right(Error error) {
+  const bool right =
+      error.code == "pg.program_failed" && error.message.find("permission denied for") != std::string::npos;
+  if (right && error.hint.empty())
+    error.hint =
+        "the role of the database that is copied needs USAGE on each schema and SELECT on all tables: GRANT "
+        "pg_read_all_data TO that role, or give a clone with --shadow";
+  return error;
+}
+
+}  // namespace
+
+Status PgDumpCopy::schema(ports::Session& session, const schema::Catalog& source,
+                          const std::vector<schema::QualifiedName>& tables) {
+  // Errors of single statements (an extension that only a superuser may create) do not matter unless the
+  // tables concerned differ afterwards.
+  auto dumped = run_pipe(program(source_, {"pg_dump", "--schema-only", "--no-owner", "--no-privileges",
+                                           "--no-tablespaces", "--no-publications", "--no-subscriptions",
+                                           "--no-security-labels", "--lock-wait-timeout=5000"}),
+                         program(target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=0",
+                                           "--command", kUnhindered, "--file=-"}),
+                         clock_, options_.limit, options_.stopped);
+  if (!dumped) return fail(without_right(std::move(dumped).error()));
+  const PipeResult copied = std::move(*dumped);
+  PL_TRY(const auto shadow, load_catalog(session, {.schemas = {}, .tables = tables}));
+  for (const auto& name : tables) {
+    const schema::Table* wanted = source.table(name);
+    const schema::Table* there = shadow.table(name);
+    if (wanted == nullptr)
+      return fail(user_error("shadow.no_table", fmt::format("there is no table {}", name.to_sql())));
+    const bool same = there != nullptr && there->columns == wanted->columns &&
+                      there->indexes.size() == wanted->indexes.size();
+    if (same) continue;
+    return fail(make_error(Disposition::kRefused, "shadow.differs",
+                           fmt::format("table {} could not be copied to the shadow: {}", name.to_sql(),
+                                       copied.errors))
+                    .with_hint("give a clone of the database as shadow"));
+  }
+  return {};
+}
+
+// Through COPY | COPY. Foreign keys of the table are dropped first and come back NOT VALID: the rows that
+// they point to are not copied. Triggers of the application stay silent meanwhile.
+Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table& table) {
+  const std::string name = quoted(table.qualified());
+  std::vector<std::string> before{fmt::format("ALTER TABLE {} DISABLE TRIGGER USER", name)};
+  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name),
+                                 fmt::format("ANALYZE {}", name)};
+  for (const auto& constraint : table.constraints) {
+    if (constraint.kind != 'f') continue;
+    const std::string key = force_quote_identifier(constraint.name);
+    before.push_back(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key));
+    const bool not_valid = constraint.definition.ends_with("NOT VALID");
+    // NOT VALID foreign keys of partitioned tables are refused before PostgreSQL 18: such a key stays away.
+    if (table.kind != 'p')
+      after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition,
+                                  not_valid ? "" : " NOT VALID"));
+  }
+  std::string columns;
+  for (const auto& column : table.columns) {
+    if (column.generated.empty())
+      columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
+  }
+  const double rows = static_cast<double>(options_.rows_max);
+  std::string sample;
+  if (table.estimated_rows > rows) {
+    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of
+    // a small one, where a few blocks may well be none.
+    sample = fmt::format(" TABLESAMPLE {} ({:.6f})", table.bytes > kSmallTableBytes ? "SYSTEM" : "BERNOULLI",
+                         std::min(100.0, 120.0 * rows / table.estimated_rows));
+  }
+  for (const auto& sql : before) PL_CHECK(session.run(sql));
+  // Without row security, as all our sessions: a sample that a policy has thinned out would look complete.
+  auto sampled = run_pipe(
+      program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+                        "SET row_security = off", "--command", kUnhindered, "--command",
+                        fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name, sample,
+                                    options_.rows_max)}),
+      program(target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", kUnhindered,
+                        "--command", fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
+      clock_, options_.limit, options_.stopped);
+  if (!sampled) return fail(without_right(std::move(sampled).error()));
+  for (const auto& sql : after) PL_CHECK(session.run(sql));
+  PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
+  const double copied = ports::to_double(count.rows.at(0)[0]);
+  double real = std::max(copied, table.estimated_rows);
+  if (table.estimated_rows < 0 && copied >= rows && table.kind != 'p') {
+    // Never analysed: only its bytes tell by how much it is larger than the sample.
+    PL_TRY(const auto bytes, session.run("SELECT pg_catalog.pg_table_size($1::regclass)", {name}));
+    real *= std::max(1.0, static_cast<double>(table.bytes) / ports::to_double(bytes.rows.at(0)[0], 1));
+  }
+  return RowSample{real, copied};
+}
+
+Status PgDumpCopy::advance_sequences(ports::Session& session, const schema::Catalog& catalog,
+                                     const schema::Table& table) {
+  const std::string name = quoted(table.qualified());
+  for (const auto& column : table.columns) {
+    for (const auto& sequence : catalog.sequences) {
+      const std::string owner =
+          fmt::format("{}.{}", table.qualified().to_sql(), schema::quote_identifier(column.name));
+      if (sequence.owned_by != owner || sequence.increment <= 0) continue;
+      PL_CHECK(session.run(
+          fmt::format("SELECT pg_catalog.setval({}, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)",
+                      quote_literal(quoted({sequence.schema, sequence.name})),
+                      force_quote_identifier(column.name), name)));
+    }
+  }
+  return {};
+}
+
+}  // namespace poundlock::postgres
