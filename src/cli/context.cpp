@@ -152,12 +152,23 @@ Result<std::unique_ptr<ports::Database>> open_database(const Context& context, c
   return open_connection(site, found->primary);
 }
 
+namespace {
+
+// As a shell has it for a program that a signal has ended: the work was stopped, and nothing could not be
+// reached.
+int shown_code(const Error& error) {
+  constexpr int kStopped = 130;
+  return error.code == "check.stopped" ? kStopped : exit_code(error);
+}
+
+}  // namespace
+
 boost::json::object error_json(const Error& error) {
   boost::json::object body{{"code", error.code},
                            {"message", error.message},
                            {"hint", error.hint},
                            {"disposition", to_string(error.disposition)},
-                           {"exit_code", exit_code(error)}};
+                           {"exit_code", shown_code(error)}};
   if (!error.sqlstate.empty()) body["sqlstate"] = error.sqlstate;
   if (error.where)
     body["where"] = {
@@ -174,7 +185,7 @@ int report(Context& context, const Error& error) {
   if (!error.hint.empty()) text += "\n" + paint(Colour::kCyan, "try: ") + clean(error.hint);
   context.err << text << std::endl;
   if (context.json) print_json(context, error_json(error));
-  return exit_code(error);
+  return shown_code(error);
 }
 
 void print_json(Context& context, const boost::json::value& value) {

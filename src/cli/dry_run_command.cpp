@@ -158,11 +158,13 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   auto report = rollout ? engine::dry_run_plan(check, shadow, options)
                         : engine::dry_run_scripts(check, shadow, work.scripts, options);
   const bool stopped = check.ports.stopped();
-  if (rollout && kept) {
-    const Status back = engine::back_on_shadow(check, shadow.database());
-    if (report && !back) return fail(back.error());
-  }
-  if (stopped) return fail(stopped_error(kept && !rollout));
+  Status back;
+  if (rollout && kept) back = engine::back_on_shadow(check, shadow.database());
+  const Status gone = shadow.end();
+  if (stopped) return fail(ports::and_what_stays(stopped_error(kept && !rollout), gone));
+  if (!report) return fail(ports::and_what_stays(std::move(report).error(), gone));
+  if (!back) return fail(ports::and_what_stays(back.error(), gone));
+  PL_CHECK(gone);
   if (report && !rollout && kept)
     report->notes.push_back("the shadow could not be copied: what the statements did stays in it");
   if (report && !rollout)

@@ -12,6 +12,7 @@ namespace poundlock::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{50};
+constexpr int kCancels = 600;  // one each kPoll
 
 // Which sessions have a statement running.
 class Running {
@@ -37,6 +38,7 @@ class Running {
   void end(ports::Session& session) {
     std::lock_guard lock(mutex_);
     sessions_.erase(&session);
+    if (cancelled_.erase(&session) > 0) wake_.notify_all();
   }
 
   std::atomic<bool> refuse{false};
@@ -44,10 +46,14 @@ class Running {
  private:
   void watch() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kPoll, [&] { return ended_; })) {
-      if (!stopped_()) continue;
-      for (auto* session : sessions_) session->cancel();
-      return;  // what begins now takes something back
+    while (!wake_.wait_for(lock, kPoll, [&] { return ended_ || stopped_(); })) {
+    }
+    // What begins from here on takes something back. A cancel that reaches the server before the statement
+    // does is lost, so it is repeated; under the lock, so that it never ends the session's next one.
+    cancelled_ = sessions_;
+    for (int tries = 0; tries < kCancels && !ended_ && !cancelled_.empty(); ++tries) {
+      for (auto* session : cancelled_) session->cancel();
+      wake_.wait_for(lock, kPoll, [&] { return ended_ || cancelled_.empty(); });
     }
   }
 
@@ -55,6 +61,7 @@ class Running {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::set<ports::Session*> sessions_;
+  std::set<ports::Session*> cancelled_;  // those of them that ran when it was stopped, and still do
   bool ended_ = false;
   std::thread thread_;  // last: it uses all of them
 };

@@ -37,6 +37,8 @@ class ShadowUse {
   ~ShadowUse();
   ports::Database& database() { return *database_; }
   const ports::ShadowInfo& info() const { return info_; }
+  // Takes it away: the error says what stays. The destructor does the same, and nobody hears of it.
+  Status end();
 
  private:
   ShadowUse(ports::Shadow& shadow, ports::ShadowInfo info);

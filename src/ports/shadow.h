@@ -35,7 +35,15 @@ struct StatisticsCopied {
   std::string words;  // what was copied, or why nothing was; "": they are the shadow's own to begin with
 };
 
-// Used by one thread at a time.
+// `first`, and what of the shadow stays where `gone` is an error: both are told.
+inline Error and_what_stays(Error first, const Status& gone) {
+  if (gone) return first;
+  first.message += "; and " + gone.error().message;
+  first.hint += (first.hint.empty() ? "" : "; ") + gone.error().hint;
+  return first;
+}
+
+// Used by one thread at a time; connect() by several.
 class Shadow {
  public:
   virtual ~Shadow() = default;
@@ -43,7 +51,8 @@ class Shadow {
   // kRefused "shadow.unmarked" or "shadow.is_production" when it must not be used.
   virtual Result<ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) = 0;
   virtual Result<std::unique_ptr<Session>> connect() = 0;  // only after create()
-  virtual Status drop() = 0;                               // idempotent
+  // Idempotent. An error says what stays of it, or that somebody else may have worked on it meanwhile.
+  virtual Status drop() = 0;
   // Writes the planner's statistics of the real tables, their numbers of rows as well, into the catalog of a
   // sample, in the transaction that `session` has open: for plans, and to be rolled back, since whoever
   // counts the rows of a batch by them would be wrong.

@@ -85,8 +85,9 @@ class HookShadow final : public ports::Shadow {
   Result<ports::ShadowInfo> create(const std::vector<schema::QualifiedName>& tables) override {
     PL_CHECK(drop());
     auto info = make(tables);
-    if (!info) (void)drop();
-    return info;
+    if (info) return info;
+    const Status gone = drop();
+    return fail(ports::and_what_stays(std::move(info).error(), gone));
   }
 
   Result<std::unique_ptr<ports::Session>> connect() override {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cmath>
+#include <utility>
 
 #include "ports/cells.h"
 #include "postgres/catalog_loader.h"
@@ -22,7 +22,9 @@ using schema::quote_literal;
 
 constexpr int kBesideMax = 8;  // shadows of one database at the same time
 constexpr Millis kPoll{50};
-constexpr int kLooks = 20;             // a second
+constexpr int kLooks = 20;  // a second
+constexpr Millis kClaimAgain{5'000};
+constexpr int kTakeAways = 3;
 constexpr std::size_t kOthersMax = 5;  // told by name
 
 // Which database on which running server: a clone shares system identifier and oid with its source, but not
@@ -38,6 +40,12 @@ Result<std::string> identity(ports::Session& session) {
 
 // In a given database: what is beside it was put there by us, and goes with it.
 constexpr std::string_view kFilledSchema = "poundlock_filled";
+
+Result<bool> try_lock(ports::Session& session, const std::string& name) {
+  PL_TRY(const auto got,
+         session.run("SELECT pg_catalog.pg_try_advisory_lock(727277, pg_catalog.hashtext($1))", {name}));
+  return ports::to_bool(got.rows.at(0)[0]);
+}
 
 Error too_large(const std::string& name, std::int64_t bytes, std::int64_t most) {
   return make_error(Disposition::kRefused, "shadow.too_large",
@@ -64,6 +72,7 @@ Error with_way_on(Error error) {
     error.disposition = Disposition::kUser;
     error.hint = "what was made of the shadow is dropped again; fewer rows (--rows) need less disk";
   }
+  if (error.code == "pg.program_stopped") error.code = "check.stopped";
   if (error.message.find("server version mismatch") != std::string::npos)
     error.hint = "install the client programs of that version, or give a clone of the database as shadow";
   return error;
@@ -85,6 +94,9 @@ class PgDumpShadow final : public ports::Shadow {
 
  private:
   Status claim();
+  Status sweep();
+  Status claim_again();
+  Status take_away();
   Result<ports::ShadowInfo> prepare_and_fill(const std::vector<schema::QualifiedName>& tables);
   Status prepare_beside();
   Status prepare_given();
@@ -111,6 +123,7 @@ class PgDumpShadow final : public ports::Shadow {
   std::string not_copied_;                // why it is not; "": nobody asked for a copy
   bool filled_ = false;                   // a given database's content is ours to drop
   bool ready_ = false;
+  std::string oid_;                             // of the database that is worked on, from when it is there
   std::vector<std::string> left_out_;           // of the source's settings and rights
   std::vector<RelationStatistics> statistics_;  // of the source, where this is a sample of it
 };
@@ -146,9 +159,8 @@ Status PgDumpShadow::claim() {
         options_.given ? target_->name() : schema::derive_name({source_->name(), "poundlock_shadow"});
     const std::string name =
         options_.given || number == 1 ? base : schema::derive_name({base, std::to_string(number)});
-    PL_TRY(const auto got,
-           lock_->run("SELECT pg_catalog.pg_try_advisory_lock(727277, pg_catalog.hashtext($1))", {name}));
-    if (ports::to_bool(got.rows.at(0)[0])) {
+    PL_TRY(const bool got, try_lock(*lock_, name));
+    if (got) {
       if (!options_.given) target_ = source_->sibling(name);
       return {};
     }
@@ -160,16 +172,48 @@ Status PgDumpShadow::claim() {
                      fmt::format("other rollouts are using the shadow {}", name))
               .with_hint("wait until their checks are over, or give each database a shadow of its own"));
     }
-    if (options_.given) clock_.sleep(Millis{200});
+    if (options_.stopped && options_.stopped()) {
+      lock_.reset();
+      return fail(make_error(Disposition::kRetry, "check.stopped",
+                             fmt::format("stopped while others were using the shadow {}", name)));
+    }
+    if (options_.given) clock_.sleep(kPoll);
   }
+}
+
+// What killed runs left: under our name, whole or a sample, and under those names of other runs that nobody
+// holds. What cannot be dropped there is in nobody's way.
+Status PgDumpShadow::sweep() {
+  const std::string base = schema::derive_name({source_->name(), "poundlock_shadow"});
+  for (int number = 1; number <= kBesideMax; ++number) {
+    const std::string name = number == 1 ? base : schema::derive_name({base, std::to_string(number)});
+    const auto database = source_->sibling(name);
+    const auto intent = source_->sibling(schema::derive_name({name, "intent"}));
+    const auto remove = [&]() -> Status {
+      PL_CHECK(remove_left(*lock_, *database, intent.get()));
+      return remove_left(*lock_, *intent, nullptr);
+    };
+    if (name == target_->name()) {
+      PL_CHECK(remove());
+      continue;
+    }
+    PL_TRY(const std::string there, oid_of(*lock_, name));
+    PL_TRY(const std::string meant, oid_of(*lock_, intent->name()));
+    if (there.empty() && meant.empty()) continue;
+    PL_TRY(const bool ours, try_lock(*lock_, name));
+    if (!ours) continue;
+    (void)remove();
+    PL_CHECK(lock_->run("SELECT pg_catalog.pg_advisory_unlock(727277, pg_catalog.hashtext($1))", {name}));
+  }
+  return {};
 }
 
 // Drops what a killed run left, and makes the database anew with all that the source has of its own.
 Status PgDumpShadow::prepare_beside() {
-  if (options_.whole) return prepare_whole();
   ports::Session* admin = lock_.get();
   const std::string name = target_->name();
-  PL_CHECK(remove_left(*admin, *target_, nullptr));
+  PL_CHECK(sweep());
+  if (options_.whole) return prepare_whole();
   PL_TRY(const auto traits, read_traits(*admin, source_->name()));
   auto made = admin->run(
       fmt::format("CREATE DATABASE {} TEMPLATE template0 {}", force_quote_identifier(name), traits.locale));
@@ -270,7 +314,8 @@ Status PgDumpShadow::copy_given() {
   auto made = copy_whole(target_->name(),
                          options_.given->sibling(schema::derive_name({target_->name(), "poundlock_copy"})));
   if (made) return {};
-  if (made.error().code == "shadow.unmarked" || made.error().code == "check.stopped") return made;
+  // Whatever else went wrong, such as a disk that is full, is no leave to change a database for good.
+  if (made.error().sqlstate != "42501" && made.error().sqlstate != "55006") return made;
   not_copied_ = made.error().message;
   return {};
 }
@@ -407,14 +452,15 @@ Result<ports::ShadowInfo> PgDumpShadow::create(const std::vector<schema::Qualifi
   PL_CHECK(drop());
   auto info = prepare_and_fill(tables);
   if (info) return info;
-  (void)drop();  // the first error is the one to tell
-  return fail(with_way_on(std::move(info).error()));
+  const Status gone = drop();
+  return fail(ports::and_what_stays(with_way_on(std::move(info).error()), gone));
 }
 
 Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schema::QualifiedName>& tables) {
   left_out_.clear();
   PL_CHECK(claim());
   PL_CHECK(options_.given ? prepare_given() : prepare_beside());
+  PL_TRY(oid_, oid_of(*lock_, target_->name()));
   ready_ = true;
   if (made_ && !copied_) return fill(tables);
   if (filled_) return fill(tables);
@@ -433,6 +479,12 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
   PL_TRY(auto session, target_->connect());
   PL_TRY(const bool marked, bears_shadow_mark(*session));
   if (!marked) return fail(unmarked_shadow(target_->name()));
+  // Where our lock was lost, the next run has taken the name for a shadow of its own.
+  PL_TRY(const std::string oid, oid_of(*session, target_->name()));
+  if (oid != oid_)
+    return fail(make_error(Disposition::kRetry, "shadow.lost",
+                           fmt::format("the shadow {} was taken away meanwhile", target_->describe()))
+                    .with_hint("run it again"));
   // The others of the database's time-outs hold as for the application; these would end a session of ours
   // that waits for another one.
   PL_CHECK(
@@ -441,17 +493,60 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
   return session;
 }
 
+// The session that held the shadow was ended from outside, or its connection broke. Who holds it by now may
+// have taken what was there for a killed run's: then nothing of ours is left.
+Status PgDumpShadow::claim_again() {
+  const TimePoint begin = clock_.steady();
+  const std::string name = options_.given ? options_.given->name() : target_->name();
+  PL_TRY(lock_, options_.given ? options_.given->connect() : const_cast<PgDatabase*>(source_)->connect());
+  PL_CHECK(unhinder(*lock_));
+  for (;;) {
+    PL_TRY(const bool got, try_lock(*lock_, name));
+    if (got) return {};
+    PL_TRY(const std::string there, oid_of(*lock_, target_->name()));
+    if (made_ && there != oid_) {
+      made_ = false;
+      return {};
+    }
+    if (clock_.steady() - begin > kClaimAgain)
+      return fail(make_error(Disposition::kRetry, "shadow.busy", "another run holds it by now"));
+    clock_.sleep(kPoll);
+  }
+}
+
+Status PgDumpShadow::take_away() {
+  if (made_) {
+    PL_TRY(const std::string there, oid_of(*lock_, target_->name()));
+    if (there.empty() || (!oid_.empty() && there != oid_)) return {};  // somebody took it away before
+    return drop_shadow(*lock_, target_->name(), clock_);
+  }
+  return filled_ ? empty_given() : Status{};
+}
+
 Status PgDumpShadow::drop() {
-  ready_ = false;
+  const bool used = std::exchange(ready_, false);
   statistics_.clear();
-  // Without the lock it may be somebody else's by now; the next one that takes the name empties it.
-  const bool ours = lock_ != nullptr && lock_->run("SELECT 1");
-  if (made_ && ours) PL_CHECK(drop_database(*lock_, target_->name()));
-  made_ = copied_ = false;
-  if (filled_ && ours) PL_CHECK(empty_given());
-  filled_ = false;
+  Status gone;
+  if (lock_ && (made_ || filled_)) {
+    // A connection that breaks in the middle is one more try.
+    for (int tries = 0; tries < kTakeAways; ++tries) {
+      gone = lock_->run("SELECT 1") ? Status{} : claim_again();
+      if (gone) gone = take_away();
+      if (gone || !lock_ || !lock_->broken()) break;
+    }
+    if (!gone && gone.error().code != "shadow.stays") gone = fail(stays(target_->name(), gone.error()));
+  } else if (lock_ && used && !lock_->run("SELECT 1")) {
+    gone =
+        fail(make_error(Disposition::kRetry, "shadow.lost",
+                        fmt::format("the session that held the shadow {} was ended: others may have worked "
+                                    "on it meanwhile",
+                                    target_->describe()))
+                 .with_hint("run it again"));
+  }
+  made_ = copied_ = filled_ = false;
+  oid_.clear();
   lock_.reset();
-  return {};
+  return gone;
 }
 
 }  // namespace

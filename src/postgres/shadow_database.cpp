@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "ports/cells.h"
+#include "ports/shadow.h"
 #include "postgres/database_traits.h"
 #include "postgres/pg_dump_shadow.h"
 
@@ -17,17 +18,25 @@ using schema::quote_literal;
 namespace {
 
 constexpr Millis kPoll{50};
+constexpr int kDrops = 5;
+constexpr Millis kBetweenDrops{1'000};
+constexpr int kCancels = 600;  // one each kPoll
 
 // A custom setting may only be kept by a superuser (or with GRANT SET, from PostgreSQL 15 on); an ordinary
 // owner of the database says the same in its comment.
 constexpr std::string_view kMark = "poundlock.shadow = on";
-// Cancelled at the first word of `stopped`.
+
+// Cancelled at the first word of `stopped`, and again until it ends: what comes before the statement has
+// begun is lost.
 Status run_long(ports::Session& session, const std::string& sql, Clock& clock,
                 const std::function<bool()>& stopped) {
   std::atomic<bool> done{false};
   std::thread watch([&] {
     while (!done && !(stopped && stopped())) clock.sleep(kPoll);
-    if (!done) session.cancel();
+    for (int tries = 0; !done && tries < kCancels; ++tries) {
+      session.cancel();
+      clock.sleep(kPoll);
+    }
   });
   auto ran = session.run(sql);
   done = true;
@@ -76,6 +85,29 @@ Status drop_database(ports::Session& admin, const std::string& name) {
   return {};
 }
 
+Error stays(const std::string& database, const Error& why) {
+  return make_error(Disposition::kRetry, "shadow.stays",
+                    fmt::format("the database {} stays: {}", database, why.message))
+      .with_hint(fmt::format("the next run takes it away, or you do: DROP DATABASE IF EXISTS {}",
+                             schema::quote_identifier(database)));
+}
+
+Status drop_shadow(ports::Session& admin, const std::string& name, Clock& clock) {
+  Status gone = drop_database(admin, name);
+  for (int again = 1; again < kDrops && !gone && !admin.broken(); ++again) {
+    if (gone.error().code == "pg.privilege") break;
+    clock.sleep(kBetweenDrops);
+    gone = drop_database(admin, name);
+  }
+  return gone ? gone : fail(stays(name, gone.error()));
+}
+
+Result<std::string> oid_of(ports::Session& session, const std::string& database) {
+  PL_TRY(const auto rows,
+         session.run("SELECT oid FROM pg_catalog.pg_database WHERE datname = $1", {database}));
+  return rows.rows.empty() ? std::string() : ports::to_text(rows.rows[0][0]);
+}
+
 Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent) {
   const std::string name = left.name();
   PL_TRY(
@@ -99,6 +131,14 @@ Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDataba
 }
 
 namespace {
+
+Error without_room(Error error) {
+  error.code = "shadow.disk_full";
+  error.disposition = Disposition::kRetry;  // PostgreSQL's own word for it is an internal error
+  return std::move(error).with_hint(
+      "make room on the server's disk, whose log says where; or --in-place: what the statements do then "
+      "stays");
+}
 
 // Nobody is let in before it has the rights of its template: until then PUBLIC may connect to a new database.
 Result<std::vector<std::string>> copy_as_it_is(ports::Session& session, const std::string& name,
@@ -137,12 +177,14 @@ Result<std::vector<std::string>> copy_database(ports::Session& session, const st
       fmt::format("CREATE DATABASE {} TEMPLATE template0", force_quote_identifier(intent->name()))));
   PL_CHECK(set_mark(session, intent->name()));
   auto made = copy_as_it_is(session, name, beside.name(), clock, stopped);
-  const Status gone = drop_database(session, intent->name());
+  Status gone = drop_database(session, intent->name());
   if (gone) return made;
-  // The checkpoint before it failed: a full disk has no room for the copy's pages, which go with the copy.
-  (void)drop_database(session, beside.name());
-  (void)drop_database(session, intent->name());
-  return fail(gone.error());
+  // The checkpoint before it failed: a full disk may have no room for the copy's pages, which go with the
+  // copy.
+  if (made) made = fail(without_room(gone.error()));
+  const Status copy = drop_shadow(session, beside.name(), clock);
+  gone = drop_shadow(session, intent->name(), clock);
+  return fail(ports::and_what_stays(ports::and_what_stays(made.error(), copy), gone));
 }
 
 // `public` belongs to the database's owner as a role from PostgreSQL 15 on; where it is somebody else's, what

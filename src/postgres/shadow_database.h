@@ -22,6 +22,14 @@ Status set_mark(ports::Session& session, const std::string& database);
 // With all sessions in it. Nothing to do where it is not there.
 Status drop_database(ports::Session& admin, const std::string& name);
 
+// The same, tried again for a few seconds: it takes a checkpoint, which fails as long as any page of the
+// server has no room on a full disk. kRetry "shadow.stays" then, with what stays and how it goes.
+Status drop_shadow(ports::Session& admin, const std::string& name, Clock& clock);
+Error stays(const std::string& database, const Error& why);  // kRetry "shadow.stays"
+
+// A database's oid, "" where there is none of this name: another one of the same name has another oid.
+Result<std::string> oid_of(ports::Session& session, const std::string& database);
+
 // Drops what a killed run left under this name. `intent`, where it bears the mark, says that the name is
 // ours; may be null. kRefused "shadow.unmarked" where it is somebody else's.
 Status remove_left(ports::Session& admin, const PgDatabase& left, const PgDatabase* intent);

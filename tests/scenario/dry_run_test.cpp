@@ -279,7 +279,7 @@ TEST_F(DryRunTest, AnInterruptionCancelsTheStatementThatRuns) {
     kill(child, SIGINT);
     int status = 0;
     EXPECT_TRUE(wait_until([&] { return waitpid(child, &status, WNOHANG) == child; }));
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << status;
     std::ifstream in(folder_ / "err");
     EXPECT_THAT(std::string((std::istreambuf_iterator<char>(in)), {}), HasSubstr("stopped"));
     EXPECT_FALSE(left_behind());

@@ -61,13 +61,14 @@ class ShadowDiskTest : public RolloutFixture {
     }
     if (!folder_.empty()) fs::remove_all(folder_);
   }
-  int dry_run(const std::string& sql, std::vector<std::string> arguments) {
+  int dry_run(const std::string& sql, std::vector<std::string> arguments, std::string shadow = {}) {
     std::ofstream(folder_ / "a.sql") << sql;
     out_.str("");
     err_.str("");
     arguments.insert(arguments.begin(), "dry-run");
-    arguments.insert(arguments.end(),
-                     {"--shadow", cluster_->conninfo("app", "given"), "--no-queue", "a.sql"});
+    arguments.insert(
+        arguments.end(),
+        {"--shadow", shadow.empty() ? cluster_->conninfo("app", "given") : shadow, "--no-queue", "a.sql"});
     cli::Context context{.out = out_,
                          .err = err_,
                          .clock = clock_,
@@ -97,6 +98,34 @@ TEST_F(ShadowDiskTest, ASampleThatDoesNotFitIsToldAndTakenAway) {
   EXPECT_EQ(row("SELECT count(*), count(note) FROM shop.orders"), "100000|100000");
   // With fewer rows it fits.
   EXPECT_EQ(dry_run(sql, {"--database-url", cluster_->conninfo(), "--rows", "1000"}), 0) << err_.str();
+}
+
+// DROP DATABASE begins with a checkpoint, for which nobody's pages may lie on a full disk.
+TEST_F(ShadowDiskTest, ACopyThatCannotBeDroppedIsNamedAndTheNextRunTakesItAway) {
+  const auto root = open("postgres");
+  must_on(*root, "CREATE DATABASE roomy OWNER app");
+  must_on(*root, "COMMENT ON DATABASE roomy IS 'poundlock.shadow = on'");
+  const auto roomy = database_->sibling("roomy");
+  must_on(**roomy->connect(), "CREATE TABLE public.orders (id bigint)");
+  must_on(**roomy->connect(),
+          "CREATE TABLE public.large AS SELECT repeat('x', 500) FROM generate_series(1, 30000)");
+  must_on(*root, "CHECKPOINT");
+  // Its pages have no room, which nobody hears of before they are written.
+  must_on(*root, "CREATE DATABASE too_large TEMPLATE roomy TABLESPACE small");
+  const std::string sql = "ALTER TABLE orders ADD COLUMN a int;\n", url = cluster_->conninfo("app", "roomy");
+  EXPECT_EQ(dry_run(sql, {}, url), 3) << out_.str();
+  EXPECT_THAT(err_.str(), HasSubstr("the database roomy_poundlock_copy stays: checkpoint request failed"));
+  EXPECT_EQ(must_on(**roomy->connect(),
+                    "SELECT count(*) FROM pg_attribute WHERE attname = 'a' AND attrelid = "
+                    "'public.orders'::regclass")
+                .rows[0][0],
+            "0");
+  EXPECT_THAT(err_.str(), HasSubstr("DROP DATABASE IF EXISTS roomy_poundlock_copy"));
+  EXPECT_EQ(::mount("none", (folder_ / "disk").c_str(), nullptr, MS_REMOUNT, "size=128m"), 0);
+  EXPECT_EQ(dry_run(sql, {}, url), 0) << err_.str();
+  EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname LIKE 'roomy_%'"), "0");
+  must_on(*root, "DROP DATABASE too_large");
+  must_on(*root, "DROP DATABASE roomy");
 }
 
 }  // namespace

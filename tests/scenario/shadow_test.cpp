@@ -47,7 +47,7 @@ TEST_F(ShadowTest, EndsItsProgramsWhenItIsStopped) {
   options.stopped = [] { return true; };
   const auto info = shadow(std::move(options))->create(tables_);
   ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().code, "pg.program_stopped");
+  EXPECT_EQ(info.error().code, "check.stopped");
   EXPECT_FALSE(exists("app_poundlock_shadow"));
 }
 

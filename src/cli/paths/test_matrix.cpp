@@ -112,6 +112,7 @@ class Stage {
   Status take_back() {
     return use_->info().kept ? engine::back_on_shadow(bench_.check(plan_), use_->database()) : Status{};
   }
+  Status end() { return use_->end(); }
   bool may_drop() const { return !use_->info().kept; }
   const std::string& url() const { return url_; }
   const std::string& description() const { return use_->info().description; }
@@ -278,8 +279,10 @@ Result<int> test_matrix(Context& context, const MatrixArguments& arguments) {
   const auto stopped = bench ? bench->ports().stopped : interruption();
   const Status ran = run_cells(context, arguments, key, stage.get(), stopped, cells);
   const Status back = stage ? stage->take_back() : Status{};
-  PL_CHECK(ran);
-  PL_CHECK(back);
+  const Status gone = stage ? stage->end() : Status{};
+  if (!ran) return fail(ports::and_what_stays(ran.error(), gone));
+  if (!back) return fail(ports::and_what_stays(back.error(), gone));
+  PL_CHECK(gone);
   bool passed = true;
   for (const auto& one : cells) passed = passed && one.run.passed();
   if (context.json) {

@@ -51,9 +51,12 @@ Result<CheckResult> on_shadow(const CheckContext& context,
   // What a killed run left in it.
   if (kept) PL_CHECK(back_on_shadow(context, shadow.database()));
   auto result = check(shadow);
-  if (!kept) return result;
-  const Status back = back_on_shadow(context, shadow.database());
-  if (result && !back) return fail(back.error());
+  Status back;
+  if (kept) back = back_on_shadow(context, shadow.database());
+  const Status gone = shadow.end();
+  if (!result) return fail(ports::and_what_stays(std::move(result).error(), gone));
+  if (!back) return fail(ports::and_what_stays(back.error(), gone));
+  PL_CHECK(gone);
   return result;
 }
 

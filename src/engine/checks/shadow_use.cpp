@@ -41,10 +41,15 @@ ShadowUse::ShadowUse(ShadowUse&& other) noexcept
       info_(std::move(other.info_)),
       database_(std::move(other.database_)) {}
 
+Status ShadowUse::end() {
+  database_.reset();
+  ports::Shadow* shadow = std::exchange(shadow_, nullptr);
+  return shadow ? shadow->drop() : Status{};
+}
+
 // A shadow that cannot be dropped now is found and dropped by the next create().
 ShadowUse::~ShadowUse() {
-  database_.reset();
-  if (shadow_) (void)shadow_->drop();
+  (void)end();
 }
 
 std::vector<const change::Step*> forward_steps(const rollout::Plan& plan, change::Phase phase) {
