@@ -9,6 +9,7 @@
 #include "cli/dry_run_output.h"
 #include "cli/live.h"
 #include "cli/migration_files.h"
+#include "cli/sampled_traffic.h"
 #include "cli/stoppable_shadow.h"
 #include "cli/text.h"
 #include "cli/verb.h"
@@ -33,46 +34,8 @@ struct DryRunArguments {
   bool planned = false;  // what `plan` makes of the migrations, in their stead
 };
 
-constexpr int kSampled = 20;      // statements of pg_stat_statements
-constexpr int kSampledRows = 50;  // rows of parameters for each
-
 bool is_rollout(const std::vector<std::string>& files) {
   return files.size() == 1 && (files[0].ends_with(".yaml") || files[0].ends_with(".yml"));
-}
-
-// The statements that ran most often there, with parameters from the shadow's own rows.
-Result<std::vector<ports::TrafficStatement>> sampled_traffic(const std::string& url, ports::Session& shadow,
-                                                             const rollout::Plan& plan) {
-  PL_TRY(const auto database, postgres::PgDatabase::create(url));
-  PL_TRY(const auto session, database->connect());
-  PL_TRY(
-      const auto schema,
-      session->run("SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid "
-                   "= e.extnamespace WHERE e.extname = 'pg_stat_statements'"));
-  if (schema.rows.empty())
-    return fail(
-        user_error("traffic.statements", "the extension pg_stat_statements is not in " + database->describe())
-            .with_hint("CREATE EXTENSION pg_stat_statements there, or give --traffic FILE"));
-  PL_TRY(
-      const auto found,
-      session->run(fmt::format(
-          "SELECT query FROM {}.pg_stat_statements WHERE dbid = (SELECT oid FROM pg_catalog.pg_database "
-          "WHERE datname = pg_catalog.current_database()) AND query ~* '^\\s*(select|insert|update|delete)' "
-          "GROUP BY query ORDER BY sum(calls) DESC LIMIT {}",
-          schema::force_quote_identifier(schema.rows[0][0].value_or("public")), kSampled)));
-  rollout::Plan probe = plan;
-  probe.paths.clear();
-  for (const auto& row : found.rows) {
-    const std::string sql = row[0].value_or("");
-    probe.paths.push_back(
-        {.name = fit(clean(sql), 60), .legacy = sql, .fresh = sql, .sample = {}, .where = {}});
-  }
-  PL_TRY(const std::string path, engine::application_search_path(shadow, probe));
-  PL_TRY(const auto paths, engine::sample_paths(shadow, probe, kSampledRows, path));
-  std::vector<ports::TrafficStatement> out;
-  for (const auto& one : paths)
-    if (one.problem.empty()) out.push_back({one.name, one.legacy, one.samples});
-  return out;
 }
 
 // Told line by line on a terminal's last line, and nowhere else.
@@ -113,7 +76,8 @@ void add_left_out(const Work& work, engine::DryRunReport& report) {
 }
 
 Status add_traffic(Context& context, const DryRunArguments& arguments, engine::ShadowUse& shadow,
-                   const rollout::Plan& plan, engine::DryRunOptions& options) {
+                   const rollout::Plan& plan, engine::DryRunOptions& options,
+                   std::vector<std::string>& left_out) {
   engine::Jitter random(1);
   if (!arguments.traffic.empty()) {
     std::vector<engine::TrafficScript> scripts;
@@ -125,10 +89,10 @@ Status add_traffic(Context& context, const DryRunArguments& arguments, engine::S
     PL_TRY(options.queue.traffic, engine::parse_traffic(scripts, arguments.scale, random));
   }
   if (!arguments.traffic_from.empty()) {
-    PL_TRY(const auto session, shadow.database().connect());
-    PL_TRY(const auto sampled, sampled_traffic(arguments.traffic_from, *session, plan));
+    PL_TRY(auto sampled, sampled_traffic(arguments.traffic_from, shadow.database(), plan));
     auto& traffic = options.queue.traffic;
-    traffic.insert(traffic.end(), sampled.begin(), sampled.end());
+    traffic.insert(traffic.end(), sampled.statements.begin(), sampled.statements.end());
+    left_out = std::move(sampled.left_out);
   }
   return {};
 }
@@ -151,7 +115,9 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   options.queue.lock_timeout = arguments.lock_timeout;
   options.queue.sessions = arguments.sessions;
   options.progress = [&](const std::string& what) { told(what); };
-  PL_CHECK(add_traffic(context, arguments, shadow, work.plan, options));
+  std::vector<std::string> not_played;
+  PL_CHECK(add_traffic(context, arguments, shadow, work.plan, options, not_played));
+  const bool played = arguments.traffic_from.empty() || !options.queue.traffic.empty();
   if (!rollout) {
     PL_CHECK(leave_out_applied(shadow, work.scripts));
   }
@@ -161,17 +127,23 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   Status back;
   if (rollout && kept) back = engine::back_on_shadow(check, shadow.database());
   const Status gone = shadow.end();
-  if (stopped) return fail(ports::and_what_stays(stopped_error(kept && !rollout), gone));
+  if (stopped)
+    return fail(ports::and_what_stays(stopped_error(kept && !rollout, arguments.bench.in_place), gone));
   if (!report) return fail(ports::and_what_stays(std::move(report).error(), gone));
   if (!back) return fail(ports::and_what_stays(back.error(), gone));
   PL_CHECK(gone);
-  if (report && !rollout && kept)
-    report->notes.push_back("the shadow could not be copied: what the statements did stays in it");
-  if (report && !rollout)
+  if (!rollout && kept)
+    report->notes.push_back(arguments.bench.in_place
+                                ? "--in-place: what the statements did stays in the shadow"
+                                : "the shadow could not be copied: what the statements did stays in it");
+  if (!rollout)
     report->notes.push_back(
         "run as written; --planned tries the safe steps that `poundlock plan` makes of it");
-  if (report) report->notes.insert(report->notes.end(), bench.notes().begin(), bench.notes().end());
-  if (report) add_left_out(work, *report);
+  report->notes.insert(report->notes.end(), bench.notes().begin(), bench.notes().end());
+  for (const auto& one : not_played) report->notes.push_back("left out of the traffic: " + one);
+  // What nothing was played beside says nothing about waiting.
+  if (!played) report->why_not.push_back("no statement of --traffic-from can be played on the shadow");
+  add_left_out(work, *report);
   return report;
 }
 

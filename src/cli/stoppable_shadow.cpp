@@ -119,10 +119,11 @@ class StoppableShadow final : public ports::Shadow {
 
 }  // namespace
 
-Error stopped_error(bool stays) {
-  return make_error(Disposition::kRetry, "check.stopped",
-                    stays ? "stopped; what was done so far stays in the shadow, which could not be copied"
-                          : "stopped; the shadow is taken away, or what was done in it");
+Error stopped_error(bool stays, bool in_place) {
+  std::string words = "stopped; the shadow is taken away, or what was done in it";
+  if (stays) words = "stopped; what was done so far stays in the shadow";
+  if (stays && !in_place) words += ", which could not be copied";
+  return make_error(Disposition::kRetry, "check.stopped", std::move(words));
 }
 
 std::unique_ptr<ports::Shadow> make_stoppable(std::unique_ptr<ports::Shadow> shadow,

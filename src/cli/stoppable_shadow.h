@@ -14,6 +14,7 @@ namespace poundlock::cli {
 std::unique_ptr<ports::Shadow> make_stoppable(std::unique_ptr<ports::Shadow> shadow,
                                               std::function<bool()> stopped);
 
-Error stopped_error(bool stays = false);  // `stays`: what was done is still in the shadow
+// `stays`: what was done is still in the shadow, which was to be worked on itself or could not be copied.
+Error stopped_error(bool stays = false, bool in_place = false);
 
 }  // namespace poundlock::cli

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "ports/database.h"
@@ -24,5 +25,14 @@ struct TrafficFailure {
 Result<std::optional<TrafficFailure>> try_traffic(ports::Database& database,
                                                   std::span<const ports::TrafficStatement> statements,
                                                   const std::string& search_path);
+
+// All of them, each by itself: what is of another schema or beyond the role's rights is no reason not to play
+// the rest. In their order.
+struct TrafficTried {
+  std::vector<ports::TrafficStatement> works;
+  std::vector<TrafficFailure> fails;
+};
+Result<TrafficTried> try_each(ports::Database& database, std::vector<ports::TrafficStatement> statements,
+                              const std::string& search_path);
 
 }  // namespace poundlock::engine

@@ -57,6 +57,13 @@ Error too_large(const std::string& name, std::int64_t bytes, std::int64_t most) 
           "such as a clone or a restored snapshot (--shadow)");
 }
 
+std::string words_of(const std::vector<std::string>& others) {
+  std::string out;
+  for (std::size_t i = 0; i < others.size() && i < kOthersMax; ++i) out += (i == 0 ? "" : ", ") + others[i];
+  if (others.size() > kOthersMax) out += fmt::format(" and {} more", others.size() - kOthersMax);
+  return out;
+}
+
 Error not_idle(const std::string& others) {
   return make_error(Disposition::kRefused, "shadow.not_idle",
                     "the database can be copied as a whole only while nobody is in it: " + others)
@@ -105,7 +112,7 @@ class PgDumpShadow final : public ports::Shadow {
   Status take_back_settings(ports::Session& session);
   Status prepare_whole();
   Status copy_whole(const std::string& name, std::unique_ptr<PgDatabase> beside);
-  Result<std::string> others_inside();
+  Result<std::vector<std::string>> others_inside();
   Result<std::vector<ports::TableSize>> sizes(const std::vector<schema::QualifiedName>& tables);
   Status refuse_environments(ports::Session& session);
   Status empty_given();
@@ -290,6 +297,27 @@ Status PgDumpShadow::take_back_settings(ports::Session& session) {
   return reset_settings(session, target_->name(), settings);
 }
 
+// Who is in the database of `lock_` beside us: "pid 12 (role app, psql, idle)"; empty: nobody. An autovacuum
+// worker, whose role nobody may see the kind of, is nobody's: CREATE DATABASE ends it. A session of ours that
+// was closed just now may be there for a moment.
+Result<std::vector<std::string>> PgDumpShadow::others_inside() {
+  std::vector<std::string> out;
+  for (int look = 0; look < kLooks; ++look) {
+    if (look > 0) clock_.sleep(kPoll);
+    PL_TRY(
+        const auto rows,
+        lock_->run("SELECT pg_catalog.format('pid %s (role %s%s%s)', pid, usename, ', ' || "
+                   "nullif(application_name, ''), ', ' || state) FROM pg_catalog.pg_stat_activity WHERE "
+                   "datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND "
+                   "usesysid IS NOT NULL UNION ALL SELECT pg_catalog.format('prepared transaction %s', gid) "
+                   "FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()"));
+    out.clear();
+    for (const auto& row : rows.rows) out.push_back(ports::to_text(row[0]));
+    if (out.empty()) break;
+  }
+  return out;
+}
+
 // The given database is left as it is, and what is done is done to a copy of it. What does not allow that is
 // no error: the database is then worked on itself.
 Status PgDumpShadow::copy_given() {
@@ -298,9 +326,8 @@ Status PgDumpShadow::copy_given() {
       const auto facts,
       session.run("SELECT pg_catalog.pg_database_size(d.oid), (SELECT rolcreatedb OR rolsuper FROM "
                   "pg_catalog.pg_roles WHERE rolname = current_user) AND (pg_catalog.pg_has_role(d.datdba, "
-                  "'USAGE') OR d.datistemplate), (SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE "
-                  "a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) FROM pg_catalog.pg_database d "
-                  "WHERE d.datname = pg_catalog.current_database()"));
+                  "'USAGE') OR d.datistemplate) FROM pg_catalog.pg_database d WHERE d.datname = "
+                  "pg_catalog.current_database()"));
   const auto& r = facts.rows.at(0);
   not_copied_.clear();
   if (options_.copy_bytes_max == 0) return {};
@@ -308,9 +335,10 @@ Status PgDumpShadow::copy_given() {
     not_copied_ = fmt::format("it has {} MB", ports::to_int(r[0]) >> 20);
   else if (!ports::to_bool(r[1]))
     not_copied_ = "this role does not own it or may not create databases";
-  else if (ports::to_int(r[2]) > 0)  // CREATE DATABASE would wait for 5 s, and then fail
-    not_copied_ = fmt::format("{} other sessions are in it", ports::to_int(r[2]));
   if (!not_copied_.empty()) return {};
+  PL_TRY(const auto others, others_inside());  // for whom CREATE DATABASE would wait for 5 s, and then fail
+  if (!others.empty()) not_copied_ = fmt::format("{} other sessions are in it", others.size());
+  if (!others.empty()) return {};
   auto made = copy_whole(target_->name(),
                          options_.given->sibling(schema::derive_name({target_->name(), "poundlock_copy"})));
   if (made) return {};
@@ -328,36 +356,13 @@ Status PgDumpShadow::copy_whole(const std::string& name, std::unique_ptr<PgDatab
   return {};
 }
 
-// Who is in the source beside us: "pid 12 (role app, psql, idle)". "": nobody.
-Result<std::string> PgDumpShadow::others_inside() {
-  PL_TRY(
-      const auto rows,
-      lock_->run("SELECT pg_catalog.format('pid %s (role %s%s%s)', pid, usename, ', ' || "
-                 "nullif(application_name, ''), ', ' || state) FROM pg_catalog.pg_stat_activity WHERE "
-                 "datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND "
-                 "backend_type IS DISTINCT FROM 'autovacuum worker' UNION ALL SELECT "
-                 "pg_catalog.format('prepared transaction %s', gid) FROM pg_catalog.pg_prepared_xacts WHERE "
-                 "database = pg_catalog.current_database()"));
-  std::string out;
-  for (std::size_t i = 0; i < rows.rows.size() && i < kOthersMax; ++i)
-    out += (out.empty() ? "" : ", ") + ports::to_text(rows.rows[i][0]);
-  if (rows.rows.size() > kOthersMax) out += fmt::format(" and {} more", rows.rows.size() - kOthersMax);
-  return out;
-}
-
 Status PgDumpShadow::prepare_whole() {
   PL_TRY(const auto size, lock_->run("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"));
   const std::int64_t bytes = ports::to_int(size.rows.at(0)[0]);
   if (bytes > options_.whole_bytes_max)
     return fail(too_large(source_->name(), bytes, options_.whole_bytes_max));
-  std::string others;
-  // A session of ours that was closed just now may be there for a moment.
-  for (int look = 0; look < kLooks; ++look) {
-    PL_TRY(others, others_inside());
-    if (others.empty()) break;
-    clock_.sleep(kPoll);
-  }
-  if (!others.empty()) return fail(not_idle(others));
+  PL_TRY(auto others, others_inside());
+  if (!others.empty()) return fail(not_idle(words_of(others)));
   const std::string name = source_->name();
   auto made = copy_whole(name, source_->sibling(target_->name()));
   if (made || made.error().sqlstate != "55006") {
@@ -366,7 +371,7 @@ Status PgDumpShadow::prepare_whole() {
     return made;
   }
   PL_TRY(others, others_inside());  // they came while it was copied
-  return fail(not_idle(others.empty() ? made.error().message : others));
+  return fail(not_idle(others.empty() ? made.error().message : words_of(others)));
 }
 
 // Only in a database that we filled.

@@ -83,17 +83,7 @@ TEST_F(DryRunTest, AStatementThatFailsEndsItWithItsReason) {
 }
 
 TEST_F(DryRunTest, ARolloutRunsForwardOnTheShadowAlone) {
-  write("r.yaml", R"(rollout: status
-change:
-  - change_column:
-      table: public.orders
-      from: status
-      to: {name: new_status, type: varchar(32)}
-      up: status
-      down: new_status
-feature_flags:
-  orders_status: {steps: [1, 100]}
-paths:
+  write("r.yaml", std::string(kStatusRollout) + R"(paths:
   - name: by_id
     legacy: SELECT id, status AS s FROM orders WHERE id = $1
     new: SELECT id, new_status AS s FROM orders WHERE id = $1
@@ -340,6 +330,61 @@ TEST_F(DryRunTest, TheTrafficOfAnotherDatabaseIsPlayed) {
   EXPECT_LT(stall(), 1'000);  // nobody there reads or writes the table
   must_on(*application, "UPDATE public.orders SET status = $1 WHERE id = $2", {"x", "7"});
   EXPECT_GT(stall(), 1'000);
+}
+
+// What is not of this schema, or was no statement any more when it was counted, is no reason not to play the
+// rest.
+TEST_F(DryRunTest, TrafficThatCannotBePlayedHereIsLeftOutByName) {
+  auto busy = PgCluster::start({.settings = {"shared_preload_libraries=pg_stat_statements"}});
+  if (!busy) GTEST_SKIP() << "no pg_stat_statements here: " << busy.error().to_string();
+  must_on(**(*busy)->database("postgres")->connect(), "CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+  auto application = std::move(*(*busy)->database()->connect());
+  must_on(*application, "CREATE TABLE public.orders (id bigint PRIMARY KEY, status text, of_yesterday date)");
+  must_on(*application, "SELECT count(*) FROM public.orders WHERE now() > now() - interval '1 day'");
+  must_on(*application, "SELECT id FROM public.orders WHERE of_yesterday IS NULL");
+  write("a.sql", "ALTER TABLE orders ADD COLUMN note text;");
+  const std::vector<std::string> arguments{
+      "--shadow", shadow(), "--long-transaction", "200ms", "--traffic-from", (*busy)->conninfo(), "a.sql"};
+  const auto none = json(arguments, 1);
+  EXPECT_THAT(json::dump(none.at("why_not")), HasSubstr("no statement of --traffic-from can be played"));
+  EXPECT_THAT(
+      json::dump(none.at("notes")),
+      testing::AllOf(HasSubstr("left out of the traffic: SELECT id FROM public.orders"),
+                     HasSubstr("of_yesterday\\\" does not exist"), testing::Not(HasSubstr("pg_catalog")),
+                     HasSubstr("left out of the traffic: SELECT count(*) FROM public.orders")));
+  must_on(*application, "SELECT status FROM public.orders WHERE id = $1", {"7"});
+  const auto some = json(arguments, 0);
+  EXPECT_GT(some.at("queue").at("application_statements").to_number<int>(), 10);
+  EXPECT_THAT(json::dump(some.at("notes")),
+              HasSubstr("left out of the traffic: SELECT id FROM public.orders"));
+}
+
+// An autovacuum worker is nobody: CREATE DATABASE ends it, and an ordinary role does not even see what it is.
+TEST_F(DryRunTest, AnAutovacuumWorkerDoesNotKeepTheShadowFromBeingCopied) {
+  auto inside = std::move(*database_->sibling("given")->connect());
+  must_on(*inside,
+          "CREATE TABLE public.busy (a int, t text) WITH (autovacuum_vacuum_cost_delay = 100, "
+          "autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1)");
+  must_on(*inside, "INSERT INTO public.busy SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g");
+  must_on(*inside, "DELETE FROM public.busy");
+  inside.reset();
+  const auto root = open("postgres");
+  must_on(*root, "ALTER SYSTEM SET autovacuum_naptime = '1s'");
+  must_on(*root, "SELECT pg_reload_conf()");
+  EXPECT_TRUE(wait_until(
+      [&] {
+        return !must_on(*root,
+                        "SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = "
+                        "'given'")
+                    .rows.empty();
+      },
+      std::chrono::seconds(90)));
+  write("a.sql", "ALTER TABLE orders ADD COLUMN a int;");
+  const auto report = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 0);
+  EXPECT_THAT(std::string(report.at("shadow").at("description").as_string()), HasSubstr("a copy of given"));
+  EXPECT_EQ(columns(), "id,status,amount");
+  must_on(*root, "ALTER SYSTEM RESET autovacuum_naptime");
+  must_on(*root, "SELECT pg_reload_conf()");
 }
 
 // Killed at any instant, the next run finds and removes what it left.
