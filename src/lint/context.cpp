@@ -16,11 +16,6 @@ bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b) 
   return a.name == b.name && (a.schema.empty() || b.schema.empty() || a.schema == b.schema);
 }
 
-bool is_made_table(const schema::QualifiedName& made, const schema::QualifiedName& table) {
-  if (made.name != table.name) return false;
-  return made.schema == table.schema || (made.schema == "pg_temp" && table.schema.empty());
-}
-
 schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_exists,
                                 const schema::Catalog* catalog) {
   schema::QualifiedName name = schema::name_of(relation);
@@ -31,10 +26,7 @@ schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_e
 }
 
 bool Context::is_new(const schema::QualifiedName& table) const {
-  // A script of many tables asks this for each statement and rule: a walk over all of them takes seconds.
-  if (facts != nullptr)
-    if (const auto made = facts->makes_table_before(table, index())) return *made;
-  return std::ranges::any_of(created, [&](const auto& name) { return is_made_table(name, table); });
+  return facts != nullptr && facts->makes_table_before(table, index());
 }
 
 bool chains(const schema::Statement& statement) {

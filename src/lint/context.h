@@ -47,12 +47,11 @@ struct Context {
   std::span<const schema::Statement> following;           // later statements of the script
   bool lock_timeout = false;                              // is one in force here?
   bool statement_timeout = false;
-  std::span<const schema::QualifiedName> created;  // tables that this script made: nobody waits for them
-  const ScriptFacts* facts = nullptr;              // never null in a rule's check
+  const ScriptFacts* facts = nullptr;  // never null in a rule's check
 
   std::size_t index() const;  // the statement's place in the script
   std::span<const schema::Statement> earlier() const;
-  bool is_new(const schema::QualifiedName& table) const;
+  bool is_new(const schema::QualifiedName& table) const;  // made by this script: nobody waits for it
   const schema::Table* table(const schema::QualifiedName& name) const;  // nullptr: not known
   // Is the table known to be so small that reading or writing all of it takes milliseconds?
   bool is_small(const schema::QualifiedName& table) const;
@@ -62,9 +61,6 @@ struct Context {
 // A missing schema matches any: the search_path is not known here.
 bool same_table(const schema::QualifiedName& a, const schema::QualifiedName& b);
 
-// Is it the table that the script has made? In doubt it is another one, full of rows: names have to be
-// written alike, and a temporary table (pg_temp) is only found without a schema.
-bool is_made_table(const schema::QualifiedName& made, const schema::QualifiedName& table);
 // The table that a CREATE makes, in pg_temp when it is temporary. "": with IF NOT EXISTS it may be an old
 // one, full of rows, unless the catalog tells that there is none.
 schema::QualifiedName made_name(const PgQuery__RangeVar& relation, bool if_not_exists,

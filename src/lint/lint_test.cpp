@@ -179,6 +179,104 @@ TEST(Lint, ATableThatWasRenamedIsNotNewUnderItsOldName) {
                 Contains("index_not_concurrent"));
 }
 
+// What was made and is gone again leaves the name to the table behind it, which is full of rows.
+TEST(Lint, ATableThatIsGoneAgainHidesNoOther) {
+  const auto fires = [](std::string_view before, Options options = {.timeouts_supplied = true}) {
+    return testing::Value(rules_of(std::string(before) + " CREATE INDEX i ON t (a);", options),
+                          Contains("index_not_concurrent"));
+  };
+  for (const char* before : {"CREATE TEMP TABLE t (a int); DROP TABLE t;",
+                             "CREATE TABLE t (a int); DROP TABLE IF EXISTS x, t;",
+                             "CREATE TEMP TABLE t AS SELECT 1 a; DROP TABLE pg_temp.t;",
+                             "CREATE TABLE t (a int); ALTER TABLE t SET SCHEMA x;",
+                             "BEGIN; CREATE TEMP TABLE t (a int) ON COMMIT DROP; COMMIT;",
+                             "CREATE TEMP TABLE t (a int) ON COMMIT DROP;",
+                             "BEGIN; CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 a; COMMIT;",
+                             "CREATE TEMP TABLE t (a int); DISCARD TEMP;",
+                             "CREATE TEMP TABLE t (a int); DISCARD ALL;",
+                             "CREATE TABLE t (a int); SET search_path = other;",
+                             "CREATE TABLE t (a int); SET SCHEMA 'other';",
+                             "CREATE TABLE t (a int); SELECT set_config('search_path', 'x', false);",
+                             "SET search_path = a; CREATE TABLE t (a int); RESET search_path;",
+                             "BEGIN; SET LOCAL search_path = a; CREATE TABLE t (a int); COMMIT;",
+                             "CREATE TABLE t (a int); BEGIN; SAVEPOINT s; SET search_path = x; RELEASE s;",
+                             "SET search_path = a; CREATE TABLE t (a int); ALTER SCHEMA a RENAME TO b;",
+                             "SET search_path = a; CREATE TABLE t (a int); DROP SCHEMA a CASCADE;",
+                             "CREATE TABLE t (a int); DO $$ BEGIN DROP TABLE T; END $$;",
+                             "SET search_path = public, pg_temp; CREATE TEMP TABLE t (a int);",
+                             "CREATE TABLE t (a int); ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME TO v;"})
+    EXPECT_TRUE(fires(before)) << before;
+  for (const char* before :
+       {"BEGIN; CREATE TEMP TABLE t (a int) ON COMMIT DROP;", "CREATE TABLE t (a int); DISCARD TEMP;",
+        "CREATE TABLE t (a int); BEGIN; DROP TABLE t; ROLLBACK;",
+        "BEGIN; CREATE TABLE t (a int); SAVEPOINT s; DROP TABLE t; ROLLBACK TO s;",
+        "CREATE TABLE t (a int); CREATE TEMP TABLE t (a int); DROP TABLE t;",
+        "CREATE TABLE t (a int); BEGIN; SET LOCAL search_path = x; COMMIT;",
+        "CREATE TABLE t (a int); BEGIN; SAVEPOINT s; SET search_path = x; ROLLBACK TO s;",
+        "CREATE TEMP TABLE t (a int); SET search_path = x;",
+        "CREATE TABLE x.t (a int); SET search_path = x, y;",
+        "SET search_path = pg_temp, public; CREATE TABLE t (a int); SET search_path = public;",
+        "CREATE TABLE u (a int); ALTER TABLE u RENAME TO t;",
+        "SET search_path = b; CREATE TABLE a.t (a int); ALTER SCHEMA a RENAME TO b;",
+        "CREATE TABLE t (a int); DROP TABLE u; DROP SCHEMA x CASCADE;",
+        "CREATE TABLE t (a int); DO $$ BEGIN DROP TABLE u; END $$;"})
+    EXPECT_FALSE(fires(before)) << before;
+  EXPECT_FALSE(
+      fires("CREATE TABLE u (a int); ALTER TABLE u SET SCHEMA x; SET search_path = x;"
+            "ALTER TABLE u RENAME TO t;"));
+  EXPECT_TRUE(fires("DROP TABLE t; CREATE TABLE u (a int); ALTER TABLE u RENAME TO t;"));
+  // Written with a schema once: where the database has no such table, it is the one that was made.
+  schema::Catalog catalog;
+  const Options known{.timeouts_supplied = true, .catalog = &catalog};
+  const auto qualified = [&](std::string_view sql) {
+    return testing::Value(rules_of(sql, known), Contains("index_not_concurrent"));
+  };
+  EXPECT_FALSE(qualified("CREATE TABLE t (a int); CREATE INDEX i ON public.t (a);"));
+  EXPECT_TRUE(
+      qualified("CREATE TABLE t (a int); ALTER TABLE o SET SCHEMA public;"
+                "ALTER TABLE o RENAME TO t; CREATE INDEX i ON public.t (a);"));
+}
+
+// A ROLLBACK takes back what helped another statement, too.
+TEST(Lint, WhatARollbackTookBackHelpsNobody) {
+  const auto fires = [](const char* rule, const char* sql, Options options = {.timeouts_supplied = true}) {
+    return testing::Value(rules_of(sql, options), Contains(rule));
+  };
+  const std::string set = " ALTER TABLE t ALTER x SET NOT NULL;";
+  const std::string add = "ALTER TABLE t ADD CONSTRAINT c CHECK (x IS NOT NULL) NOT VALID;";
+  const std::string validate = " ALTER TABLE t VALIDATE CONSTRAINT c;";
+  EXPECT_FALSE(fires("set_not_null", (add + validate + set).c_str()));
+  EXPECT_TRUE(fires("set_not_null", (add + " BEGIN;" + validate + " ROLLBACK;" + set).c_str()));
+  EXPECT_TRUE(fires("set_not_null", ("BEGIN; " + add + validate + " ROLLBACK;" + set).c_str()));
+  EXPECT_TRUE(
+      fires("set_not_null",
+            ("BEGIN; SAVEPOINT s; " + add + validate + " ROLLBACK TO s;" + set + " COMMIT;").c_str()));
+  EXPECT_FALSE(fires("set_not_null",
+                     (add + validate + " BEGIN; ALTER TABLE t DROP CONSTRAINT c; ROLLBACK;" + set).c_str()));
+  EXPECT_TRUE(fires("set_not_null", (add + validate + " ALTER TABLE t DROP CONSTRAINT c;" + set).c_str()));
+  const char* key =
+      "BEGIN; CREATE INDEX i ON t (x); ROLLBACK;"
+      "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES u NOT VALID;";
+  EXPECT_TRUE(fires("foreign_key_without_index", key));
+  EXPECT_TRUE(fires("drop_column_or_table", "DROP TYPE mood; CREATE TYPE mood AS ENUM ('a');"));
+  EXPECT_FALSE(fires("drop_column_or_table", "CREATE TYPE mood AS ENUM ('a'); DROP TYPE mood;"));
+  schema::Catalog catalog;
+  schema::Table table;
+  table.schema = "public";
+  table.name = "t";
+  table.columns = {{.attnum = 1, .name = "x", .type = "timestamp without time zone"}};
+  catalog.tables = {table};
+  const Options known{.timeouts_supplied = true, .catalog = &catalog};
+  const std::string change = " ALTER TABLE t ALTER x TYPE timestamptz;";
+  EXPECT_FALSE(fires("unsafe_type_change", ("SET TimeZone = 'UTC';" + change).c_str(), known));
+  EXPECT_FALSE(
+      fires("unsafe_type_change", ("SELECT set_config('timezone', 'UTC', false);" + change).c_str(), known));
+  EXPECT_TRUE(
+      fires("unsafe_type_change", ("BEGIN; SET LOCAL TimeZone = 'UTC'; COMMIT;" + change).c_str(), known));
+  EXPECT_TRUE(
+      fires("unsafe_type_change", ("BEGIN; SET TimeZone = 'UTC'; ROLLBACK;" + change).c_str(), known));
+}
+
 TEST(Lint, StaysSilentOnWhatHarmsNobody) {
   for (const char* sql :
        {"COMMENT ON TABLE o IS 'x'", "ANALYZE o", "VACUUM o", "CREATE STATISTICS s ON a, b FROM o",

@@ -1,6 +1,7 @@
 #include "lint/script_facts.h"
 
 #include <algorithm>
+#include <array>
 
 #include "lint/locks.h"
 #include "schema/tree.h"
@@ -11,27 +12,26 @@ namespace {
 using schema::as;
 using schema::text_of;
 
-bool is_utc(const PgQuery__VariableSetStmt& set) {
-  if (set.kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || set.n_args != 1) return false;
-  const auto* value = as<PgQuery__AConst>(set.args[0]);
-  if (value == nullptr || value->val_case != PG_QUERY__A__CONST__VAL_SVAL) return false;
-  for (const std::string_view name : {"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu"})
-    if (schema::equals_ignoring_case(text_of(value->sval->sval), name)) return true;
-  return false;
+bool is_utc(const SettingValue& zone) {
+  if (zone.source != SettingValue::Source::kScript || zone.words.size() != 1) return false;
+  constexpr std::array<std::string_view, 5> kNames{"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu"};
+  return std::ranges::any_of(
+      kNames, [&](std::string_view name) { return schema::equals_ignoring_case(zone.words.front(), name); });
 }
 
 }  // namespace
 
-ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options) : catalog_(options.catalog) {
+ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options)
+    : undone_(script, options.in_transaction),
+      tables_(script, options, undone_),
+      time_zone_("TimeZone", script, options.in_transaction) {
   locked_by_.reserve(script.statements.size());
   for (std::size_t i = 0; i < script.statements.size(); ++i) {
     const schema::Statement& statement = script.statements[i];
     lock(statement, i, options.in_transaction);
     create(statement, i);
-    rename(statement, i);
     if (statement.kind() == schema::StatementKind::kPrepare) note_star(statement, i);
     alter(statement, i);
-    time_zone(statement, i);
   }
   for (const schema::Statement& sent : options.application) note_star(sent, kNever);
 }
@@ -62,18 +62,9 @@ const schema::Statement* ScriptFacts::star_reader(const schema::QualifiedName& t
   return nullptr;
 }
 
-void ScriptFacts::rename(const schema::Statement& statement, std::size_t index) {
-  const auto* node = as<PgQuery__RenameStmt>(statement.node());
-  if (node == nullptr || node->relation == nullptr ||
-      node->rename_type != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
-    return;
-  const schema::QualifiedName old = schema::name_of(*node->relation);
-  for (Made& one : tables_[old.name])
-    if (is_made_table(one.table, old)) one.gone = std::min(one.gone, index);
-}
-
-void ScriptFacts::add_key(const schema::QualifiedName& table, std::vector<std::string> columns) {
-  if (!columns.empty()) keys_[table.name].push_back({table, std::move(columns)});
+void ScriptFacts::add_key(const schema::QualifiedName& table, std::vector<std::string> columns,
+                          std::size_t index) {
+  if (!columns.empty()) keys_[table.name].push_back({table, std::move(columns), index});
 }
 
 void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
@@ -82,7 +73,7 @@ void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
     std::vector<Added>& known = added_[action.table.name];
     const auto each_named = [&](auto&& change) {
       for (Added& one : known)
-        if (one.name == action.name && one.dropped == kNever && same_table(one.table, action.table))
+        if (one.name == action.name && is_there(one, index) && same_table(one.table, action.table))
           change(one);
     };
     switch (action.command.subtype) {
@@ -92,48 +83,53 @@ void ScriptFacts::alter(const schema::Statement& statement, std::size_t index) {
                          .constraint = constraint,
                          .name = std::string(text_of(constraint->conname)),
                          .added = index,
-                         .validated = constraint->skip_validation ? kNever : index});
+                         .validated = constraint->skip_validation ? std::vector<std::size_t>()
+                                                                  : std::vector<std::size_t>{index}});
         if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
             constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE)
-          add_key(action.table, schema::strings(constraint->keys, constraint->n_keys));
+          add_key(action.table, schema::strings(constraint->keys, constraint->n_keys), index);
         return;
       case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
         changes_[action.name].push_back({action.table, index, true});
-        return each_named([&](Added& one) { one.validated = std::min(one.validated, index); });
+        return each_named([&](Added& one) { one.validated.push_back(index); });
       case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint:
         changes_[action.name].push_back({action.table, index, false});
-        return each_named([&](Added& one) { one.dropped = index; });
+        return each_named([&](Added& one) { one.dropped.push_back(index); });
       default: return;
     }
   });
 }
 
-void ScriptFacts::make(const PgQuery__RangeVar& relation, std::size_t index, bool if_not_exists) {
-  const schema::QualifiedName name = made_name(relation, if_not_exists, catalog_);
-  if (!name.name.empty()) tables_[name.name].push_back({name, index});
+bool ScriptFacts::is_there(const Added& constraint, std::size_t index) const {
+  const auto holds = [&](std::size_t place) { return undone_.holds(place, index); };
+  return holds(constraint.added) && std::ranges::none_of(constraint.dropped, holds);
 }
 
-bool ScriptFacts::made(const schema::QualifiedName& table, std::size_t index) const {
-  const auto found = tables_.find(table.name);
-  return found != tables_.end() && std::ranges::any_of(found->second, [&](const Made& made) {
-           return made.at < index && index <= made.gone && is_made_table(made.table, table);
+bool ScriptFacts::proven_at(const Added& constraint, std::size_t index) const {
+  return is_there(constraint, index) && std::ranges::any_of(constraint.validated, [&](std::size_t place) {
+           return undone_.holds(place, index);
          });
+}
+
+bool ScriptFacts::makes_type(const schema::QualifiedName& name, std::size_t index) const {
+  const auto found = types_.find(name.name);
+  return found != types_.end() &&
+         std::ranges::any_of(found->second, [&](std::size_t place) { return undone_.holds(place, index); });
 }
 
 void ScriptFacts::create(const schema::Statement& statement, std::size_t index) {
   const PgQuery__Node* node = statement.node();
   if (const auto* table = as<PgQuery__CreateStmt>(node)) {
     const schema::QualifiedName name = schema::name_of(*table->relation);
-    make(*table->relation, index, table->if_not_exists);
     for (std::size_t i = 0; i < table->n_table_elts; ++i) {
       const auto* column = as<PgQuery__ColumnDef>(table->table_elts[i]);
       const auto* constraint = as<PgQuery__Constraint>(table->table_elts[i]);
-      if (constraint != nullptr) add_key(name, schema::strings(constraint->keys, constraint->n_keys));
+      if (constraint != nullptr) add_key(name, schema::strings(constraint->keys, constraint->n_keys), index);
       for (std::size_t k = 0; column != nullptr && k < column->n_constraints; ++k) {
         const auto* part = as<PgQuery__Constraint>(column->constraints[k]);
         if (part != nullptr && (part->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
                                 part->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE))
-          add_key(name, {std::string(text_of(column->colname))});
+          add_key(name, {std::string(text_of(column->colname))}, index);
       }
     }
   } else if (const auto* build = as<PgQuery__IndexStmt>(node)) {
@@ -143,7 +139,7 @@ void ScriptFacts::create(const schema::Statement& statement, std::size_t index) 
       const auto* element = as<PgQuery__IndexElem>(build->index_params[i]);
       columns.emplace_back(element == nullptr ? "" : text_of(element->name));
     }
-    add_key(schema::name_of(*build->relation), std::move(columns));
+    add_key(schema::name_of(*build->relation), std::move(columns), index);
   } else if (const auto* domain = as<PgQuery__CreateDomainStmt>(node)) {
     const std::string name = schema::name_of(domain->domainname, domain->n_domainname).name;
     for (std::size_t i = 0; i < domain->n_constraints; ++i) {
@@ -152,19 +148,14 @@ void ScriptFacts::create(const schema::Statement& statement, std::size_t index) 
           part->contype != PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT)
         domains_.insert(name);
     }
-    types_.insert(name);
+    types_[name].push_back(index);
   } else if (const auto* enumeration = as<PgQuery__CreateEnumStmt>(node)) {
-    types_.insert(schema::name_of(enumeration->type_name, enumeration->n_type_name).name);
+    types_[schema::name_of(enumeration->type_name, enumeration->n_type_name).name].push_back(index);
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_POLICY_STMT) {
     const schema::QualifiedName guarded = schema::name_of(*node->create_policy_stmt->table);
     policies_[guarded.name].push_back({guarded, index});
   } else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_SEQ_STMT) {
-    types_.insert(schema::name_of(*node->create_seq_stmt->sequence).name);
-  } else if (const auto* query = as<PgQuery__CreateTableAsStmt>(node)) {
-    make(*query->into->rel, index, query->if_not_exists);
-  } else if (const auto* select = as<PgQuery__SelectStmt>(node);
-             select != nullptr && select->into_clause != nullptr) {
-    make(*select->into_clause->rel, index, false);
+    types_[schema::name_of(*node->create_seq_stmt->sequence).name].push_back(index);
   }
 }
 
@@ -172,7 +163,7 @@ void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bo
   locked_by_.push_back(begun_ || wrapped ? holder_ : kNever);
   switch (statement.kind()) {
     case schema::StatementKind::kBegin: begun_ = true; return;
-    case schema::StatementKind::kRollback: rolls_back_ = true; [[fallthrough]];
+    case schema::StatementKind::kRollback:
     case schema::StatementKind::kCommit:
     case schema::StatementKind::kPreparedTransaction:
       begun_ = chains(statement);
@@ -184,7 +175,8 @@ void ScriptFacts::lock(const schema::Statement& statement, std::size_t index, bo
   }
   if ((!begun_ && !wrapped) || holder_ != kNever) return;
   const LockInfo taken = strongest_lock(statement);
-  if (!taken.blocks_reads() || taken.relation.name.empty() || made(taken.relation, index)) return;
+  if (!taken.blocks_reads() || taken.relation.name.empty() || makes_table_before(taken.relation, index))
+    return;
   holder_ = index;
   locks_[index] = taken.relation;
 }
@@ -201,17 +193,9 @@ void ScriptFacts::savepoint(const schema::Statement& statement, std::size_t inde
   const auto last = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name,
                                       &std::pair<std::string, std::size_t>::first);
   const bool back = node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO;
-  rolls_back_ = rolls_back_ || back;
   if (last == savepoints_.rend()) return;
   if (back && holder_ != kNever && holder_ > last->second) holder_ = kNever;
   savepoints_.erase(back ? last.base() : std::prev(last.base()), savepoints_.end());
-}
-
-void ScriptFacts::time_zone(const schema::Statement& statement, std::size_t index) {
-  const auto* set = as<PgQuery__VariableSetStmt>(statement.node());
-  if (set == nullptr) return;
-  const bool all = set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL;
-  if (all || schema::equals_ignoring_case(text_of(set->name), "timezone")) utc_[index] = is_utc(*set);
 }
 
 std::span<const ScriptFacts::Added> ScriptFacts::added_to(std::string_view table) const {
@@ -224,7 +208,8 @@ bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const st
   if (found == keys_.end()) return false;
   return std::ranges::any_of(found->second, [&](const Key& key) {
     // In any order: an index on (b, a) finds the rows of both.
-    return same_table(key.table, table) && key.columns.size() >= leading.size() &&
+    return same_table(key.table, table) && undone_.holds(key.at, kNever) &&
+           key.columns.size() >= leading.size() &&
            std::is_permutation(leading.begin(), leading.end(), key.columns.begin());
   });
 }
@@ -232,15 +217,9 @@ bool ScriptFacts::has_key(const schema::QualifiedName& table, std::span<const st
 std::vector<std::size_t> ScriptFacts::policies_on(const schema::QualifiedName& table) const {
   std::vector<std::size_t> places;
   if (const auto found = policies_.find(table.name); found != policies_.end())
-    for (const Made& policy : found->second)
+    for (const Policy& policy : found->second)
       if (same_table(policy.table, table)) places.push_back(policy.at);
   return places;
-}
-
-std::optional<bool> ScriptFacts::makes_table_before(const schema::QualifiedName& table,
-                                                    std::size_t index) const {
-  if (rolls_back_) return std::nullopt;
-  return made(table, index);
 }
 
 std::optional<bool> ScriptFacts::changed_before(const schema::QualifiedName& table,
@@ -248,7 +227,7 @@ std::optional<bool> ScriptFacts::changed_before(const schema::QualifiedName& tab
   std::optional<bool> last;
   if (const auto found = changes_.find(constraint); found != changes_.end())
     for (const Change& change : found->second)
-      if (change.at < index && same_table(change.table, table)) last = change.validated;
+      if (undone_.holds(change.at, index) && same_table(change.table, table)) last = change.validated;
   return last;
 }
 
@@ -258,8 +237,7 @@ const schema::QualifiedName* ScriptFacts::locked_before(std::size_t index) const
 }
 
 bool ScriptFacts::utc_at(std::size_t index) const {
-  const auto after = utc_.lower_bound(index);
-  return after != utc_.begin() && std::prev(after)->second;
+  return is_utc(time_zone_.before(index));
 }
 
 bool proves_not_null(const PgQuery__Node* condition, std::string_view column) {
@@ -280,8 +258,8 @@ std::vector<const PgQuery__Node*> validated_checks(const Context& context, const
   std::vector<const PgQuery__Node*> conditions;
   const std::size_t now = context.index();
   for (const ScriptFacts::Added& added : context.facts->added_to(table.name))
-    if (added.constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK && added.proven_at(now) &&
-        same_table(added.table, table))
+    if (added.constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK &&
+        context.facts->proven_at(added, now) && same_table(added.table, table))
       conditions.push_back(added.constraint->raw_expr);
   const schema::Table* known = context.table(table);
   if (known == nullptr) return conditions;
@@ -307,7 +285,7 @@ std::string free_name(const Context& context, const schema::QualifiedName& table
   const auto taken = [&](const std::string& name) {
     const auto added = context.facts->added_to(table.name);
     const bool here = std::ranges::any_of(added, [&](const ScriptFacts::Added& one) {
-      return one.name == name && one.added < context.index() && one.dropped > context.index();
+      return one.name == name && context.facts->is_there(one, context.index());
     });
     return here ||
            (known != nullptr && (known->constraint(name) != nullptr || known->index(name) != nullptr));

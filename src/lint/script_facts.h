@@ -16,14 +16,14 @@
 #include <vector>
 
 #include "lint/context.h"
+#include "lint/made_tables.h"
+#include "lint/setting.h"
+#include "lint/undone.h"
 
 struct PgQuery__Constraint;
-struct PgQuery__RangeVar;
 struct PgQuery__Node;
 
 namespace poundlock::lint {
-
-inline constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 
 class ScriptFacts {
  public:
@@ -33,26 +33,28 @@ class ScriptFacts {
     const PgQuery__Constraint* constraint = nullptr;
     std::string name;
     std::size_t added = 0;
-    std::size_t validated = kNever;  // its own place when it was added without NOT VALID
-    std::size_t dropped = kNever;
-    bool proven_at(std::size_t index) const { return validated < index && dropped > index; }
+    std::vector<std::size_t> validated = {};  // its own place when it was added without NOT VALID
+    std::vector<std::size_t> dropped = {};
   };
   // The columns of a full index, or of a primary or unique key, in order.
   struct Key {
     schema::QualifiedName table;
     std::vector<std::string> columns;
+    std::size_t at = 0;
   };
 
   ScriptFacts(const schema::Script& script, const Options& options);
 
-  std::span<const Added> added_to(std::string_view table) const;  // by its bare name
+  std::span<const Added> added_to(std::string_view table) const;    // by its bare name
+  bool is_there(const Added& constraint, std::size_t index) const;  // added before, and not dropped
+  bool proven_at(const Added& constraint, std::size_t index) const;
   bool has_key(const schema::QualifiedName& table, std::span<const std::string> leading) const;
-  // Has an earlier statement made the table, and not renamed it since? nullopt: there is a ROLLBACK, to a
-  // savepoint too, and it takes following the script.
-  std::optional<bool> makes_table_before(const schema::QualifiedName& table, std::size_t index) const;
+  bool makes_table_before(const schema::QualifiedName& table, std::size_t index) const {
+    return tables_.is_made(table, index);
+  }
   bool makes_domain(const schema::QualifiedName& name) const { return domains_.contains(name.name); }
-  // A domain, an enum or a sequence.
-  bool makes_type(const schema::QualifiedName& name) const { return types_.contains(name.name); }
+  // A domain, an enum or a sequence, by an earlier statement.
+  bool makes_type(const schema::QualifiedName& name, std::size_t index) const;
   // What the script has made of a constraint that it may not have added: true validated, false dropped.
   std::optional<bool> changed_before(const schema::QualifiedName& table, const std::string& constraint,
                                      std::size_t index) const;
@@ -67,17 +69,16 @@ class ScriptFacts {
   bool utc_at(std::size_t index) const;
 
  private:
-  void make(const PgQuery__RangeVar& relation, std::size_t index, bool if_not_exists);
-  bool made(const schema::QualifiedName& table, std::size_t index) const;
   void alter(const schema::Statement& statement, std::size_t index);
   void create(const schema::Statement& statement, std::size_t index);
   void lock(const schema::Statement& statement, std::size_t index, bool wrapped);
-  void time_zone(const schema::Statement& statement, std::size_t index);
-  void rename(const schema::Statement& statement, std::size_t index);
   void savepoint(const schema::Statement& statement, std::size_t index);
   void note_star(const schema::Statement& statement, std::size_t index);
-  void add_key(const schema::QualifiedName& table, std::vector<std::string> columns);
+  void add_key(const schema::QualifiedName& table, std::vector<std::string> columns, std::size_t index);
 
+  const Undone undone_;
+  const MadeTables tables_;
+  const Setting time_zone_;
   struct Change {
     schema::QualifiedName table;
     std::size_t at = 0;
@@ -87,28 +88,23 @@ class ScriptFacts {
   std::map<std::string, std::vector<Change>, std::less<>> changes_;  // by the constraint's name
   std::map<std::string, std::vector<Key>, std::less<>> keys_;
   std::set<std::string, std::less<>> domains_;  // with a CHECK or NOT NULL
-  std::set<std::string, std::less<>> types_;
-  struct Made {
+  std::map<std::string, std::vector<std::size_t>, std::less<>> types_;
+  struct Policy {
     schema::QualifiedName table;
     std::size_t at = 0;
-    std::size_t gone = kNever;  // where it gets another name
   };
-  std::map<std::string, std::vector<Made>, std::less<>> tables_;
   struct Reader {
     schema::QualifiedName table;
     std::size_t at = 0;  // kNever: one that the application sends, at any time
     const schema::Statement* statement = nullptr;
   };
   std::map<std::string, std::vector<Reader>, std::less<>> star_readers_;
-  std::map<std::string, std::vector<Made>, std::less<>> policies_;
+  std::map<std::string, std::vector<Policy>, std::less<>> policies_;
   std::vector<std::pair<std::string, std::size_t>> savepoints_;  // of the open transaction, with their places
-  const schema::Catalog* catalog_ = nullptr;                     // borrowed; null: none is known
-  bool rolls_back_ = false;
-  std::map<std::size_t, schema::QualifiedName> locks_;  // by the statement that takes it
-  std::vector<std::size_t> locked_by_;                  // for each statement; kNever
+  std::map<std::size_t, schema::QualifiedName> locks_;           // by the statement that takes it
+  std::vector<std::size_t> locked_by_;                           // for each statement; kNever
   std::size_t holder_ = kNever;
   bool begun_ = false;
-  std::map<std::size_t, bool> utc_;
 };
 
 // Does the condition hold only where the column is not null: column IS NOT NULL, alone or as a term of AND?

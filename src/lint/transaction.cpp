@@ -23,8 +23,7 @@ bool limits(const PgQuery__Node* value) {
 
 }  // namespace
 
-ScriptState::ScriptState(const Options& options)
-    : wrapped_(options.in_transaction), catalog_(options.catalog) {
+ScriptState::ScriptState(const Options& options) : wrapped_(options.in_transaction) {
   session_ = current_ = at_begin_ = {options.timeouts_supplied, options.timeouts_supplied};
 }
 
@@ -34,7 +33,6 @@ void ScriptState::fill(Context& context) const {
   context.transaction = transaction_;
   context.lock_timeout = current_.lock;
   context.statement_timeout = current_.statement;
-  context.created = created_;
 }
 
 void ScriptState::assign(std::string_view name, bool in_force, bool local) {
@@ -77,16 +75,12 @@ void ScriptState::set_config(const schema::Statement& statement) {
 }
 
 void ScriptState::end_transaction(bool rolled_back, bool chained) {
-  if (rolled_back) {
-    session_ = at_begin_;
-    if (created_.size() > created_at_begin_) created_.resize(created_at_begin_);
-  }
+  if (rolled_back) session_ = at_begin_;
   current_ = session_;
   transaction_.clear();
   savepoints_.clear();
   begun_ = chained;  // COMMIT AND CHAIN: the next one is open already
   at_begin_ = session_;
-  created_at_begin_ = created_.size();
 }
 
 void ScriptState::savepoint(const schema::Statement& statement) {
@@ -94,7 +88,7 @@ void ScriptState::savepoint(const schema::Statement& statement) {
   if (node == nullptr || (!begun_ && !wrapped_)) return;
   const std::string name(text_of(node->savepoint_name));
   if (node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT) {
-    savepoints_.push_back({name, session_, current_, created_.size()});
+    savepoints_.push_back({name, session_, current_});
     return;
   }
   const auto last = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
@@ -102,17 +96,10 @@ void ScriptState::savepoint(const schema::Statement& statement) {
   if (node->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO) {
     session_ = last->session;
     current_ = last->current;
-    created_.resize(std::min(created_.size(), last->created));
     savepoints_.erase(last.base(), savepoints_.end());  // it can be rolled back to again
   } else {
     savepoints_.erase(std::prev(last.base()), savepoints_.end());
   }
-}
-
-// Under its old name another table may come: it is no longer known whose it is.
-void ScriptState::forget(const schema::QualifiedName& table) {
-  for (schema::QualifiedName& made : created_)
-    if (is_made_table(made, table)) made = {};
 }
 
 void ScriptState::after(const schema::Statement& statement) {
@@ -123,17 +110,11 @@ void ScriptState::after(const schema::Statement& statement) {
       if (begun_) return;
       begun_ = true;
       at_begin_ = session_;
-      created_at_begin_ = created_.size();
       return;
     case StatementKind::kCommit: return end_transaction(false, chains(statement));
     case StatementKind::kRollback: return end_transaction(true, chains(statement));
     case StatementKind::kPreparedTransaction: return end_transaction(false, false);
     case StatementKind::kSavepoint: return savepoint(statement);
-    case StatementKind::kRename:
-      if (const auto* rename = statement.node()->rename_stmt;
-          rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && rename->relation != nullptr)
-        forget(schema::name_of(*rename->relation));
-      return;
     case StatementKind::kDiscard:
       if (statement.node()->discard_stmt->target != PG_QUERY__DISCARD_MODE__DISCARD_ALL) return;
       assign("lock_timeout", false, false);
@@ -141,24 +122,8 @@ void ScriptState::after(const schema::Statement& statement) {
     case StatementKind::kSet:
     case StatementKind::kReset: return set(statement);
     case StatementKind::kSelect: return set_config(statement);
-    default: break;
+    default: return;
   }
-  const PgQuery__Node& node = *statement.node();
-  const PgQuery__RangeVar* created = nullptr;
-  bool if_not_exists = false;
-  if (const auto* table = as<PgQuery__CreateStmt>(&node)) {
-    created = table->relation;
-    if_not_exists = table->if_not_exists;
-  }
-  if (const auto* query = as<PgQuery__CreateTableAsStmt>(&node)) {
-    created = query->into->rel;
-    if_not_exists = query->if_not_exists;
-  }
-  if (const auto* query = as<PgQuery__SelectStmt>(&node); query != nullptr && query->into_clause != nullptr)
-    created = query->into_clause->rel;
-  if (created == nullptr) return;
-  const schema::QualifiedName name = made_name(*created, if_not_exists, catalog_);
-  if (!name.name.empty()) created_.push_back(name);
 }
 
 }  // namespace poundlock::lint

@@ -1,5 +1,5 @@
-// What the statements of a script leave behind for those after them: the open transaction, the time-outs in
-// force, the tables that are new. Used by lint() alone; one script, one thread.
+// What the statements of a script leave behind for those after them: the open transaction and the time-outs
+// in force. Used by lint() alone; one script, one thread.
 #pragma once
 
 #include <string>
@@ -26,21 +26,16 @@ class ScriptState {
   void assign(std::string_view name, bool in_force, bool local);
   void end_transaction(bool rolled_back, bool chained);
   void savepoint(const schema::Statement& statement);
-  void forget(const schema::QualifiedName& table);
 
   const bool wrapped_;  // the runner's own transaction around the script
   bool begun_ = false;
   std::vector<const schema::Statement*> transaction_;
-  Timeouts session_;                // survives the transaction
-  Timeouts current_;                // what holds now: SET LOCAL too
-  Timeouts at_begin_;               // a ROLLBACK takes a SET back
-  const schema::Catalog* catalog_;  // borrowed; null: none is known
-  std::vector<schema::QualifiedName> created_;
-  std::size_t created_at_begin_ = 0;
+  Timeouts session_;   // survives the transaction
+  Timeouts current_;   // what holds now: SET LOCAL too
+  Timeouts at_begin_;  // a ROLLBACK takes a SET back
   struct Savepoint {
     std::string name;
     Timeouts session, current;
-    std::size_t created = 0;
   };
   std::vector<Savepoint> savepoints_;  // of the open transaction
 };

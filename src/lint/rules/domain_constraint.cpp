@@ -29,7 +29,7 @@ std::vector<Match> check(const Context& context) {
   const auto* alter = schema::as<PgQuery__AlterDomainStmt>(statement.node());
   if (alter == nullptr) return {};
   const schema::QualifiedName name = schema::name_of(alter->type_name, alter->n_type_name);
-  if (context.facts->makes_type(name)) return {};
+  if (context.facts->makes_type(name, context.index())) return {};
   const schema::ByteRange all{0, statement.text().size()};
   const std::string what = "domain " + name.to_sql();
   // AlterDomainStmt.subtype: O set not null, N drop not null, C add, X drop, V validate a constraint.

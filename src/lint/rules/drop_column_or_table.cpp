@@ -19,6 +19,15 @@ const char* other_kind(PgQuery__ObjectType type) {
   }
 }
 
+// A type's name is a node of its own, a relation's a list.
+schema::QualifiedName name_of(const PgQuery__Node* object) {
+  if (const auto* list = schema::as<PgQuery__List>(object))
+    return schema::name_of(list->items, list->n_items);
+  if (const auto* type = schema::as<PgQuery__TypeName>(object))
+    return schema::name_of(type->names, type->n_names);
+  return {};
+}
+
 std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
@@ -41,16 +50,14 @@ std::vector<Match> check(const Context& context) {
                     drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
   if (drop->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
     return {{{0, context.statement.text().size()}, "a schema", ""}};
-  const auto* first = drop->n_objects == 0 ? nullptr : schema::as<PgQuery__List>(drop->objects[0]);
-  const bool own =
-      first != nullptr && context.facts->makes_type(schema::name_of(first->items, first->n_items));
+  const schema::QualifiedName first =
+      drop->n_objects == 0 ? schema::QualifiedName{} : name_of(drop->objects[0]);
+  const bool own = context.facts->makes_type(first, context.index());
   if (const char* kind = other_kind(drop->remove_type); kind != nullptr && !own)
     return {{{0, context.statement.text().size()}, kind, "", true}};
   if (!table && !view) return matches;
   for (std::size_t i = 0; i < drop->n_objects; ++i) {
-    const auto* list = schema::as<PgQuery__List>(drop->objects[i]);
-    const schema::QualifiedName name =
-        list == nullptr ? schema::QualifiedName{} : schema::name_of(list->items, list->n_items);
+    const schema::QualifiedName name = name_of(drop->objects[i]);
     if (context.is_new(name)) continue;
     matches.push_back({{0, context.statement.text().size()},
                        fmt::format("{} {}", table ? "table" : "view", name.to_sql()),
@@ -78,7 +85,7 @@ const Rule& drop_column_or_table() {
       .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;", "DROP VIEW totals;",
               "DROP SCHEMA app CASCADE;", "DROP DATABASE shop;", "DROP TYPE mood;", "DROP OWNED BY app;"},
       .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
-               "DROP INDEX CONCURRENTLY orders_status;",
+               "CREATE TYPE mood AS ENUM ('sad'); DROP TYPE mood;", "DROP INDEX CONCURRENTLY orders_status;",
                "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"
                "ALTER TABLE orders DROP COLUMN legacy_status;"},
       .check = check};

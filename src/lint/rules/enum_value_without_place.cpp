@@ -10,7 +10,7 @@ std::vector<Match> check(const Context& context) {
   if (alter == nullptr || !schema::text_of(alter->old_val).empty()) return {};
   if (!schema::text_of(alter->new_val_neighbor).empty()) return {};
   const schema::QualifiedName type = schema::name_of(alter->type_name, alter->n_type_name);
-  if (context.facts->makes_type(type)) return {};
+  if (context.facts->makes_type(type, context.index())) return {};
   return {{context.statement.words({"ADD", "VALUE"}), "type " + type.to_sql(), ""}};
 }
 
