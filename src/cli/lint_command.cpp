@@ -84,6 +84,7 @@ class Run {
       reports.push_back(std::move(one));
     }
     migration::add_same_versions(sources_, reports);
+    lint::settle_names(reports);
     for (lint::Report& report : reports) lint::apply(settings_, report);
     return reports;
   }
@@ -96,6 +97,7 @@ class Run {
       PL_TRY(const auto database, open_database(context_, arguments_.database_url, arguments_.database));
       PL_TRY(server_, LintServer::connect(*database, true));
       options_.catalog = &server_->catalog();
+      options_.relations = &server_->relations();
     }
     if (!arguments_.shadow.empty()) {
       PL_TRY(const auto shadow, open_database(context_, arguments_.shadow, ""));

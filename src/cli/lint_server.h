@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "cli/context.h"
@@ -17,6 +18,8 @@ class LintServer {
   static Result<LintServer> connect(ports::Database& database, bool with_catalog);
 
   const schema::Catalog& catalog() const { return catalog_; }
+  // Of every kind and schema, without it; those of extensions, which the catalog leaves out, too.
+  const std::set<std::string, std::less<>>& relations() const { return relations_; }
 
   // Asks about each "syntax" and "too_large" finding that knows its statement. What the server reads becomes
   // "newer_syntax"; of the others it is said that the server refuses them, too.
@@ -28,6 +31,7 @@ class LintServer {
 
   std::unique_ptr<ports::Session> session_;
   schema::Catalog catalog_;
+  std::set<std::string, std::less<>> relations_;
   std::string version_;  // "PostgreSQL 17.2"
 };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <set>
 
 #include "lint/lint.h"
 
@@ -190,6 +191,75 @@ TEST(Rewrites, KeepTheOtherActionsAndQuoteNames) {
       "ALTER TABLE shop.\"Order Items\" ALTER COLUMN \"Zip\" SET NOT NULL;\n"
       "ALTER TABLE shop.\"Order Items\" DROP CONSTRAINT \"Order Items_Zip_not_null\";\n"
       "ALTER TABLE shop.\"Order Items\" DROP b;");
+}
+
+// A name is unknown where neither the database nor the script has it, and nothing else can have made it.
+TEST_F(CatalogRules, ANameThatNobodyHasIsTold) {
+  std::set<std::string, std::less<>> relations{"orders",          "small",     "events",
+                                               "Old Events",      "totals",    "orders_pkey",
+                                               "orders_customer", "by_status", "ext_table"};
+  const Options options{.timeouts_supplied = true, .catalog = &catalog_, .relations = &relations};
+  const auto details = [&](std::string_view sql, bool incomplete = false) {
+    Options own = options;
+    own.incomplete = incomplete;
+    std::vector<std::string> found;
+    for (const Finding& finding : lint(sql, "t.sql", own).findings)
+      if (finding.rule == "unknown_name")
+        found.push_back(std::string(to_string(finding.severity)) + " " + finding.detail);
+    return found;
+  };
+  const auto told = [](std::string_view text) { return testing::ElementsAre(HasSubstr(std::string(text))); };
+  EXPECT_THAT(details("TRUNCATE ordres;"), told("error ordres; did you mean orders?"));
+  EXPECT_THAT(details("TRUNCATE shop.orders;"), told("there is public.orders"));
+  EXPECT_THAT(details("UPDATE \"Orders\" SET id = 1 WHERE id = 2;"),
+              told("\"Orders\"; did you mean orders?"));
+  EXPECT_THAT(details("UPDATE orders SET \"customer id\" = 1 WHERE id = 2;"),
+              told("did you mean \"Customer Id\"?"));
+  EXPECT_THAT(details("SELECT statsu FROM orders;"), told("column statsu of table orders"));
+  EXPECT_THAT(details("ALTER TABLE orders VALIDATE CONSTRAINT cheked;"), told("did you mean checked?"));
+  EXPECT_THAT(details("CREATE TABLE n (o bigint REFERENCES orders (ident));"), told("column ident"));
+  EXPECT_THAT(
+      details("BEGIN; ALTER TABLE orders ADD note text; ROLLBACK; COMMENT ON COLUMN orders.note IS '';"),
+      told("column note"));
+  // Perhaps it has run already.
+  EXPECT_THAT(details("ALTER TABLE orders DROP COLUMN gone;"), told("warning"));
+  EXPECT_THAT(details("ALTER TABLE orders RENAME COLUMN state TO status;"), told("warning"));
+  EXPECT_THAT(details("ALTER TABLE orders RENAME COLUMN state TO stats;"), told("error"));
+  for (const char* silent :
+       {"SELECT a FROM ext_table", "SELECT count(*) FROM pg_class", "DROP TABLE IF EXISTS ordres",
+        "ALTER TABLE orders DROP COLUMN IF EXISTS x", "SELECT ctid, orders FROM orders",
+        "SELECT x FROM orders, (SELECT 1 AS x) s", "SELECT id AS n FROM orders ORDER BY n",
+        "SELECT n FROM orders AS o(n)", "WITH w AS (SELECT 1 AS n) SELECT n FROM w, orders",
+        "DO $$ BEGIN CREATE TABLE fresh (id int); END $$; TRUNCATE fresh",
+        "DO $$ BEGIN EXECUTE 'CREATE TABLE ' || 'fresh'; END $$; TRUNCATE something",
+        "CREATE EXTENSION x; TRUNCATE something", "CALL setup(); TRUNCATE something",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS '1'; SELECT f(); TRUNCATE something",
+        "SELECT * FROM ONLY (orders); VACUUM WRONG SYNTAX; TRUNCATE something",
+        "ALTER TABLE orders ADD UNIQUE (status); DROP INDEX orders_status_key",
+        "ALTER TABLE orders RENAME TO sold; TRUNCATE sold; UPDATE sold SET status = '' WHERE id = 1",
+        "CREATE TEMP TABLE t (n int); SET search_path = x; SELECT n FROM t; DROP TABLE t"})
+    EXPECT_THAT(details(silent), IsEmpty()) << silent;
+  EXPECT_THAT(details("TRUNCATE ordres;", true), IsEmpty());
+}
+
+// Several files of one run make each other's names.
+TEST_F(CatalogRules, ANameOfAnotherFileIsKnown) {
+  std::set<std::string, std::less<>> relations{"orders"};
+  const Options options{.timeouts_supplied = true, .catalog = &catalog_, .relations = &relations};
+  const auto left = [&](std::vector<std::string_view> files) {
+    std::vector<Report> reports;
+    for (const auto& sql : files) reports.push_back(lint(sql, "V1.sql", options));
+    settle_names(reports);
+    std::size_t count = 0;
+    for (const Report& report : reports)
+      count += static_cast<std::size_t>(std::ranges::count(report.findings, "unknown_name", &Finding::rule));
+    return count;
+  };
+  EXPECT_EQ(left({"UPDATE orders SET note = '' WHERE id = 1;"}), 1U);
+  EXPECT_EQ(left({"ALTER TABLE orders ADD note text;", "UPDATE orders SET note = '' WHERE id = 1;"}), 0U);
+  EXPECT_EQ(left({"UPDATE orders SET note = '' WHERE id = 1;", "ALTER TABLE orders DROP COLUMN note;"}), 1U);
+  EXPECT_EQ(left({"CALL setup();", "UPDATE orders SET note = '' WHERE id = 1;"}), 0U);
+  EXPECT_EQ(left({"UPDATE orders SET note = '' WHERE id = 1;", "CALL setup();"}), 1U);
 }
 
 }  // namespace

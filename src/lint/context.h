@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,13 @@ struct Options {
   bool repeatable = false;
   // Borrowed; statements that the application is known to send: the paths of a rollout, pg_stat_statements.
   std::span<const schema::Statement> application = {};
+  // Borrowed; the bare names of all relations of the database, of extensions' and indexes too, where the
+  // catalog is that of the whole database: then a name that is neither there nor made by the script is none.
+  // null: not known.
+  const std::set<std::string, std::less<>>* relations = nullptr;
+  // Between the statements runs what is not here, or the tool puts words into them: what psql includes, a
+  // placeholder.
+  bool incomplete = false;
 };
 
 class ScriptFacts;

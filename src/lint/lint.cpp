@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "lint/estimate.h"
@@ -56,6 +57,7 @@ Finding finding_of(const Rule& rule, const schema::Statement& statement, Match m
   finding.reason = rule.reason;
   finding.fix = rule.fix;
   finding.rewrite = std::move(match.rewrite);
+  finding.subject = std::move(match.subject);
   const std::size_t size = statement.text().size();
   const std::size_t begin = std::min(match.range.begin, size);
   const std::size_t end = std::clamp(match.range.end, begin, size);
@@ -129,6 +131,8 @@ class Linter {
       if (!ignore.problem.empty() && !report_.truncated) add(ignore_finding(ignore));
     ScriptState state(options_);
     const ScriptFacts facts(script_, options_);
+    report_.names = facts.names().touched();
+    report_.opaque = options_.incomplete || facts.names().opaque_before(kNever);
     for (std::size_t i = 0; i < script_.statements.size(); ++i) {
       const schema::Statement& statement = script_.statements[i];
       Context context{.script = script_, .statement = statement, .options = options_};
@@ -259,6 +263,22 @@ const Rule* find_rule(std::string_view id) {
 
 std::size_t Report::errors() const {
   return static_cast<std::size_t>(std::ranges::count(findings, Severity::kError, &Finding::severity));
+}
+
+void settle_names(std::span<Report> reports) {
+  std::map<std::string, std::size_t, std::less<>> files;  // how many touch the name
+  for (const Report& report : reports)
+    for (const std::string& name : report.names) ++files[name];
+  bool opaque = false;
+  for (Report& report : reports) {
+    std::erase_if(report.findings, [&](const Finding& finding) {
+      if (finding.subject.empty()) return false;
+      if (opaque) return true;
+      const auto found = files.find(finding.subject);
+      return found != files.end() && found->second > (report.names.contains(finding.subject) ? 1U : 0U);
+    });
+    opaque = opaque || report.opaque;
+  }
 }
 
 Report lint(std::string_view sql, std::string file, const Options& options) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ struct Finding {
   // With a catalog: how long the statement holds its lock while it works through the table. An estimate.
   std::optional<double> seconds;
   std::string basis;      // of the estimate: "rewrite of 4.0 GB at 60 MB/s, under ACCESS EXCLUSIVE on orders"
+  std::string subject;    // "unknown_name" alone: the bare name that the database does not have
   std::string statement;  // "syntax" and "too_large" alone: all of it, for the server's parser; may be empty
 };
 
@@ -49,6 +51,9 @@ struct Report {
   std::size_t statements = 0;
   std::vector<Finding> findings;  // by place
   std::vector<Ignored> ignored;
+  // With options.relations: the names that it makes, drops or renames; may it have made others, too?
+  std::set<std::string, std::less<>> names;
+  bool opaque = false;
   bool truncated = false;  // more than kFindingsMax: the last finding is "too_many"
   std::size_t errors() const;
   std::size_t warnings() const { return findings.size() - errors(); }
@@ -57,5 +62,9 @@ struct Report {
 // The comment stands before its statement, inside it, or behind it on the same line; several rules with
 // commas; the reason is required. What the framework finds by itself: lint/framework.h.
 Report lint(std::string_view sql, std::string file, const Options& options = {});
+
+// Of the files of one run, in order: takes back that a name is unknown where another file makes it or took it
+// away, or a file before may have made it.
+void settle_names(std::span<Report> reports);
 
 }  // namespace poundlock::lint

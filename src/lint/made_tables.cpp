@@ -1,8 +1,8 @@
 #include "lint/made_tables.h"
 
 #include <algorithm>
-#include <cctype>
 
+#include "lint/code_words.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
@@ -15,25 +15,6 @@ using schema::text_of;
 
 constexpr std::string_view kTemporary = "pg_temp";
 constexpr std::size_t kGoneMax = 64;  // of one table; one that comes and goes more often counts as another's
-
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0;
-}
-
-// The words of code, in lower case, as an unquoted name is folded.
-std::set<std::string, std::less<>> words_of(std::string_view code) {
-  std::set<std::string, std::less<>> words;
-  for (std::size_t at = 0; at < code.size();) {
-    std::size_t end = at;
-    while (end < code.size() && is_word(code[end])) ++end;
-    std::string word(code.substr(at, end - at));
-    if (!word.empty()) words.insert(word);
-    std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (!word.empty()) words.insert(std::move(word));
-    at = std::max(end, at + 1);
-  }
-  return words;
-}
 
 bool is_relation(PgQuery__ObjectType type) {
   switch (type) {
@@ -249,7 +230,7 @@ void MadeTables::rename_schema(const std::string& from, const std::string& to) {
 
 // A DO block that drops, renames or moves anything and names the table may have done it to that.
 void MadeTables::run_code(const std::string& text) {
-  const auto words = words_of(text);
+  const auto words = code_words(text);
   if (!words.contains("drop") && !words.contains("rename") && !words.contains("schema") &&
       !words.contains("discard"))
     return;

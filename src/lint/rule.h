@@ -27,7 +27,8 @@ struct Match {
   // other actions of an ALTER TABLE among them. Where several matches have one, put the first in place and
   // lint the result again. An UPDATE in it is a backfill: to be run in batches. "" where it takes thought.
   std::string rewrite;
-  bool lesser = false;  // a warning, also where the rule's severity is error: little can happen here
+  bool lesser = false;       // a warning, also where the rule's severity is error: little can happen here
+  std::string subject = {};  // the bare name that it is about, where another file of the run may make it
 };
 
 struct Rule {

@@ -24,6 +24,7 @@ bool is_utc(const SettingValue& zone) {
 ScriptFacts::ScriptFacts(const schema::Script& script, const Options& options)
     : undone_(script, options.in_transaction),
       tables_(script, options, undone_),
+      names_(script, options, undone_),
       time_zone_("TimeZone", script, options.in_transaction) {
   locked_by_.reserve(script.statements.size());
   for (std::size_t i = 0; i < script.statements.size(); ++i) {

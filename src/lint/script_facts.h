@@ -17,6 +17,7 @@
 
 #include "lint/context.h"
 #include "lint/made_tables.h"
+#include "lint/script_names.h"
 #include "lint/setting.h"
 #include "lint/undone.h"
 
@@ -45,6 +46,7 @@ class ScriptFacts {
 
   ScriptFacts(const schema::Script& script, const Options& options);
 
+  const ScriptNames& names() const { return names_; }
   std::span<const Added> added_to(std::string_view table) const;    // by its bare name
   bool is_there(const Added& constraint, std::size_t index) const;  // added before, and not dropped
   bool proven_at(const Added& constraint, std::size_t index) const;
@@ -78,6 +80,7 @@ class ScriptFacts {
 
   const Undone undone_;
   const MadeTables tables_;
+  const ScriptNames names_;
   const Setting time_zone_;
   struct Change {
     schema::QualifiedName table;

@@ -42,6 +42,10 @@ void lint_source(const Source& source, const lint::Options& options, lint::Repor
   const PlainSql plain = plain_sql(source.sql, source.tool);
   lint::Options own = options;
   if (source.tool != Tool::kPlain) own.in_transaction = source.in_transaction;
+  // What psql includes, or the tool puts in, may make any name, and be any.
+  const bool talks =
+      std::ranges::all_of(plain.commands, [](const auto& one) { return only_talks(one.text); });
+  own.incomplete = !talks || plain.unresolved || !plain.placeholders.empty();
   lint::Report one = lint::lint(plain.sql, source.file, own);
   add_commands(source, plain, one);
   for (lint::Finding& finding : one.findings) {
@@ -52,6 +56,12 @@ void lint_source(const Source& source, const lint::Options& options, lint::Repor
   }
   for (lint::Ignored& ignored : one.ignored) restore(ignored.finding, source, plain);
   report.statements += one.statements;
+  // The changesets before it are files of the same run.
+  std::erase_if(one.findings, [&](const lint::Finding& finding) {
+    return !finding.subject.empty() && (report.opaque || report.names.contains(finding.subject));
+  });
+  report.names.merge(one.names);
+  report.opaque = report.opaque || one.opaque;
   report.truncated = report.truncated || one.truncated;
   std::ranges::move(one.findings, std::back_inserter(report.findings));
   std::ranges::move(one.ignored, std::back_inserter(report.ignored));

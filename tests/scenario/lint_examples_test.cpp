@@ -164,7 +164,7 @@ TEST_F(LintExamplesTest, WhatIsCalledRefusedIsRefused) {
   for (const auto& [id, sqlstate] :
        {std::pair{"concurrently_in_transaction", "25001"}, std::pair{"vacuum_in_transaction", "25001"},
         std::pair{"enum_value_in_transaction", "55P04"}, std::pair{"duplicate_set", "42601"},
-        std::pair{"prepared_select_star", "0A000"}}) {
+        std::pair{"prepared_select_star", "0A000"}, std::pair{"unknown_name", "42P01"}}) {
     const Rule& rule = *lint::find_rule(id);
     std::string sql(rule.bad.front());
     if (rule.id == "prepared_select_star") sql += "EXECUTE all_orders(1);";

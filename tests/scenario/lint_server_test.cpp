@@ -82,6 +82,39 @@ TEST_F(LintOnAServer, SecondsUnderTheLockComeFromTheSize) {
   EXPECT_FALSE(of("unsafe_type_change", sql, {}).value().contains("seconds"));
 }
 
+// What the server would say when it is too late; what an extension, another file or psql may make is known.
+TEST_F(LintOnAServer, ANameThatTheDatabaseDoesNotHaveIsTold) {
+  must("CREATE EXTENSION IF NOT EXISTS pg_stat_statements WITH SCHEMA public");
+  const auto message = [&](const std::string& sql) {
+    const auto found = of("unknown_name", sql);
+    return found ? std::string(found->at("message").as_string()) : std::string();
+  };
+  const auto typo = of("unknown_name", "SELECT 1;\nUPDATE \"Order Items\" SET statsu = '' WHERE id = 1;");
+  ASSERT_TRUE(typo);
+  EXPECT_EQ(typo->at("line").as_int64(), 2);
+  EXPECT_EQ(typo->at("column").as_int64(), 26);
+  EXPECT_THAT(std::string(typo->at("message").as_string()), HasSubstr("did you mean status?"));
+  EXPECT_THAT(message("TRUNCATE \"Order items\";"), HasSubstr("did you mean \"Order Items\"?"));
+  EXPECT_FALSE(of("unknown_name", "TRUNCATE \"Order items\";", {}));
+  for (const char* silent :
+       {"SELECT queryid FROM pg_stat_statements;", "SELECT relname FROM pg_catalog.pg_class;",
+        "DROP INDEX CONCURRENTLY \"Order Items_pkey\";", "\\i other.sql\nTRUNCATE fresh;",
+        "TRUNCATE ${schema}.fresh;", "CREATE TABLE fresh (id int); TRUNCATE fresh;"})
+    EXPECT_EQ(message(silent), "") << silent;
+  write("m/V1__make.sql", "CREATE TABLE fresh (id int);");
+  write("m/V2__use.sql", "ALTER TABLE fresh ADD COLUMN a int;");
+  write("m/V3__wrong.sql", "ALTER TABLE frsh ADD COLUMN a int;");
+  const cli::Ran ran = run({"lint", "m", "--database-url", url(), "--output", "json"});
+  std::vector<std::string> files;
+  for (const auto& one : bj::parse(ran.out).as_array())
+    if (one.at("rule").as_string() == "unknown_name") files.emplace_back(one.at("file").as_string());
+  EXPECT_THAT(files, testing::ElementsAre(HasSubstr("V3__wrong.sql")));
+  write("c.sql",
+        "--liquibase formatted sql\n--changeset a:1\nCREATE TABLE fresh (id int);\n"
+        "--changeset a:2\nALTER TABLE fresh ADD COLUMN a int;\n");
+  EXPECT_THAT(run({"lint", "c.sql", "--database-url", url()}).out, testing::Not(HasSubstr("unknown_name")));
+}
+
 // What nests deeper than the parser here allows is read by the server, as is syntax of a newer version.
 TEST_F(LintOnAServer, TheServersParserIsAskedAndNothingRuns) {
   std::string sum = "SELECT 1";

@@ -85,7 +85,7 @@ const Rule& drop_column_or_table() {
       .bad = {"ALTER TABLE orders DROP COLUMN legacy_status;", "DROP TABLE orders;", "DROP VIEW totals;",
               "DROP SCHEMA app CASCADE;", "DROP DATABASE shop;", "DROP TYPE mood;", "DROP OWNED BY app;"},
       .good = {"CREATE TABLE scratch (id bigint); DROP TABLE scratch;",
-               "CREATE TYPE mood AS ENUM ('sad'); DROP TYPE mood;", "DROP INDEX CONCURRENTLY orders_status;",
+               "CREATE TYPE tide AS ENUM ('low'); DROP TYPE tide;", "DROP INDEX CONCURRENTLY orders_status;",
                "-- poundlock: ignore drop_column_or_table no reader since 2 May, DBA-311\n"
                "ALTER TABLE orders DROP COLUMN legacy_status;"},
       .check = check};
