@@ -1,6 +1,7 @@
 // poundlock parity: what is no relation and decides all the same, and through what a change meets it.
 #include "engine/checks.h"
 #include "engine/checks/parity_sides.h"
+#include "engine/checks/parity_touched.h"
 #include "postgres/catalog_loader.h"
 #include "support/parity_fixture.h"
 
@@ -179,6 +180,44 @@ TEST_F(ParityTouchTest, OneAndTheSameDatabaseIsSaidAndPassesNoGate) {
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_THAT(result->figures, IsEmpty());
   EXPECT_THAT(result->detail, HasSubstr("one and the same database"));
+}
+
+// PostgreSQL 18 lists each NOT NULL as a constraint of its own.
+TEST(ParityOfVersions, ANotNullThatHasGotANameIsNoDifference) {
+  schema::Table table;
+  table.schema = "shop";
+  table.name = "orders";
+  table.columns.push_back({.attnum = 1, .name = "id", .type = "bigint", .not_null = true});
+  engine::Side older, newer;
+  older.catalog.server_version_num = 170'002;
+  older.catalog.tables = {table};
+  table.constraints.push_back({.name = "orders_id_not_null", .kind = 'n', .definition = "NOT NULL id"});
+  newer.catalog.server_version_num = 180'000;
+  newer.catalog.tables = {table};
+  EXPECT_THAT(engine::compare_sides(older, newer, nullptr), IsEmpty());
+  older.catalog.server_version_num = 180'000;
+  EXPECT_EQ(engine::compare_sides(older, newer, nullptr).size(), 1U) << "both name theirs";
+  older.catalog.server_version_num = 170'002;
+  older.catalog.tables[0].columns[0].not_null = false;
+  EXPECT_EQ(engine::compare_sides(older, newer, nullptr).size(), 1U) << "the column tells";
+}
+
+TEST(NamesInText, AreReadAsTheServerWritesThemAndAsPeopleDo) {
+  const auto names = [](std::string_view text) {
+    std::string out;
+    for (const auto& one : engine::names_in(text))
+      out += (out.empty() ? "" : " ") + one.schema + (one.schema.empty() ? "" : ".") + one.name +
+             (one.called ? "()" : "");
+    return out;
+  };
+  EXPECT_EQ(names("EXECUTE FUNCTION shop.touch()"), "execute function shop.touch");
+  EXPECT_EQ(names("nextval('\"A b\".\"C \"\"d\"'::regclass)"), "nextval() A b.C \"d regclass()");
+  EXPECT_EQ(names("PERFORM Helper (1e5, $1, x2y)"), "perform helper() x2y");
+  EXPECT_EQ(names("a.b.c"), "a.b b.c");
+  EXPECT_EQ(names("'half \" a quote\n' || shop.after()"), "half a quote shop.after");
+  EXPECT_EQ(names("\"" + std::string(70, 'x') + "\" y").find("y") != std::string::npos, true);
+  EXPECT_EQ(names("\xC3\xA4.\xC3\xB6 \"open"), "\xC3\xA4.\xC3\xB6 open");
+  EXPECT_EQ(names(""), "");
 }
 
 }  // namespace

@@ -205,6 +205,15 @@ std::vector<Difference> compare_sides(const Side& from, const Side& to, const Co
   const schema::FingerprintOptions options{false, {kOwnSchema}};
   auto from_lines = schema::catalog_lines(from.catalog, options);
   auto to_lines = schema::catalog_lines(to.catalog, options);
+  // PostgreSQL 18 names NOT NULL; to the versions before it is a trait of the column, which is compared
+  // anyway.
+  constexpr int kNamesNotNull = 180'000;
+  const bool both =
+      (from.catalog.server_version_num < kNamesNotNull) == (to.catalog.server_version_num < kNamesNotNull);
+  for (auto* lines : {&from_lines, &to_lines})
+    std::erase_if(*lines, [&](const CatalogLine& line) {
+      return !both && line.kind == "constraint" && line.traits.starts_with("NOT NULL ");
+    });
   add_roles(from_lines, to_lines, from.catalog);
   add_roles(to_lines, from_lines, to.catalog);
   const Sorted a = sorted(from_lines), b = sorted(to_lines);
