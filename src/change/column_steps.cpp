@@ -248,6 +248,18 @@ void append_restored_parts(const ColumnPlan& plan, std::vector<Step>& steps) {
     steps.push_back(index_step("restore.index_" + index.name, Phase::kContract, plan.sync.table, index.name,
                                concurrent(index.definition)));
   }
+  // A unique index alone would let the same rows in, but a foreign key or ON CONFLICT may name the
+  // constraint.
+  for (const auto& constraint : plan.table->constraints) {
+    if (constraint.kind != 'u' || !names_column(constraint.columns, legacy.name)) continue;
+    const std::string name = force_quote_identifier(constraint.name);
+    const std::string deferrable = constraint.definition.substr(constraint.definition.rfind(')') + 1);
+    steps.push_back(metadata_step(
+        plan, "restore.unique_" + constraint.name, Phase::kContract,
+        fmt::format("bring constraint {} back", constraint.name),
+        {fmt::format("{} ADD CONSTRAINT {} UNIQUE USING INDEX {}{}", alter, name, name, deferrable)},
+        constraint_probe(plan.sync.table, constraint.name, "true")));
+  }
 }
 
 void append_restored_not_null(const ColumnPlan& plan, std::vector<Step>& steps) {
