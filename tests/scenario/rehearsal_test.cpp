@@ -158,6 +158,61 @@ TEST_F(RehearsalTest, AViewOnTheLegacyColumnIsSetAsideAndNamed) {
   EXPECT_THAT(report.notes[0], HasSubstr("CREATE OR REPLACE VIEW"));
 }
 
+// What `down` makes of a value has to give it back: else a reader of legacy, and everybody after a rollback,
+// sees another one.
+TEST_F(RehearsalTest, ADownThatLosesWhatTheNewSideWritesFails) {
+  const auto with_down = [&](const std::string& up, const std::string& down) {
+    return plan_of(fmt::format("  - change_column:\n"
+                               "      table: shop.\"Order Items\"\n"
+                               "      from: legacyStatus\n"
+                               "      to: {{name: newStatus, type: text}}\n"
+                               "      not_null: false\n"
+                               "      up: \"{}\"\n"
+                               "      down: \"{}\"\n",
+                               up, down),
+                   "  - {name: p, legacy: SELECT 1, new: SELECT 1}\n");
+  };
+  const auto broken = rehearse(with_down(R"(\"legacyStatus\")", "'open'"), {.each_step = false});
+  const auto& failed = leg(broken, "what the new side writes");
+  EXPECT_EQ(failed.verdict, LegVerdict::kFailed) << text(broken);
+  EXPECT_THAT(failed.detail, HasSubstr("values that the new side wrote are lost"));
+  EXPECT_EQ(broken.failures(), 1) << "the ways after it are walked all the same\n" << text(broken);
+  EXPECT_EQ(broken.legs.back().verdict, LegVerdict::kPassed) << text(broken);
+  const auto null =
+      rehearse(with_down(R"(\"legacyStatus\")", R"(nullif(\"newStatus\", 'S3'))"), {.each_step = false});
+  EXPECT_THAT(leg(null, "what the new side writes").detail, HasSubstr("`down` gives NULL")) << text(null);
+  // Two spellings that become one: the legacy side gets another one back, and the new side loses nothing.
+  const auto merged =
+      rehearse(with_down(R"(lower(\"legacyStatus\"))", R"(upper(\"newStatus\"))"), {.each_step = false});
+  EXPECT_EQ(merged.failures(), 0) << text(merged);
+}
+
+// A key refuses another row's value; json has no equality.
+TEST_F(RehearsalTest, AColumnThatRefusesOtherRowsValuesIsRehearsedAllTheSame) {
+  must("CREATE TABLE shop.keyed (id bigint PRIMARY KEY, \"legacyStatus\" text UNIQUE DEFERRABLE)");
+  must("INSERT INTO shop.keyed SELECT g, 'S' || g FROM generate_series(1, 500) g");
+  must("CREATE TABLE shop.noted (id bigint PRIMARY KEY, \"legacyStatus\" json)");
+  must("INSERT INTO shop.noted SELECT g, json_build_object('a', g) FROM generate_series(1, 500) g");
+  const auto change_of = [&](const std::string& table, const std::string& type) {
+    return plan_of(fmt::format("  - change_column:\n"
+                               "      table: shop.{}\n"
+                               "      from: legacyStatus\n"
+                               "      to: {{name: newStatus, type: {}}}\n"
+                               "      up: '\"legacyStatus\"'\n"
+                               "      down: '\"newStatus\"'\n",
+                               table, type),
+                   "  - {name: p, legacy: SELECT 1, new: SELECT 1}\n");
+  };
+  const auto noted = rehearse(change_of("noted", "json"), {.each_step = false});
+  EXPECT_EQ(noted.failures(), 0) << text(noted);
+  EXPECT_TRUE(noted.notes.empty()) << text(noted);
+  const auto keyed = rehearse(change_of("keyed", "text"), {.each_step = false});
+  EXPECT_EQ(keyed.failures(), 0) << text(keyed);
+  EXPECT_GT(keyed.wal_ratio, 0);
+  EXPECT_THAT(text(keyed), HasSubstr("measured on rows that keep their values"));
+  EXPECT_THAT(text(keyed), testing::Not(HasSubstr("(S"))) << "no value of a row";
+}
+
 // What is no view cannot be set aside: the error names it and says what to do.
 TEST_F(RehearsalTest, WhatElseDependsOnTheColumnIsNamedInTheError) {
   must("ALTER TABLE shop.\"Order Items\" ENABLE ROW LEVEL SECURITY");

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <functional>
+#include <iterator>
 #include <set>
 
-#include "base/json.h"
+#include "engine/checks/rehearsal_values.h"
 #include "engine/checks/shadow_blockers.h"
 #include "engine/leftovers.h"
 #include "engine/step_runner.h"
@@ -17,8 +17,6 @@
 namespace poundlock::engine {
 namespace {
 
-constexpr int kWrittenRows = 1'000;
-constexpr int kLivingRounds = 20;
 constexpr int kSkippedShown = 10;  // in a gate's text
 
 Result<std::string> fingerprint_of(const CheckContext& context, ports::Session& session) {
@@ -40,52 +38,6 @@ Result<std::string> data_of(const CheckContext& context, ports::Session& session
     out += rows.rows.at(0).at(0).value_or("") + "\n";
   }
   return out;
-}
-
-struct Wal {
-  double records = 0, bytes = 0;  // a row; bytes without full-page images, which come with checkpoints
-};
-
-// EXPLAIN ANALYZE of an update of the first legacy column on scattered rows, as an application's writes are.
-std::string scattered_update(const change::ColumnRef& column, int seed) {
-  const std::string table = schema::QualifiedName{column.schema, column.table}.to_sql();
-  const std::string name = schema::quote_identifier(column.column);
-  return fmt::format(
-      "EXPLAIN (ANALYZE, WAL, TIMING OFF, FORMAT JSON) UPDATE {0} t SET {1} = s.v"
-      " FROM (SELECT ctid c, lag({1}) OVER () v FROM (SELECT ctid, {1} FROM {0}"
-      " ORDER BY pg_catalog.hashtextextended(ctid::text, {3}) LIMIT {2}) x) s"
-      " WHERE t.ctid = s.c AND s.v IS NOT NULL AND t.{1} IS DISTINCT FROM s.v",
-      table, name, kWrittenRows, seed);
-}
-
-// A table that was just copied is packed; one that lives has room on its pages, and a write then costs less.
-// Without this, what the backfill's fuller pages cost would be no surprise here and one in production.
-Status live_a_little(const CheckContext& context, ports::Session& session) {
-  for (int round = 0; round < kLivingRounds && !context.plan.legacy.empty(); ++round)
-    PL_CHECK(session.run(scattered_update(context.plan.legacy.front(), round)));
-  return {};
-}
-
-// What such an update writes, taken back.
-Result<Wal> wal_of_updates(const CheckContext& context, ports::Session& session) {
-  constexpr double kPageBytes = 8192;
-  if (context.plan.legacy.empty()) return Wal{};
-  PL_CHECK(session.run("BEGIN"));
-  auto explained = session.run(scattered_update(context.plan.legacy.front(), kLivingRounds));
-  PL_CHECK(session.run("ROLLBACK"));
-  if (!explained) return fail(std::move(explained).error());
-  PL_TRY(const auto json,
-         json::parse(explained->rows.at(0).at(0).value_or("[]"), "EXPLAIN", json::kOwnLimits));
-  const auto& top = json.as_array().at(0).as_object().at("Plan").as_object();
-  const auto number = [&](const json::Object& node, std::string_view key) {
-    const auto* value = node.if_contains(key);
-    return value && value->is_number() ? value->to_number<double>() : 0.0;
-  };
-  const auto* below = top.if_contains("Plans");
-  const double rows = below ? number(below->as_array().at(0).as_object(), "Actual Rows") : 0;
-  if (rows < 1) return Wal{};
-  const double bytes = number(top, "WAL Bytes") - number(top, "WAL FPI") * kPageBytes;
-  return Wal{number(top, "WAL Records") / rows, std::max(0.0, bytes) / rows};
 }
 
 // The first line that only one of them has, with its sign.
@@ -134,14 +86,15 @@ class Rehearsal {
     PL_TRY(session_, shadow_.database().connect());
     report_.shadow = shadow_.info().description;
     began_ = now();
-    PL_CHECK(live_a_little(context_, *session_));
+    LegacyWrites writes(context_.plan, *session_);
+    PL_CHECK(writes.live_a_little());
     PL_TRY(before_, look());
-    PL_TRY(const Wal wal_before, wal_of_updates(context_, *session_));
+    PL_TRY(const Wal wal_before, writes.cost());
     leg(Phase::kPrepare, "nothing is changed yet", "back", [&] { return expect(before_, true); });
     if (options_.each_step) each_step();
     PL_CHECK(dual_write());
     expose();
-    PL_TRY(const Wal wal_after, wal_of_updates(context_, *session_));
+    PL_TRY(const Wal wal_after, writes.cost());
     if (wal_before.bytes > 0) report_.wal_ratio = wal_after.bytes / wal_before.bytes;
     if (wal_before.records > 0) report_.wal_records_ratio = wal_after.records / wal_before.records;
     report_.wal_records_before = wal_before.records;
@@ -149,6 +102,7 @@ class Rehearsal {
     expose_back();
     contract();
     if (stopped()) return fail(make_error(Disposition::kRetry, "check.stopped", "the check was stopped"));
+    for (const auto& note : writes.notes()) report_.notes.push_back(note);
     return std::move(report_);
   }
 
@@ -271,6 +225,10 @@ void Rehearsal::expose() {
     PL_CHECK(forward(Phase::kExpose));
     return expect(expanded_, false);
   });
+  if (broken_) return;
+  leg(Phase::kExpose, "what the new side writes", "back",
+      [&] { return new_values_come_back(context_.plan, *session_, report_.notes); });
+  broken_ = false;  // it is taken back in any case, and the ways after it are walked all the same
 }
 
 void Rehearsal::expose_back() {
@@ -315,7 +273,8 @@ void Rehearsal::contract() {
   Look dropped;
   leg(Phase::kContract, "the drop", "forward", [&]() -> Status {
     PL_CHECK(to_the_drop());
-    PL_TRY(report_.notes, set_views_aside(*session_, context_.plan));
+    PL_TRY(auto aside, set_views_aside(*session_, context_.plan));
+    std::move(aside.begin(), aside.end(), std::back_inserter(report_.notes));
     PL_TRY(expanded_, look());
     PL_CHECK(forward(Phase::kContract));
     PL_TRY(dropped, look());
