@@ -22,7 +22,11 @@ constexpr std::string_view kDependents =
     " LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid"
     " LEFT JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')"
     " LEFT JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace"
-    " WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND NOT a.attisdropped ORDER BY 1";
+    " WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND NOT a.attisdropped"
+    // Ours goes in the transaction of the drop.
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
+    "  JOIN pg_catalog.pg_namespace m ON m.oid = p.pronamespace WHERE d.classid ="
+    "  'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid AND m.nspname = 'poundlock') ORDER BY 1";
 
 }  // namespace
 
