@@ -213,6 +213,35 @@ bool names_column(const std::vector<std::string>& columns, const std::string& na
   return std::find(columns.begin(), columns.end(), name) != columns.end();
 }
 
+// No index is built concurrently on a partitioned table. Those of its partitions are; the parent's then takes
+// them as its own, since they are like it, and builds none.
+void append_restored_indexes(const ColumnPlan& plan, std::vector<Step>& steps) {
+  const schema::QualifiedName& table = plan.sync.table;
+  for (const auto* partition : plan.partitions) {
+    const std::string of = partition->schema == table.schema ? "" : partition->schema + "_";
+    for (const auto& index : partition->indexes)
+      if (names_column(index.columns, plan.legacy->name))
+        steps.push_back(index_step("restore.index_" + of + index.name, Phase::kContract,
+                                   partition->qualified(), index.name, concurrent(index.definition)));
+  }
+  for (const auto& index : plan.table->indexes) {
+    if (!names_column(index.columns, plan.legacy->name)) continue;
+    const std::string id = "restore.index_" + index.name;
+    if (plan.table->kind != 'p') {
+      steps.push_back(index_step(id, Phase::kContract, table, index.name, concurrent(index.definition)));
+      continue;
+    }
+    std::string create = index.definition;
+    const std::string only = " ON ONLY " + table.to_sql() + " ";
+    if (const auto at = create.find(only); at != std::string::npos) create.erase(at + 4, 5);
+    Step step = metadata_step(plan, id, Phase::kContract,
+                              fmt::format("make index {} of the indexes of its partitions", index.name),
+                              {create}, index_ready_probe(table, index.name));
+    step.lock_mode = "ShareLock";
+    steps.push_back(std::move(step));
+  }
+}
+
 void append_restored_parts(const ColumnPlan& plan, std::vector<Step>& steps) {
   const auto& legacy = *plan.legacy;
   const std::string column = force_quote_identifier(legacy.name);
@@ -243,11 +272,7 @@ void append_restored_parts(const ColumnPlan& plan, std::vector<Step>& steps) {
     validate.statement_timeout = Millis{0};
     steps.push_back(std::move(validate));
   }
-  for (const auto& index : plan.table->indexes) {
-    if (!names_column(index.columns, legacy.name)) continue;
-    steps.push_back(index_step("restore.index_" + index.name, Phase::kContract, plan.sync.table, index.name,
-                               concurrent(index.definition)));
-  }
+  append_restored_indexes(plan, steps);
   // A unique index alone would let the same rows in, but a foreign key or ON CONFLICT may name the
   // constraint.
   for (const auto& constraint : plan.table->constraints) {

@@ -25,6 +25,7 @@ struct ColumnPlan {
   SyncSpec sync;
   const schema::Table* table = nullptr;  // lives in the catalog
   const schema::Column* legacy = nullptr;
+  std::vector<const schema::Table*> partitions;  // of a partitioned table, those that hold rows
   std::vector<IndexSpec> indexes;
   std::string collation;  // of the new column; "" for the type's own
   int server_version_num = 0;

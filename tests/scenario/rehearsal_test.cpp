@@ -213,6 +213,32 @@ TEST_F(RehearsalTest, AColumnThatRefusesOtherRowsValuesIsRehearsedAllTheSame) {
   EXPECT_THAT(text(keyed), testing::Not(HasSubstr("(S"))) << "no value of a row";
 }
 
+// PostgreSQL builds no index of a partitioned table concurrently, on any level.
+TEST_F(RehearsalTest, AnIndexOfAPartitionedTableComesBackWithTheColumn) {
+  must("CREATE TABLE shop.\"Tree\" (id bigint, \"legacyStatus\" text) PARTITION BY RANGE (id)");
+  must("CREATE TABLE shop.tree_1 PARTITION OF shop.\"Tree\" FOR VALUES FROM (0) TO (100)");
+  must("CREATE SCHEMA IF NOT EXISTS far");
+  must(
+      "CREATE TABLE far.tree_2 PARTITION OF shop.\"Tree\" FOR VALUES FROM (100) TO (900) PARTITION BY RANGE "
+      "(id)");
+  must("CREATE TABLE far.\"Leaf 1\" PARTITION OF far.tree_2 FOR VALUES FROM (100) TO (300)");
+  must("CREATE TABLE far.leaf_2 PARTITION OF far.tree_2 DEFAULT");
+  must("CREATE INDEX \"By Status\" ON shop.\"Tree\" (\"legacyStatus\", id)");
+  must("INSERT INTO shop.\"Tree\" SELECT g, 'S' || g % 7 FROM generate_series(1, 500) g");
+  const auto report = rehearse(plan_of(R"(  - change_column:
+      table: shop."Tree"
+      from: legacyStatus
+      to: {name: newStatus, type: text}
+      up: '"legacyStatus"'
+      down: '"newStatus"'
+)",
+                                       "  - {name: p, legacy: SELECT 1, new: SELECT 1}\n"),
+                               {.each_step = false});
+  EXPECT_EQ(report.failures(), 0) << text(report);
+  EXPECT_EQ(leg(report, "after the drop").verdict, LegVerdict::kPassed) << text(report);
+  must("DROP SCHEMA far CASCADE");
+}
+
 // What is no view cannot be set aside: the error names it and says what to do.
 TEST_F(RehearsalTest, WhatElseDependsOnTheColumnIsNamedInTheError) {
   must("ALTER TABLE shop.\"Order Items\" ENABLE ROW LEVEL SECURITY");

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "change/column_steps.h"
 #include "change/operation.h"
@@ -257,11 +258,26 @@ Result<IndexSpec> ChangeColumn::resolve_index(const WrittenIndex& index, const s
   return spec;
 }
 
+// Of all levels; those in between hold no rows.
+std::vector<const schema::Table*> leaves_of(const schema::Catalog& catalog, const schema::Table& table) {
+  std::set<schema::QualifiedName> parents{table.qualified()};
+  for (std::size_t before = 0; before != parents.size();) {
+    before = parents.size();
+    for (const auto& one : catalog.tables)
+      if (one.kind == 'p' && parents.contains(one.partition_of)) parents.insert(one.qualified());
+  }
+  std::vector<const schema::Table*> out;
+  for (const auto& one : catalog.tables)
+    if (one.is_partition && one.kind == 'r' && parents.contains(one.partition_of)) out.push_back(&one);
+  return out;
+}
+
 Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::string_view rollout) const {
   ColumnPlan plan;
   plan.server_version_num = catalog.server_version_num;
   PL_TRY(plan.table, find_table(catalog, settings_.table.text, settings_.table.where));
   const schema::Table& table = *plan.table;
+  plan.partitions = leaves_of(catalog, table);
   PL_CHECK(check_every_row_is_seen(table, settings_.table.where));
   PL_TRY(plan.legacy, find_column(table, settings_.from.text, settings_.from.where));
   PL_CHECK(check_legacy(table, *plan.legacy, settings_.from.where));
