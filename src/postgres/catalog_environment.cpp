@@ -16,17 +16,24 @@ constexpr std::string_view kPrivileges =
     "pg_catalog.string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' "
     "END, ', ' ORDER BY x.privilege_type, x.is_grantable)";
 
-// ALTER DEFAULT PRIVILEGES: a table that the next migration makes is open to other roles.
+// ALTER DEFAULT PRIVILEGES: a table that the next migration makes is open to other roles. Functions and types
+// are open to everybody by themselves: there it is told where they are not.
 std::string default_privileges() {
+  constexpr std::string_view kWhat =
+      "' on ' || CASE a.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN "
+      "'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE a.defaclobjtype::text END || ' of ' || "
+      "pg_catalog.quote_ident(pg_get_userbyid(a.defaclrole))";
   return fmt::format(
-      "SELECT 'default privileges', {} || ' on ' || CASE a.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' "
-      "THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE "
-      "a.defaclobjtype::text END || ' of ' || pg_catalog.quote_ident(pg_get_userbyid(a.defaclrole)), CASE "
-      "WHEN n.oid IS NULL THEN '' ELSE 'schema' END, coalesce(pg_catalog.quote_ident(n.nspname), ''), {} "
-      "FROM pg_default_acl a LEFT JOIN pg_namespace n ON n.oid = a.defaclnamespace, "
-      "pg_catalog.aclexplode(a.defaclacl) x WHERE x.grantee <> a.defaclrole AND (n.oid IS NULL OR ({})) "
-      "GROUP BY n.oid, n.nspname, a.defaclobjtype, a.defaclrole, x.grantee",
-      kGrantee, kPrivileges, kSchemaFilter);
+      "SELECT 'default privileges', {0} || {1}, CASE WHEN n.oid IS NULL THEN '' ELSE 'schema' END, "
+      "coalesce(pg_catalog.quote_ident(n.nspname), ''), {2} FROM pg_default_acl a LEFT JOIN pg_namespace n "
+      "ON "
+      "n.oid = a.defaclnamespace, pg_catalog.aclexplode(a.defaclacl) x WHERE x.grantee <> a.defaclrole AND "
+      "(n.oid IS NULL OR ({3})) AND NOT (x.grantee = 0 AND n.oid IS NULL AND a.defaclobjtype IN ('f', 'T')) "
+      "GROUP BY n.oid, n.nspname, a.defaclobjtype, a.defaclrole, x.grantee UNION ALL SELECT 'default "
+      "privileges', 'PUBLIC' || {1}, '', '', 'nothing' FROM pg_default_acl a WHERE a.defaclnamespace = 0 AND "
+      "a.defaclobjtype IN ('f', 'T') AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(a.defaclacl) x WHERE "
+      "x.grantee = 0)",
+      kGrantee, kWhat, kPrivileges, kSchemaFilter);
 }
 
 // The database itself bears another name in each environment. Types are open to everybody unless revoked.

@@ -32,7 +32,8 @@ TEST_F(ParityTouchTest, WhatActsBesideTheTablesIsTold) {
         "CREATE AGGREGATE shop.total(int) (SFUNC = int4mul, STYPE = int, INITCOND = '0')",
         "CREATE COLLATION shop.order_of (provider = icu, locale = 'sv')",
         "REVOKE USAGE ON TYPE shop.mood FROM PUBLIC",
-        "ALTER TABLE shop.\"Order Items\" REPLICA IDENTITY USING INDEX \"Order Items_pkey\""})
+        "ALTER TABLE shop.\"Order Items\" REPLICA IDENTITY USING INDEX \"Order Items_pkey\"",
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"})
     in("prod", sql);
   for (const char* sql : {"ALTER TABLE \"Other Schema\".\"Order Items\" DISABLE TRIGGER ALL",
                           "ALTER EXTENSION citext SET SCHEMA shop",
@@ -41,13 +42,14 @@ TEST_F(ParityTouchTest, WhatActsBesideTheTablesIsTold) {
     in("prod", sql, "postgres");
   const auto found = compare();
   for (const std::string name :
-       {"default privileges writer on tables of app on shop", "aggregate shop.total(integer)",
-        "collation shop.order_of", "grant PUBLIC on shop.mood", "replica identity shop.\"Order Items\"",
+       {"default privileges writer on tables of app on shop", "default privileges PUBLIC on functions of app",
+        "aggregate shop.total(integer)", "collation shop.order_of", "grant PUBLIC on shop.mood",
+        "replica identity shop.\"Order Items\"",
         "trigger foreign key \"Order Items_item_fkey\" on \"Other Schema\".\"Order Items\"",
         "extension schema citext", "foreign server far", "user mapping app on far",
         "table shop.\"Order Items\""})
     EXPECT_THAT(found, Contains(Key(name)));
-  EXPECT_EQ(found.size(), 10U);
+  EXPECT_EQ(found.size(), 11U) << testing::PrintToString(found);
   for (const auto& [name, value] : found) EXPECT_THAT(value, Not(Contains(HasSubstr("hunter2")))) << name;
 }
 
@@ -200,6 +202,14 @@ TEST(ParityOfVersions, ANotNullThatHasGotANameIsNoDifference) {
   older.catalog.server_version_num = 170'002;
   older.catalog.tables[0].columns[0].not_null = false;
   EXPECT_EQ(engine::compare_sides(older, newer, nullptr).size(), 1U) << "the column tells";
+}
+
+TEST(ParityOfRoles, DefaultPrivilegesAreRenamedAtBothEnds) {
+  engine::Side side;
+  side.catalog.parts = {
+      {"default privileges", "\"a of b\" on tables of \"c of d\"", "schema", "s", "SELECT"}};
+  engine::rename_roles(side, {{"a of b", "x"}, {"c of d", "y of z"}});
+  EXPECT_EQ(side.catalog.parts[0].name, "x on tables of \"y of z\"");
 }
 
 TEST(NamesInText, AreReadAsTheServerWritesThemAndAsPeopleDo) {

@@ -69,7 +69,7 @@ void rename_in(schema::Part& part, const Renaming& renaming) {
     part.definition = "owner " + renaming.name(part.definition.substr(6));
   // "reader on tables of app"
   if (part.kind == "default privileges") {
-    if (const std::size_t of = part.name.rfind(" of "); of != std::string::npos)
+    if (const std::size_t of = part.name.find(" of ", end_of_name(part.name, 0)); of != std::string::npos)
       part.name = part.name.substr(0, of + 4) + renaming.name(part.name.substr(of + 4));
   }
   if (part.kind == "grant" || part.kind == "user mapping" || part.kind == "default privileges") {
