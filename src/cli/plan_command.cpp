@@ -13,6 +13,8 @@
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verb.h"
+#include "migration/search_path.h"
+#include "ports/cells.h"
 #include "postgres/catalog_loader.h"
 #include "rollout/gate.h"
 #include "rollout/plan.h"
@@ -27,7 +29,7 @@ struct PlanArguments {
   double speed = 1;
   bool sql = false;
   bool in_transaction = false;
-  std::string schema = "public";
+  std::string schema;  // "": not given
   std::string name = "migration";
   PlanWriting writing;
   bool adopt = false;
@@ -192,18 +194,43 @@ int plan_rollout(Context& context, const PlanArguments& arguments) {
   return 0;
 }
 
-Result<migration::SqlPlan> make_sql(const Context& context, const PlanArguments& arguments) {
+// Where the role of the database's sessions finds names, whatever a session of ours is given.
+Result<std::vector<std::string>> search_path_of(ports::Database& database) {
+  PL_TRY(const auto session, database.connect());
+  PL_CHECK(session->run("BEGIN READ ONLY"));
+  PL_CHECK(
+      session->run("SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings "
+                   "WHERE name = 'search_path'"));
+  PL_TRY(const auto rows, session->run("SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))"));
+  std::vector<std::string> out;
+  for (const auto& row : rows.rows) out.push_back(ports::to_text(row[0]));
+  return out;
+}
+
+// Once: standard input is not read twice.
+Result<std::vector<migration::Source>> sources_of(const Context& context, const PlanArguments& arguments) {
   PL_TRY(auto sources, plan_sources(context, arguments.files));
   if (arguments.in_transaction)
     for (auto& source : sources) source.in_transaction = true;
+  return sources;
+}
+
+Result<migration::SqlPlan> make_sql(const Context& context, const PlanArguments& arguments,
+                                    std::span<const migration::Source> sources) {
   std::optional<schema::Catalog> catalog;
+  migration::SqlPlanOptions options;
+  options.name = arguments.name;
   if (!arguments.database_url.empty()) {
     PL_TRY(const auto database, open_database(context, arguments.database_url, ""));
     PL_TRY(catalog, read_catalog(*database));
+    PL_TRY(auto path, search_path_of(*database));
+    if (!path.empty()) options.search_path = std::move(path);
   }
-  migration::SqlPlanOptions options;
-  options.name = arguments.name;
-  options.default_schema = arguments.schema;
+  if (!arguments.schema.empty()) {
+    std::erase(options.search_path, arguments.schema);
+    options.search_path.insert(options.search_path.begin(), arguments.schema);
+    if (!catalog) options.search_path.resize(1);
+  }
   return migration::plan_sql(sources, catalog ? &*catalog : nullptr, options);
 }
 
@@ -243,8 +270,9 @@ Status record(Context& context, ports::Session& session, const migration::SqlPla
   PlanWriting writing = arguments.writing;
   writing.options.name = arguments.name;
   PL_TRY(const auto planned, planned_files(context, plan, writing));
-  PL_TRY(const auto statements, migration::history_sql(planned.format, planned.files, planned.options,
-                                                       arguments.schema, writing.path));
+  PL_TRY(const auto statements,
+         migration::history_sql(planned.format, planned.files, planned.options,
+                                arguments.schema.empty() ? "public" : arguments.schema, writing.path));
   writing.options = planned.options;
   PL_TRY(const auto written, write_plan_files(context, plan, writing));
   auto recorded = record_history(session, statements);
@@ -258,7 +286,8 @@ int adopt(Context& context, const PlanArguments& arguments) {
     // Planned without the catalog: the change is in it already.
     PlanArguments blind = arguments;
     blind.database_url.clear();
-    PL_TRY(const auto plan, make_sql(context, blind));
+    PL_TRY(const auto sources, sources_of(context, arguments));
+    PL_TRY(const auto plan, make_sql(context, blind, sources));
     PL_TRY(const auto database, open_database(context, arguments.database_url, ""));
     PL_TRY(const auto session, database->connect());
     PL_TRY(const auto states, adopted(*session, plan));
@@ -272,15 +301,31 @@ int adopt(Context& context, const PlanArguments& arguments) {
   return *done ? 0 : 1;
 }
 
+// Without a database and without --schema the tool's session finds what has no schema, and nobody else.
+Result<migration::SqlPlan> to_write(const Context& context, const PlanArguments& arguments,
+                                    std::span<const migration::Source> sources,
+                                    const migration::SqlPlan& plan) {
+  if (!arguments.database_url.empty() || !arguments.schema.empty()) return plan;
+  PlanArguments by_session = arguments;
+  by_session.schema = migration::kBySession;
+  PL_TRY(auto made, make_sql(context, by_session, sources));
+  migration::leave_to_session(made);
+  return made;
+}
+
 int plan_sql_files(Context& context, const PlanArguments& arguments) {
-  const auto plan = make_sql(context, arguments);
+  const auto sources = sources_of(context, arguments);
+  if (!sources) return report(context, sources.error());
+  const auto plan = make_sql(context, arguments, *sources);
   if (!plan) return report(context, plan.error());
   bj::array files;
   std::vector<std::string> contract;
   if (!arguments.writing.path.empty()) {
     PlanWriting writing = arguments.writing;
     writing.options.name = arguments.name;
-    const auto written = write_plan_files(context, *plan, writing);
+    const auto made = to_write(context, arguments, *sources, *plan);
+    if (!made) return report(context, made.error());
+    const auto written = write_plan_files(context, *made, writing);
     if (!written) return report(context, written.error());
     for (const auto& file : written->files) files.emplace_back(file);
     contract = written->contract;
@@ -323,7 +368,9 @@ void add_plan(CLI::App& app, Context& context) {
                    "plan against this database instead of poundlock.yaml's; SQL is planned without any");
   plan->add_option("--speed", a->speed, "divide windows and dwell by this")->check(CLI::Range(1.0, 1e9));
   plan->add_flag("--sql", a->sql, "print the exact SQL of each step");
-  plan->add_option("--schema", a->schema, "where names without a schema are, when no database tells");
+  plan->add_option("--schema", a->schema,
+                   "where names without a schema are, when no database tells: public, and in files that are "
+                   "written wherever the session that runs them finds them");
   plan->add_option("--name", a->name, "the plan's name, of ledger rows and files");
   plan->add_option("--write", a->writing.path, "write the plan: a .sql or .yaml file, or a folder of files");
   plan->add_option(

@@ -295,7 +295,7 @@ bool is_plain(char c) {
 }
 
 // Taken away from both sides, since PostgreSQL puts them where it likes.
-constexpr std::string_view kPassedOver = "()[] \t\r\n'\"";
+constexpr std::string_view kPassedOver = "()[] \t\r\n\f\v'\"";
 
 // For PostgreSQL's regular expressions.
 std::string pattern_of(const std::string& text) {
@@ -315,9 +315,10 @@ std::string pattern_of(const std::string& text) {
   return out + "$";
 }
 
-constexpr const char* kCast =
+constexpr const char* kPassedOverThere =
     R"(::((character|bit) varying|double precision|(timestamp|time)(\(\d+\))? with(out)? time zone|)"
-    R"(("([^"]|"")+"|[[:alnum:]_$]+)(\.("([^"]|"")+"|[[:alnum:]_$]+))?)(\(-?\d+(,-?\d+)?\))?(\[\])*)";
+    R"(("([^"]|"")+"|[[:alnum:]_$]+)(\.("([^"]|"")+"|[[:alnum:]_$]+))?)(\(-?\d+(,-?\d+)?\))?(\[\])*)"
+    R"(|[][()\s'"])";
 
 // Every column that the expression names, in order; nullopt where a whole row is named.
 std::optional<std::set<std::string>> columns_of(const PgQuery__Node* expression, std::string_view table) {
@@ -349,10 +350,9 @@ std::string check_condition(const PgQuery__Constraint& wanted, std::string_view 
   const auto columns = columns_of(wanted.raw_expr, table);
   if (!columns) return "k.contype = 'c'";  // printed as t.*, or not at all as it was written
   std::string out = fmt::format(
-      "k.contype = 'c' AND pg_catalog.translate(pg_catalog.regexp_replace(pg_catalog.pg_get_expr(k.conbin, "
-      "k.conrelid), {}, '', 'g'), {}, '') ~ {}",
-      schema::quote_literal(kCast), schema::quote_literal(kPassedOver),
-      schema::quote_literal(pattern_of(text(wanted.raw_expr))));
+      "k.contype = 'c' AND pg_catalog.regexp_replace(pg_catalog.pg_get_expr(k.conbin, k.conrelid), {}, '', "
+      "'g') ~ {}",
+      schema::quote_literal(kPassedOverThere), schema::quote_literal(pattern_of(text(wanted.raw_expr))));
   std::string names;
   for (const auto& one : *columns) names += (names.empty() ? "" : ", ") + schema::quote_literal(one);
   return out + fmt::format(

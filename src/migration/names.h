@@ -17,8 +17,8 @@ namespace poundlock::migration {
 
 class Names {
  public:
-  Names(const schema::Catalog* catalog, std::string default_schema)
-      : catalog_(catalog), path_{std::move(default_schema)}, book_(catalog) {}
+  Names(const schema::Catalog* catalog, std::vector<std::string> path)
+      : catalog_(catalog), path_(std::move(path)), book_(catalog) {}
 
   const schema::Catalog* catalog() const { return catalog_; }
   const NameBook& book() const { return book_; }
@@ -42,6 +42,7 @@ class Names {
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
 
   const std::string& default_schema() const { return path_.front(); }
+  const std::vector<std::string>& path() const { return path_; }
   // The search_path that the script has set: not empty; what is made goes to its first schema.
   void set_path(std::vector<std::string> schemas) { path_ = std::move(schemas); }
   // What the statement leaves behind for those after it.

@@ -75,7 +75,7 @@ std::optional<Decision> missing_table(const Statement& statement, const Names& n
 
 class Reader {
  public:
-  explicit Reader(Names& names) : names_(names), default_schema_(names.default_schema()) {}
+  explicit Reader(Names& names) : names_(names), usual_path_(names.path()) {}
 
   Status read(const Source& source) {
     source_ = &source;
@@ -255,6 +255,16 @@ class Reader {
       batched = true;
       if (unseen.empty()) unseen = needs_search_path(piece.sql, names_);
     }
+    if (batched && names_.catalog() == nullptr && names_.path().size() > 1)
+      if (const auto table = subject_of(statement); table.schema.empty() && !names_.is_new(table)) {
+        form.pieces.clear();
+        return form.decide(
+            statement,
+            fmt::format("its rows are brought to their value in batches, and in which schema of "
+                        "the search_path {} is, no database tells",
+                        table.to_sql()),
+            {"give --database-url", "write " + table.to_sql() + " with its schema"});
+      }
     const auto* other = settings_.other();
     if (!batched || (unseen.empty() && other == nullptr)) return;
     form.pieces.clear();
@@ -323,7 +333,7 @@ class Reader {
   // transaction and the next file set it, too.
   void take_search_path() {
     const auto* path = settings_.path();
-    names_.set_path(path == nullptr ? std::vector{default_schema_} : *path);
+    names_.set_path(path == nullptr ? usual_path_ : *path);
   }
 
   // A second INSERT of the same row that meets a conflict would do nothing: both columns go into one.
@@ -511,7 +521,7 @@ class Reader {
   }
 
   Names& names_;
-  const std::string default_schema_;
+  const std::vector<std::string> usual_path_;
   const Source* source_ = nullptr;
   std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
   Reading out_;

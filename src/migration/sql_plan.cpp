@@ -195,7 +195,7 @@ bool can_be_undone(std::span<const Entry* const> group) {
 class Builder {
  public:
   Builder(Reading reading, const schema::Catalog* catalog, const SqlPlanOptions& options)
-      : reading_(std::move(reading)), catalog_(catalog), default_schema_(options.default_schema) {
+      : reading_(std::move(reading)), catalog_(catalog), search_path_(options.search_path) {
     out_.plan.rollout = options.name;
     out_.plan.profile = change::Profile::kAdditive;
   }
@@ -225,7 +225,7 @@ class Builder {
 
   // Sessions of ours see pg_catalog alone, and the author's names are written without their schema.
   std::string search_path(std::span<const Entry* const> group) const {
-    std::vector<std::string> schemas{default_schema_};
+    std::vector<std::string> schemas = search_path_;
     for (const Entry* entry : group) {
       for (const auto& setting : entry->prelude)
         if (setting.find(" search_path") != std::string::npos) return "";
@@ -299,7 +299,7 @@ class Builder {
 
   Reading reading_;
   const schema::Catalog* catalog_;
-  std::string default_schema_;
+  std::vector<std::string> search_path_;
   SqlPlan out_;
   std::map<std::string, int> ids_;
   int transaction_group_ = 0;
@@ -321,7 +321,7 @@ std::string joined(const std::vector<std::string>& statements) {
 
 Result<SqlPlan> plan_sql(std::span<const Source> sources, const schema::Catalog* catalog,
                          const SqlPlanOptions& options) {
-  Names names(catalog, options.default_schema);
+  Names names(catalog, options.search_path);
   PL_TRY(Reading reading, read_statements(sources, names));
   return Builder(std::move(reading), catalog, options).build();
 }

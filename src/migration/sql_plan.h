@@ -55,8 +55,9 @@ struct SqlPlan {
 };
 
 struct SqlPlanOptions {
-  std::string name = "migration";         // the plan's name: of ledger rows
-  std::string default_schema = "public";  // where names without a schema are when no catalog tells
+  std::string name = "migration";  // the plan's name: of ledger rows
+  // Where names without a schema are looked for; what is made goes to the first. Not empty.
+  std::vector<std::string> search_path = {"public"};
 };
 
 // `catalog`: the schema before the first source; null where no database is known. Errors are kUser with the

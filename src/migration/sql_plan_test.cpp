@@ -331,6 +331,16 @@ TEST(SqlPlan, FollowsTheSearchPathBackAgain) {
 }
 
 // Nothing of this can be told to be safe from its text.
+TEST(SqlPlan, FillsNoTableOfWhichTheSchemaIsNotKnown) {
+  const std::string update = "UPDATE orders SET total = 1;";
+  EXPECT_EQ(plan_of("SET search_path = app, public; " + update).decisions.size(), 1U);
+  EXPECT_EQ(plan_of("SET search_path = app; " + update).decisions.size(), 0U);
+  EXPECT_EQ(plan_of("SET search_path = app, public; UPDATE app.orders SET total = 1;").decisions.size(), 0U);
+  const auto catalog = shop();
+  EXPECT_THAT(sql_of(plan_of("SET search_path = app, public; " + update, &catalog)),
+              ElementsAre(HasSubstr("\"public\".\"orders\"")));
+}
+
 TEST(SqlPlan, LeavesToAPersonWhatItCannotRead) {
   for (const char* script :
        {"DO $$ BEGIN EXECUTE 'DROP TABLE orders'; END $$;", "CALL tidy_up();", "CREATE TEMP TABLE t(id int);",

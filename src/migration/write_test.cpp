@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "migration/history.h"
+#include "migration/search_path.h"
 #include "migration/source_lint.h"
 
 namespace poundlock::migration {
@@ -69,6 +70,31 @@ TEST(WritePlan, WritesARolloutWhereEveryStepIsAnOperation) {
   EXPECT_EQ(spec->profile, change::Profile::kAdditive);
   EXPECT_EQ(write_plan(plan_of("DROP TABLE orders"), Format::kRollout, {}).error().code,
             "plan.not_a_rollout");
+}
+
+// A tool's session has a search_path of its own: probes, batches and undo look where the statements do.
+TEST(WritePlan, FindsNamesWhereTheSessionOfTheToolDoes) {
+  const Source source{.file = "m.sql",
+                      .sql =
+                          "ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL; CREATE INDEX ON "
+                          "orders (note); CREATE TYPE app.mood AS ENUM ('a'); CREATE TYPE mood AS ENUM "
+                          "('a'); CREATE SEQUENCE s OWNED BY \"It's\".note;"};
+  auto plan = plan_sql(std::span(&source, 1), nullptr, {.search_path = {kBySession}});
+  ASSERT_TRUE(plan && plan->decisions.empty());
+  leave_to_session(*plan);
+  for (const auto format : {Format::kSql, Format::kFlyway, Format::kLiquibase, Format::kAlembic}) {
+    std::string all;
+    for (const auto& file : written(*plan, format, {.version = "1"})) all += file.text;
+    EXPECT_THAT(all, Not(HasSubstr(kBySession)));
+    EXPECT_THAT(all, Not(HasSubstr("public")));
+    EXPECT_THAT(all, HasSubstr("app.mood"));
+  }
+  const std::string text = written(*plan, Format::kSql, {}).front().text;
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident('orders'))"),
+                    HasSubstr("t.oid = pg_catalog.to_regclass(pg_catalog.quote_ident('It''s'))"),
+                    HasSubstr("n.nspname = 'app'"),
+                    HasSubstr("n.nspname = ANY (pg_catalog.current_schemas(false)) AND o.typname = 'mood'")));
 }
 
 TEST(WritePlan, WritesNoHalfOfAChange) {
