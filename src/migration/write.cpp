@@ -210,16 +210,26 @@ Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrati
   return out;
 }
 
-// A name with a line break in it is none on one line: then there is no rollback, and not that of another
-// name.
-bool has_odd_name(const std::vector<std::string>& statements) {
+// Java reads these as the ends of lines, too, and Liquibase would put a line feed there, or take what follows
+// for a statement of the changeset: then there is no rollback, and not that of another name.
+bool has_odd_line(const std::vector<std::string>& statements) {
   return std::ranges::any_of(statements, [](const std::string& one) {
-    const auto tokens = schema::scan(one);
-    return !tokens || std::ranges::any_of(*tokens, [&](const schema::Token& token) {
-      const auto text = std::string_view(one).substr(token.range.begin, token.range.size());
-      return text.starts_with('"') && in_one_line(text) != text;
-    });
+    return std::ranges::any_of(
+        std::initializer_list<const char*>{"\r", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xA9"},
+        [&](const char* end) { return one.find(end) != one.npos; });
   });
+}
+
+// Line by line, as it is: the body of a function may hold comments, which end with their line.
+std::string rollback_lines(const std::string& statement) {
+  std::string out;
+  std::string_view rest = statement;
+  for (;;) {
+    const auto end = rest.find('\n');
+    out += fmt::format("--rollback {}\n", rest.substr(0, end));
+    if (end == rest.npos) return out;
+    rest.remove_prefix(end + 1);
+  }
 }
 
 // What Liquibase takes an identifier of a changeset for: no blank, colon or line break ends it early.
@@ -238,15 +248,16 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
     const auto forward = migration.forward();
     const std::string head =
         fmt::format("\n--changeset poundlock:{}-{}", changeset_name(options.name), i + 1);
-    const std::string traits = fmt::format(" runInTransaction:{} splitStatements:false stripComments:false\n",
-                                           migration.in_transaction ? "true" : "false");
+    const std::string traits = fmt::format(
+        " runInTransaction:{} splitStatements:false rollbackSplitStatements:false stripComments:false\n",
+        migration.in_transaction ? "true" : "false");
     std::string rollback;
     const auto back = migration.back();
     // Only one statement can be sent outside a transaction at once.
-    if (back.empty() || has_odd_name(back) || (!migration.back_in_transaction() && back.size() > 1))
+    if (back.empty() || has_odd_line(back) || (!migration.back_in_transaction() && back.size() > 1))
       rollback = "--rollback empty\n";
     else
-      for (const auto& one : back) rollback += "--rollback " + in_one_line(one) + "\n";
+      for (const auto& one : back) rollback += rollback_lines(one);
     if (migration.in_transaction) {
       text += head + traits + (migration.is_contract() ? kContract : "") + heading(migration) +
               joined(forward) + rollback;

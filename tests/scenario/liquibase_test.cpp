@@ -3,6 +3,8 @@
 // that Liquibase built.
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "support/migration_tool.h"
 #include "support/packages.h"
 
@@ -47,6 +49,31 @@ TEST_F(LiquibaseTest, TakesAsRunWhatPoundlockCarriedOut) {
   if (HasFatalFailure()) return;
   EXPECT_THAT(tool(kOurs, "status").output, HasSubstr("unrun 0 of "));
   EXPECT_EQ(cell(kOurs, "SELECT count(*) FROM public.databasechangelog WHERE exectype <> 'MARK_RAN'"), "0");
+}
+
+// On one line, a comment in the old body would take the rest of it along.
+TEST_F(LiquibaseTest, TakesBackAFunctionWithItsComments) {
+  for (const char* database : {kUntouched, kTool, kOurs}) {
+    sql(database,
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS '\n  BEGIN -- one; it ends here\n\n"
+        "--rollback no line of a changeset\n    /* two;\n    lines */ RETURN 1; -- \x27\x27 three\n  END; '");
+    sql(database, "CREATE VIEW v AS SELECT id, -- the key\n  total FROM public.orders");
+  }
+  std::ofstream(folder_ / "m.sql")
+      << "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END';\n"
+         "CREATE OR REPLACE VIEW v AS SELECT id, total, 1 AS more FROM orders;\n";
+  const ToolRan wrote = poundlock(fmt::format("plan m.sql {} --database-url {}", kWords.write, url(kTool)));
+  ASSERT_EQ(wrote.code, 0) << wrote.output;
+  for (const auto& what : {kWords.begin, kWords.up}) {
+    const ToolRan ran = tool(kTool, what);
+    ASSERT_EQ(ran.code, 0) << ran.output;
+  }
+  EXPECT_EQ(cell(kTool, "SELECT f() + sum(more) FROM v"), "2002");
+  const ToolRan down = tool(kTool, kWords.down);
+  ASSERT_EQ(down.code, 0) << down.output;
+  sql(kTool, "DROP TABLE " + kWords.history);
+  EXPECT_THAT(drift(kUntouched, kTool), testing::IsEmpty());
+  EXPECT_EQ(cell(kTool, "SELECT f()"), "1");
 }
 
 }  // namespace
