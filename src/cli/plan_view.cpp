@@ -39,6 +39,7 @@ bj::object step_json(const SqlStep& one) {
                  {"statement_timeout_ms", step.statement_timeout.count()},
                  {"rewrites", one.rewrites},
                  {"scans", one.scans},
+                 {"writes_rows", one.writes_rows},
                  {"blocks", one.blocks},
                  {"seconds", one.seconds ? bj::value(*one.seconds) : bj::value(nullptr)},
                  {"destructive", step.destructive},
@@ -61,7 +62,8 @@ std::string seconds_text(const SqlStep& one) {
 
 std::string work_of(const SqlStep& one) {
   if (one.rewrites) return "rewrites";
-  return one.scans ? "reads all" : "catalog";
+  if (one.scans) return "reads all";
+  return one.writes_rows ? "rows" : "catalog";
 }
 
 std::string step_table(const migration::SqlPlan& plan, const Context& context) {

@@ -4,6 +4,7 @@
 
 #include "lint/context.h"
 #include "lint/locks.h"
+#include "lint/types.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -12,6 +13,21 @@ namespace {
 using schema::as;
 using schema::QualifiedName;
 using schema::text_of;
+
+// varchar(20), app.mood, int[]; "" for what is no type by itself.
+std::string type_text(const PgQuery__TypeName& type) {
+  const auto spec = lint::type_spec(type);
+  const QualifiedName written = schema::name_of(type.names, type.n_names);
+  if (spec.name == "interval" && !spec.mods.empty()) return {};  // its fields
+  if (type.pct_type || type.setof || spec.name.empty() || spec.name.find("serial") != std::string::npos)
+    return {};
+  const bool ours = !written.schema.empty() && written.schema != "pg_catalog";
+  std::string out = ours ? written.to_sql() : schema::quote_identifier(spec.name);
+  for (std::size_t i = 0; i < spec.mods.size(); ++i)
+    out += (i == 0 ? "(" : ",") + std::to_string(spec.mods[i]);
+  if (!spec.mods.empty()) out += ")";
+  return spec.array ? out + "[]" : out;
+}
 
 }  // namespace
 
@@ -44,6 +60,13 @@ QualifiedName Names::resolve_type(const QualifiedName& name) const {
   for (const auto& schema : path_)
     if (QualifiedName here{schema, name.name}; book_.type_taken(here)) return here;
   return resolve_new(name);
+}
+
+std::string Names::type_of(const QualifiedName& name, const std::string& column) const {
+  if (const auto found = new_types_.find({resolve(name), column}); found != new_types_.end())
+    return found->second;
+  const auto* known = this->column(name, column);
+  return known == nullptr ? "" : known->type;
 }
 
 bool Names::has_column(const QualifiedName& table, std::string_view column) const {
@@ -112,6 +135,13 @@ void Names::after(const schema::Statement& statement) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr)
       new_columns_.emplace(resolve(action.table), text_of(column->colname));
+    if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr &&
+        column->type_name != nullptr && this->column(action.table, text_of(column->colname)) == nullptr)
+      new_types_[{resolve(action.table), std::string(text_of(column->colname))}] =
+          type_text(*column->type_name);
+    if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
+      new_types_[{resolve(action.table), action.name}] =
+          column == nullptr || column->type_name == nullptr ? "" : type_text(*column->type_name);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
       dropped_columns_.emplace(resolve(action.table), action.name);
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault) {

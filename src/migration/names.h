@@ -33,6 +33,8 @@ class Names {
   const schema::Table* table_of_index(const schema::QualifiedName& index) const;
   bool is_new(const schema::QualifiedName& relation) const;  // made by the script: nobody waits for it
   bool is_new_column(const schema::QualifiedName& table, std::string_view column) const;
+  // Of the catalog, or as the script has added it; "" where nobody knows.
+  std::string type_of(const schema::QualifiedName& table, const std::string& column) const;
   // By the catalog and by what the script has done; false where nobody knows.
   bool has_column(const schema::QualifiedName& table, std::string_view column) const;
   // The default that the script itself gave the column before, as it was written; "" for DROP DEFAULT;
@@ -58,6 +60,7 @@ class Names {
   std::set<ColumnName> new_columns_;
   std::set<ColumnName> dropped_columns_;
   std::map<ColumnName, std::string> defaults_;
+  std::map<ColumnName, std::string> new_types_;
 };
 
 // What a statement is about first: the table that it locks, or the object that it makes or drops.

@@ -1,6 +1,7 @@
 // What a safe form must not do: anything but the author's SQL. What it cannot say it leaves to a person.
 #include "migration/safe_form.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -129,6 +130,51 @@ TEST(SafeForm, LosesNeitherOnlyNorIfExists) {
 TEST(SafeForm, FillsWithNothingThatStaysNull) {
   EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ADD COLUMN n text DEFAULT NULL::varchar::text;")),
               ElementsAre("ALTER TABLE orders ADD COLUMN n text;"));
+}
+
+TEST(SafeForm, KnowsTheTypeOfAColumnThatTheScriptHasAdded) {
+  EXPECT_THAT(
+      sql_of(plan_of("ALTER TABLE orders ADD COLUMN n numeric(10, 2); UPDATE orders SET n = amount;")),
+      ElementsAre("ALTER TABLE orders ADD COLUMN n numeric(10, 2);",
+                  HasSubstr("IS DISTINCT FROM CAST((amount) AS \"numeric\"(10,2))")));
+  for (const char* type :
+       {"varchar(5)", "text[]", "char(3)", "\"char\"", "timestamp(3) with time zone", "bit(3)"})
+    EXPECT_THAT(
+        sql_of(plan_of(fmt::format("ALTER TABLE orders ADD COLUMN n {}; UPDATE orders SET n = code;", type))),
+        SizeIs(2))
+        << type;
+  EXPECT_THAT(plan_of("ALTER TABLE orders ADD COLUMN n json; UPDATE orders SET n = code;").decisions,
+              SizeIs(1));
+}
+
+// A condition does not make an UPDATE one of few rows.
+TEST(SafeForm, BringsManyRowsToTheirValueInBatchesWithAConditionToo) {
+  auto catalog = shop();
+  auto& orders = catalog.tables.front();
+  orders.indexes = {{.name = "orders_pkey", .columns = {"id"}}};
+  orders.estimated_rows = 5e6;
+  orders.bytes = 1'000'000'000;
+  const auto batched = plan_of("UPDATE orders SET code = 'x' WHERE amount > 0 OR code = '(WHERE'", &catalog);
+  ASSERT_EQ(batched.steps.size(), 1U);
+  EXPECT_EQ(batched.steps[0].step.kind, change::StepKind::kBackfill);
+  EXPECT_EQ(batched.steps[0].step.in_step->out_of_step,
+            "(( amount > 0 OR code = '(WHERE') AND ((\"code\" IS DISTINCT FROM CAST(('x') AS text))))");
+  const auto few = plan_of("UPDATE orders SET code = 'x' WHERE id = 7;", &catalog);
+  EXPECT_THAT(sql_of(few), ElementsAre("UPDATE orders SET code = 'x' WHERE id = 7;"));
+  EXPECT_TRUE(few.steps[0].writes_rows);
+  EXPECT_THAT(sql_of(plan_of("UPDATE orders SET code = upper(code) WHERE id BETWEEN 1 AND 9;", &catalog)),
+              SizeIs(1));
+  refuses("UPDATE orders SET code = upper(code) WHERE amount > 0;", &catalog);
+  refuses("UPDATE orders SET code = 'x' WHERE amount > (SELECT max(total) FROM public.bills);", &catalog);
+  refuses("UPDATE orders SET code = 'x' WHERE code < now()::text OR code IS NULL;", &catalog);
+  refuses("DELETE FROM orders WHERE code IS NULL;", &catalog);
+  EXPECT_EQ(plan_of("UPDATE orders SET code = 'x' WHERE code IS NULL;").steps[0].step.kind,
+            change::StepKind::kBackfill);
+  orders.estimated_rows = 100;
+  orders.bytes = 8192;
+  const auto small = plan_of("UPDATE orders SET code = upper(code) WHERE amount > 0;", &catalog);
+  EXPECT_THAT(small.decisions, IsEmpty());
+  EXPECT_TRUE(small.steps[0].writes_rows);
 }
 
 TEST(SafeForm, ComparesABackfillWithWhatTheColumnHolds) {

@@ -5,6 +5,7 @@
 
 #include "change/table_sql.h"
 #include "lint/context.h"
+#include "lint/rule.h"
 #include "migration/safe_form.h"
 #include "schema/expression.h"
 #include "schema/tree.h"
@@ -101,33 +102,65 @@ bool stays_as_written(const PgQuery__Node* value) {
 // What the column holds behind the assignment, to be compared with; "" where nobody knows.
 std::string stored_value(const Turning& turning, const schema::QualifiedName& table, const Assigned& one,
                          const PgQuery__Node* value) {
-  const auto* column = turning.names.column(table, one.column);
-  if (column == nullptr) return stays_as_written(value) ? fmt::format("({})", one.value) : std::string();
-  if (column->type == "json" || column->type == "xml") return {};  // these have no equality
-  return fmt::format("CAST(({}) AS {})", one.value, column->type);
+  const std::string type = turning.names.type_of(table, one.column);
+  if (type.empty()) return stays_as_written(value) ? fmt::format("({})", one.value) : std::string();
+  for (const char* unequal : {"json", "\"json\"", "xml", "\"xml\""})  // of these there is no equality
+    if (type == unequal) return {};
+  return fmt::format("CAST(({}) AS {})", one.value, type);
 }
 
-void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
+// What stands behind WHERE; "" for none. Of an UPDATE without RETURNING, which would stand behind it.
+std::string condition_of(const schema::Statement& statement, const PgQuery__UpdateStmt& update) {
+  if (update.where_clause == nullptr) return {};
+  int depth = 0;
+  for (const auto& token : statement.tokens()) {
+    const std::string_view word = statement.slice(token.range);
+    if (word == "(") ++depth;
+    if (word == ")") --depth;
+    if (depth == 0 && schema::equals_ignoring_case(word, "WHERE"))
+      return statement.text().substr(token.range.end);
+  }
+  return {};
+}
+
+// As the lint says it: why it may be very many; "" where it is not.
+std::string many_rows(const Turning& turning) {
+  const auto script = schema::parse_script(turning.statement.text());
+  const auto& rules = lint::all_rules();
+  const auto rule = std::ranges::find(rules, "update_many_rows", &lint::Rule::id);
+  if (!script || script->statements.size() != 1 || rule == rules.end()) return {};
+  const lint::Options options{.catalog = turning.names.catalog()};
+  const auto found =
+      (*rule)->check({.script = *script, .statement = script->statements.front(), .options = options});
+  return found.empty() ? "" : found.front().detail;
+}
+
+// `which`: "every row", or "the rows".
+void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update, const std::string& which) {
   const auto assigned = assignments(turning.statement, update);
   const schema::QualifiedName written = schema::name_of(*update.relation);
+  const std::string condition = condition_of(turning.statement, update);
   if (!update.relation->inh)
     return turning.out.decide(
         turning.statement,
-        fmt::format("it changes every row of {} alone, and not those of its children, in one transaction: "
+        fmt::format("it changes {} of {} alone, and not those of its children, in one transaction: "
                     "batches would go through the children too",
-                    written.to_sql()),
+                    which, written.to_sql()),
         {"leave ONLY out, where the table has no children or they are meant too",
          "write it so that a second run finds nothing to do (WHERE the new value is missing), by key "
          "ranges"});
-  if (assigned.empty() || update.relation->alias != nullptr)
+  // A subquery or the time would find other rows in each batch.
+  const bool of_the_row = condition.empty() || schema::parse_expression(condition).has_value();
+  if (assigned.empty() || update.relation->alias != nullptr || !of_the_row)
     return turning.out.decide(
         turning.statement,
         fmt::format(
-            "it changes every row of {} in one transaction: the rows stay locked until its end, and replicas "
-            "fall behind. What it assigns depends on more than the row, so that it cannot be cut into "
-            "batches "
-            "that may be repeated",
-            written.to_sql()),
+            "it changes {} of {} in one transaction: the rows stay locked until its end, and replicas "
+            "fall behind. {}, so that it cannot be cut into batches that may be repeated",
+            which, written.to_sql(),
+            !of_the_row                         ? "Which rows it takes depends on more than the row"
+            : update.relation->alias != nullptr ? "Batches do not know the table's alias"
+                                                : "What it assigns depends on more than the row"),
         {"write it so that a second run finds nothing to do (WHERE the new value is missing), by key ranges",
          "a rollout of change_column, whose `up` is the expression"});
   const schema::QualifiedName table = turning.names.resolve(written);
@@ -155,10 +188,12 @@ void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update) {
         fmt::format("{}({} IS DISTINCT FROM {})", in_step.out_of_step.empty() ? "" : " OR ", column, stored);
   }
   in_step.out_of_step = "(" + in_step.out_of_step + ")";
+  if (!condition.empty()) in_step.out_of_step = fmt::format("(({}) AND {})", condition, in_step.out_of_step);
   Piece piece;
   piece.sql =
       fmt::format("UPDATE {} SET {} WHERE {}", in_step.table, in_step.assignment, in_step.out_of_step);
-  piece.title = fmt::format("bring every row of {} to its new value, in batches", table.to_sql());
+  piece.title = fmt::format("bring {} of {} to {} new value, in batches", which, table.to_sql(),
+                            condition.empty() ? "its" : "their");
   piece.backfill = std::move(in_step);
   piece.alone = piece.rewritten = true;
   turning.out.pieces.push_back(std::move(piece));
@@ -280,9 +315,17 @@ std::optional<std::string> merged_insert(const schema::Statement& first, const s
 }
 
 void turn_rows(const Turning& turning) {
-  if (const auto* update = as<PgQuery__UpdateStmt>(turning.statement.node());
-      update != nullptr && update->where_clause == nullptr)
-    return turn_update(turning, *update);
+  const auto* update = as<PgQuery__UpdateStmt>(turning.statement.node());
+  if (update != nullptr && update->where_clause == nullptr) return turn_update(turning, *update, "every row");
+  if (const std::string why = many_rows(turning); !why.empty()) {
+    if (update != nullptr) return turn_update(turning, *update, "the rows that it names, maybe very many,");
+    return turning.out.decide(
+        turning.statement,
+        fmt::format(
+            "it may delete very many rows in one transaction, and what is gone cannot be had back. {}", why),
+        {"delete by key ranges, some thousand rows at a time",
+         "accept it, with the rule's name in a comment: -- poundlock: ignore update_many_rows reason"});
+  }
   if (const auto* gone = as<PgQuery__DeleteStmt>(turning.statement.node());
       gone != nullptr && gone->where_clause == nullptr)
     return turning.out.decide(

@@ -118,6 +118,9 @@ SqlStep step_of(const Entry& entry, const schema::Catalog* catalog) {
   out.rewrites = entry.lock.work == Work::kRewrite;
   out.scans = entry.lock.work == Work::kScan || entry.lock.work == Work::kIndexBuild ||
               entry.piece.backfill.has_value();
+  out.writes_rows = entry.piece.backfill.has_value() || entry.kind == StatementKind::kUpdate ||
+                    entry.kind == StatementKind::kDelete || entry.kind == StatementKind::kInsert ||
+                    entry.kind == StatementKind::kMerge;
   out.blocks = who_waits(entry.lock.mode);
   out.seconds = seconds_of(entry.lock, entry.piece.backfill.has_value(), catalog);
   out.file = entry.file;
@@ -341,6 +344,7 @@ SqlStep seen(const Step& step, const schema::Catalog* catalog) {
   if (const auto name = schema::parse_qualified_name(step.relation)) strongest.relation = *name;
   if (step.statement_timeout.count() > 0) strongest.work = Work::kCatalogOnly;  // as the operation knows it
   const bool backfill = step.kind == StepKind::kBackfill;
+  out.writes_rows = backfill;
   out.rewrites = strongest.work == Work::kRewrite;
   out.scans = backfill || step.kind == StepKind::kVerify || strongest.work == Work::kScan ||
               strongest.work == Work::kIndexBuild;

@@ -124,7 +124,10 @@ INSTANTIATE_TEST_SUITE_P(
         "ALTER TABLE \"Order Items\" DROP CONSTRAINT \"Order Items_pkey\"",
         "ALTER INDEX items_total RENAME TO items_sum; COMMENT ON TABLE heap IS 'x'; GRANT SELECT ON heap TO "
         "writer",
-        "UPDATE heap SET b = 'all'", "DROP TABLE heap",
+        "UPDATE heap SET b = 'all'",
+        "ALTER TABLE heap ADD COLUMN n numeric(10,1), ADD COLUMN q char(5); UPDATE heap SET n = a / 7.0, q = "
+        "b",
+        "UPDATE heap SET b = 'some' WHERE b LIKE '%7%' AND a > 5", "DROP TABLE heap",
         "-- poundlock: ignore row_level_security nobody reads heap yet\n"
         "ALTER TABLE heap ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY mine ON heap USING (a > 0)",
