@@ -285,10 +285,10 @@ void NameBook::alter_table(const schema::Statement& statement, const Names& name
   lint::each_action(statement, [&](const lint::Action& action) {
     const QualifiedName table = names.resolve(action.table);
     const auto* constraint = as<PgQuery__Constraint>(action.command.def);
+    const auto* column = as<PgQuery__ColumnDef>(action.command.def);
     switch (action.command.subtype) {
       case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
-        if (const auto* column = as<PgQuery__ColumnDef>(action.command.def);
-            column != nullptr &&
+        if (column != nullptr &&
             !(action.command.missing_ok && names.has_column(table, text_of(column->colname))))
           add_column(table, *column);
         break;
@@ -309,7 +309,8 @@ void NameBook::alter_table(const schema::Statement& statement, const Names& name
       default: break;
     }
     const bool brings = action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint ||
-                        action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn;
+                        (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn &&
+                         column != nullptr && column->n_constraints > 0);
     if (brings && is_partitioned(table)) opaque_ = true;  // its partitions' indexes have names of their own
   });
 }

@@ -62,6 +62,11 @@ QualifiedName Names::resolve_type(const QualifiedName& name) const {
   return resolve_new(name);
 }
 
+int Names::server_version() const {
+  return catalog_ == nullptr ? lint::kOldestServer
+                             : std::max(lint::kOldestServer, catalog_->server_version_num);
+}
+
 std::string Names::type_of(const QualifiedName& name, const std::string& column) const {
   if (const auto found = new_types_.find({resolve(name), column}); found != new_types_.end())
     return found->second;
@@ -131,8 +136,13 @@ void Names::after(const schema::Statement& statement) {
       if (const auto* list = as<PgQuery__List>(drop->objects[i]))
         dropped_.insert(resolve(schema::name_of(list->items, list->n_items)));
   }
+  if (const auto* index = as<PgQuery__IndexStmt>(&node); index != nullptr && index->n_index_params > 0)
+    if (const auto* first = as<PgQuery__IndexElem>(index->index_params[0]))
+      led_.emplace(resolve(schema::name_of(*index->relation)), text_of(first->name));
   lint::each_action(statement, [&](const lint::Action& action) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
+    if (const auto* key = as<PgQuery__Constraint>(action.command.def); key != nullptr && key->n_keys > 0)
+      led_.emplace(resolve(action.table), schema::strings(key->keys, key->n_keys).front());
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr)
       new_columns_.emplace(resolve(action.table), text_of(column->colname));
     if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn && column != nullptr &&

@@ -40,6 +40,12 @@ class Names {
   // The default that the script itself gave the column before, as it was written; "" for DROP DEFAULT;
   // nullopt: the script has not touched it.
   std::optional<std::string> default_set(const schema::QualifiedName& table, const std::string& column) const;
+  // Does an index or key that the script has made begin with the column?
+  bool leads_new_index(const schema::QualifiedName& table, const std::string& column) const {
+    return led_.contains({table, column});
+  }
+  // Of the database; the oldest where none is known.
+  int server_version() const;
   bool is_dropped(const schema::QualifiedName& relation) const;
   bool is_dropped_column(const schema::QualifiedName& table, std::string_view column) const;
 
@@ -59,6 +65,7 @@ class Names {
   std::set<schema::QualifiedName> dropped_;
   std::set<ColumnName> new_columns_;
   std::set<ColumnName> dropped_columns_;
+  std::set<ColumnName> led_;  // first columns of the script's indexes
   std::map<ColumnName, std::string> defaults_;
   std::map<ColumnName, std::string> new_types_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -104,7 +105,14 @@ class Reader {
     return {};
   }
 
-  Reading finish() && { return std::move(out_); }
+  Reading finish() && {
+    // The index may have come behind the key.
+    for (auto& one : unindexed_)
+      if (!names_.leads_new_index(one.table, one.column) &&
+          std::ranges::find(out_.notes, one.note) == out_.notes.end())
+        out_.notes.push_back(std::move(one.note));
+    return std::move(out_);
+  }
 
  private:
   Error placed(Error error) const {
@@ -236,6 +244,7 @@ class Reader {
     }
     for (auto& note : form.notes)
       if (std::ranges::find(out_.notes, note) == out_.notes.end()) out_.notes.push_back(std::move(note));
+    std::ranges::move(form.unindexed, std::back_inserter(unindexed_));
     bool late = false;  // what one piece waits for, those behind it wait for
     for (auto& piece : form.pieces) {
       if (late) piece.phase = change::Phase::kContract;
@@ -419,7 +428,7 @@ class Reader {
       entry.subject = names_.resolve(schema::name_of(*insert->relation));
       entry.columns = columns_of(*insert);
     }
-    entry.lock = lint::strongest_lock(*statement);
+    entry.lock = lint::strongest_lock(*statement, names_.server_version());
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
     entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
     entry.effect = piece.backfill ? Effect{} : effect_of(*statement, names_);
@@ -529,6 +538,7 @@ class Reader {
   BehindDrops behind_drops_;
   LeftOut left_out_;
   Copies copies_;
+  std::vector<UnindexedKey> unindexed_;
   std::size_t transaction_ = 0;
   bool begun_ = false;
   int begun_line_ = 1;

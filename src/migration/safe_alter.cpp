@@ -205,6 +205,7 @@ void turn_alter_table(const Turning& turning) {
     std::ranges::move(form.pieces, std::back_inserter(turning.out.pieces));
     std::ranges::move(form.decisions, std::back_inserter(turning.out.decisions));
     std::ranges::move(form.notes, std::back_inserter(turning.out.notes));
+    std::ranges::move(form.unindexed, std::back_inserter(turning.out.unindexed));
     return;
   }
   const char* word = only ? "ONLY" : "IF EXISTS";

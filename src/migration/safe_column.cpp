@@ -224,8 +224,13 @@ void turn(const Adding& adding) {
   const AddedColumn& column = adding.column;
   const std::string head = adding.turning.statement.text().substr(0, column.action.range.begin);
   const bool missing_ok = column.action.command.missing_ok;
-  out.add(fmt::format("{}ADD COLUMN {}{} {}", head, missing_ok ? "IF NOT EXISTS " : "", column.name,
-                      bare_type(adding)));
+  const ColumnPiece* foreign = column.piece(kForeign);
+  // The foreign key of a partitioned table cannot be NOT VALID; with the column, which is NULL in every row,
+  // it has no row to check.
+  const auto* table = adding.turning.names.table(column.action.table);
+  const bool together = foreign != nullptr && table != nullptr && table->kind == 'p';
+  out.add(fmt::format("{}ADD COLUMN {}{} {}{}", head, missing_ok ? "IF NOT EXISTS " : "", column.name,
+                      bare_type(adding), together ? " " + foreign->text + adding.attributes() : ""));
   bool filled = false;
   if (const ColumnPiece* value = column.piece(kDefault);
       value != nullptr && is_null(value->constraint->raw_expr)) {
@@ -240,7 +245,7 @@ void turn(const Adding& adding) {
     filled = true;
   }
   if (const ColumnPiece* check = column.piece(kCheck)) add_checked(adding, *check, "check", "", "");
-  if (const ColumnPiece* foreign = column.piece(kForeign))
+  if (foreign != nullptr && !together)
     add_checked(adding, *foreign, "fkey", fmt::format("FOREIGN KEY ({}) ", column.name), adding.attributes());
   if (const ColumnPiece* unique = column.piece(kUnique))
     turn_unique(adding.turning, column.action.table, adding.constraint_name(*unique, "key"), {adding.name},

@@ -66,9 +66,11 @@ void not_valid(const Turning& turning, const lint::Action& action, const PgQuery
   if (!foreign || table == nullptr || columns.empty()) return;
   for (const auto& index : table->indexes)
     if (!index.columns.empty() && index.columns.front() == columns.front()) return;
-  turning.out.notes.push_back(fmt::format(
-      "no index of {} begins with {}: a DELETE or a change of key in the referenced table reads all of {}",
-      action.table.to_sql(), quote_identifier(columns.front()), action.table.to_sql()));
+  turning.out.unindexed.push_back(
+      {turning.names.resolve(action.table), columns.front(),
+       fmt::format("no index of {} begins with {}: a DELETE or a change of key in the referenced table reads "
+                   "all of {}",
+                   action.table.to_sql(), quote_identifier(columns.front()), action.table.to_sql())});
 }
 
 std::string attributes_of(const PgQuery__Constraint& constraint) {

@@ -31,11 +31,19 @@ struct Piece {
   std::string title;                       // "" where the statement says it
 };
 
+// A foreign key whose first column leads no index of the catalog.
+struct UnindexedKey {
+  schema::QualifiedName table;  // resolved
+  std::string column;
+  std::string note;  // where the script makes no such index either
+};
+
 struct SafeForm {
   std::vector<Piece> pieces;
   std::vector<Decision> decisions;  // without their place
   std::vector<std::string> notes;   // what was changed and why
-  bool unsure_name = false;         // PostgreSQL might give another name to what has none
+  std::vector<UnindexedKey> unindexed;
+  bool unsure_name = false;  // PostgreSQL might give another name to what has none
 
   void add(std::string sql, std::string title = {});
   void decide(const schema::Statement& statement, std::string why, std::vector<std::string> choices,

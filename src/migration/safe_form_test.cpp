@@ -132,6 +132,33 @@ TEST(SafeForm, FillsWithNothingThatStaysNull) {
               ElementsAre("ALTER TABLE orders ADD COLUMN n text;"));
 }
 
+TEST(SafeForm, MissesNoIndexOfAForeignKeyThatTheScriptMakes) {
+  const auto catalog = shop();
+  const std::string key = "ALTER TABLE orders ADD CONSTRAINT f FOREIGN KEY (amount) REFERENCES a (b);";
+  const auto notes = [&](const std::string& sql) { return plan_of(sql, &catalog).plan.notes; };
+  EXPECT_THAT(notes(key), Contains(HasSubstr("no index of orders begins with amount")));
+  EXPECT_THAT(notes(key + "CREATE INDEX ON orders (code, amount);"),
+              Contains(HasSubstr("no index of orders")));
+  for (const char* index : {"CREATE INDEX ON public.orders (amount, code);",
+                            "ALTER TABLE orders ADD CONSTRAINT u UNIQUE (amount);"}) {
+    EXPECT_THAT(notes(key + index), Not(Contains(HasSubstr("no index of orders")))) << index;
+    EXPECT_THAT(notes(index + key), Not(Contains(HasSubstr("no index of orders")))) << index;
+  }
+}
+
+TEST(SafeForm, TakesTheLocksOfTheServerThatItIsFor) {
+  auto catalog = shop();
+  const std::string grant = "GRANT SELECT ON orders TO app;";
+  const auto modes = [&] {
+    const auto plan = plan_of(grant, &catalog);
+    return std::pair(plan.steps.at(0).step.lock_mode, seen(plan.steps.at(0).step, &catalog).blocks);
+  };
+  const auto old = modes();
+  catalog.server_version_num = 180000;
+  EXPECT_NE(old.first, modes().first);
+  EXPECT_EQ(plan_of(grant).steps.at(0).step.lock_mode, old.first);
+}
+
 TEST(SafeForm, KnowsTheTypeOfAColumnThatTheScriptHasAdded) {
   EXPECT_THAT(
       sql_of(plan_of("ALTER TABLE orders ADD COLUMN n numeric(10, 2); UPDATE orders SET n = amount;")),

@@ -337,7 +337,8 @@ SqlStep seen(const Step& step, const schema::Catalog* catalog) {
   for (const auto& sql : step.sql) {
     const auto statement = schema::parse_statement(sql);
     if (!statement) continue;
-    const lint::LockInfo lock = lint::strongest_lock(*statement);
+    const int server = catalog == nullptr ? lint::kOldestServer : catalog->server_version_num;
+    const lint::LockInfo lock = lint::strongest_lock(*statement, server);
     strongest.work = std::max(strongest.work, lock.work);
     if (lock.mode > strongest.mode) strongest.mode = lock.mode;
   }

@@ -48,8 +48,10 @@ TEST_P(SqlPlanTest, EndsAsTheAuthorMeantItAndGoesBack) {
   for (const bool with_catalog : {false, true}) {
     SCOPED_TRACE(with_catalog ? "with a catalog" : "without any database");
     if (with_catalog) make("planned");
-    // Whose sequence it would be, only a database tells.
-    if (!with_catalog && std::string_view(GetParam()).find("bigserial") != std::string_view::npos) continue;
+    // Whose sequence it would be, and that a table is partitioned, only a database tells.
+    const std::string_view script = GetParam();
+    if (!with_catalog && script.find("bigserial") != script.npos) continue;
+    if (!with_catalog && script.find("years ADD COLUMN") != script.npos) continue;
     const auto catalog = load("planned");
     const migration::Source source{.file = "m.sql", .sql = GetParam()};
     const auto made = migration::plan_sql(std::span(&source, 1), with_catalog ? &catalog : nullptr);
@@ -135,6 +137,10 @@ INSTANTIATE_TEST_SUITE_P(
         "ALTER TABLE heap SET (fillfactor = 80); ALTER TABLE heap ALTER a SET STATISTICS 500",
         "CREATE INDEX years_at ON ONLY years (at); CREATE INDEX years_1_at ON years_1 (at);"
         "ALTER INDEX years_at ATTACH PARTITION years_1_at",
+        // No foreign key of a partitioned table can be NOT VALID.
+        "ALTER TABLE years ADD COLUMN c bigint DEFAULT 1 CONSTRAINT f REFERENCES customers (id) ON DELETE "
+        "SET "
+        "NULL DEFERRABLE, ADD COLUMN d bigint REFERENCES customers",
         "CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT 2';"
         "CREATE FUNCTION twice(a text) RETURNS int LANGUAGE sql AS 'SELECT 2'",
         "CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);"
