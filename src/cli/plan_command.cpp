@@ -319,6 +319,7 @@ int plan_sql_files(Context& context, const PlanArguments& arguments) {
   const auto plan = make_sql(context, arguments, *sources);
   if (!plan) return report(context, plan.error());
   bj::array files;
+  bj::array late;
   std::vector<std::string> contract;
   if (!arguments.writing.path.empty()) {
     PlanWriting writing = arguments.writing;
@@ -329,6 +330,7 @@ int plan_sql_files(Context& context, const PlanArguments& arguments) {
     if (!written) return report(context, written.error());
     for (const auto& file : written->files) files.emplace_back(file);
     contract = written->contract;
+    for (const auto& file : contract) late.emplace_back(file);
   }
   if (context.json) {
     bj::array notes;
@@ -336,7 +338,8 @@ int plan_sql_files(Context& context, const PlanArguments& arguments) {
     print_json(context, bj::object{{"steps", steps_json(plan->steps)},
                                    {"decisions", decisions_json(plan->decisions)},
                                    {"notes", std::move(notes)},
-                                   {"written", std::move(files)}});
+                                   {"written", std::move(files)},
+                                   {"written_contract", std::move(late)}});
   } else {
     print_sql_plan(context, *plan, arguments.sql);
     for (const auto& file : files) say(context, "wrote " + clean(std::string_view(file.as_string())));

@@ -108,6 +108,10 @@ TEST_F(PlanTest, WritesFlywaysFilesAboveTheVersionsThatAreThere) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "db/V4_1__dual_write_alter_table_orders.sql"));
   EXPECT_THAT(ran.out.substr(ran.out.find("together with the others")), HasSubstr("db/V4_2__contract_"));
   EXPECT_EQ(run({"plan", "m.sql", "--write", "db"}).code, 4) << "the same change twice";
+  const auto told = run({"plan", "m.sql", "--write", "other", "--output", "json"});
+  const auto late = bj::parse(told.out).at("written_contract").as_array();
+  ASSERT_EQ(late.size(), 1U) << told.out;
+  EXPECT_THAT(late[0].as_string().c_str(), testing::StartsWith("other/V1_2__contract_"));
   write("next.sql", "ALTER TABLE orders ADD c int;");
   ASSERT_EQ(run({"plan", "next.sql", "--write", "db"}).code, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "db/V5_1__dual_write_alter_table_orders.sql"));
@@ -161,6 +165,14 @@ TEST_F(PlanTest, PlansNothingThatOnlyAnotherToolUnderstands) {
   const auto ran = run({"plan", "--output", "json", "talks.sql"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(bj::parse(ran.out).at("steps").at(0).at("sql"), "ALTER TABLE t ADD a int;");
+}
+
+TEST_F(PlanTest, TellsAScriptOfItsOwnFromOthersOfPsql) {
+  write("m.sql", "ALTER TABLE orders ADD a int;");
+  ASSERT_EQ(run({"plan", "m.sql", "--write", "o.sql"}).code, 0);
+  const auto ran = run({"plan", "o.sql"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("was written by plan"), HasSubstr("run it by psql")));
 }
 
 TEST_F(PlanTest, WritesTheFilesOfWhatOwnsTheSchema) {

@@ -73,6 +73,8 @@ void turn_constraint(const Turning& turning);  // safe_constraint.cpp: one ADD C
 void turn_unique(const Turning& turning, const schema::QualifiedName& table, const std::string& name,
                  const std::vector<std::string>& columns, bool primary, const std::string& suffix,
                  const std::string& attributes);
+// As schema::Index::columns: key columns, then INCLUDE columns; "" for an expression.
+std::vector<std::string> key_columns(const PgQuery__IndexStmt& index);
 void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX, REINDEX
 // The statement as it is, and of an unnamed index with the name that PostgreSQL would give it, if that is
 // sure.

@@ -83,6 +83,19 @@ void turn_drop(const Turning& turning, const PgQuery__DropStmt& drop) {
 
 }  // namespace
 
+std::vector<std::string> key_columns(const PgQuery__IndexStmt& index) {
+  std::vector<std::string> out;
+  const auto take = [&](PgQuery__Node* const* elements, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto* element = schema::as<PgQuery__IndexElem>(elements[i]);
+      out.emplace_back(element == nullptr ? "" : schema::text_of(element->name));
+    }
+  };
+  take(index.index_params, index.n_index_params);
+  take(index.index_including_params, index.n_index_including_params);
+  return out;
+}
+
 std::string with_index_name(const Turning& turning) {
   const auto* index = schema::as<PgQuery__IndexStmt>(turning.statement.node());
   if (index == nullptr) return turning.statement.text();

@@ -22,19 +22,6 @@ bool decide(const Turning& turning, const std::string& name) {
   return true;
 }
 
-std::vector<std::string> columns_of(const PgQuery__IndexStmt& index) {
-  std::vector<std::string> out;
-  const auto take = [&](PgQuery__Node* const* elements, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto* element = as<PgQuery__IndexElem>(elements[i]);
-      out.emplace_back(element == nullptr ? "" : text_of(element->name));
-    }
-  };
-  take(index.index_params, index.n_index_params);
-  take(index.index_including_params, index.n_index_including_params);
-  return out;
-}
-
 // Is the relation of this name an index of the table with these columns?
 bool is_own_index(const Turning& turning, const QualifiedName& table, const std::string& name, bool unique,
                   const std::vector<std::string>& columns) {
@@ -48,7 +35,7 @@ bool index_meets_another(const Turning& turning, const PgQuery__IndexStmt& index
   const std::string name(text_of(index.idxname));
   const QualifiedName table = turning.names.resolve(schema::name_of(*index.relation));
   return !name.empty() && !index.if_not_exists && turning.names.book().relation_taken({table.schema, name}) &&
-         !is_own_index(turning, table, name, index.unique, columns_of(index)) && decide(turning, name);
+         !is_own_index(turning, table, name, index.unique, key_columns(index)) && decide(turning, name);
 }
 
 bool drops_constraint(const schema::Statement& statement, const std::string& name) {

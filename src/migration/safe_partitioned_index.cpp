@@ -44,7 +44,7 @@ class PartitionedIndex {
         return fmt::format("its partition {} is a foreign table, which has no index", name);
       // Which of them PostgreSQL would take in place of a new one depends on every property of both.
       for (const auto& known : partition->indexes)
-        if (known.columns == columns())
+        if (known.columns == key_columns(index_))
           return fmt::format("index {} of its partition {} may be taken in place of a new one", known.name,
                              name);
       if (std::string why = in_the_way(*partition, level + 1); !why.empty()) return why;
@@ -74,19 +74,6 @@ class PartitionedIndex {
     static const std::vector<const schema::Table*> kNone;
     const auto found = partitions_.find({table.schema, table.name});
     return found == partitions_.end() ? kNone : found->second;
-  }
-
-  std::vector<std::string> columns() const {
-    std::vector<std::string> out;
-    const auto take = [&](PgQuery__Node* const* elements, std::size_t count) {
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto* element = schema::as<PgQuery__IndexElem>(elements[i]);
-        out.emplace_back(element == nullptr ? "" : text_of(element->name));
-      }
-    };
-    take(index_.index_params, index_.n_index_params);
-    take(index_.index_including_params, index_.n_index_including_params);
-    return out;
   }
 
   std::string create(const schema::Table& table, const std::string& name, std::string_view how,

@@ -287,10 +287,15 @@ Result<std::string> runnable_sql(const Source& source) {
                     .with_hint(std::move(hint))
                     .at({source.file, one.line + source.line - 1, one.column}));
   };
-  for (const PsqlCommand& one : plain.commands)
-    if (!only_talks(one.text) || source.tool != Tool::kPlain)
-      return refuse(one, fmt::format("only psql knows the command {}", one.text),
-                    "write SQL in its place, and name the files that it includes");
+  for (const PsqlCommand& one : plain.commands) {
+    if (only_talks(one.text) && source.tool == Tool::kPlain) continue;
+    if (source.sql.starts_with(kOwnScript))
+      return refuse(one,
+                    "this script was written by plan, and asks the database itself what is there already",
+                    "run it by psql; plan the migration that it was written of");
+    return refuse(one, fmt::format("only psql knows the command {}", one.text),
+                  "write SQL in its place, and name the files that it includes");
+  }
   if (plain.commands.size() == kPsqlCommandsMax)
     return refuse(plain.commands.back(), fmt::format("more than {} commands of psql", kPsqlCommandsMax),
                   "this is a script for psql: keep the SQL of the change in a file of its own");

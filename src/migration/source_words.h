@@ -14,6 +14,10 @@ inline std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n\f\v") - first + 1);
 }
 
+// The first line of a script that plan has written for psql, by which it is known again.
+inline constexpr std::string_view kOwnScript =
+    "-- For psql 10 and later. Each transaction by itself; what stands outside one cannot run inside.\n";
+
 // The next line with its end, taken from the front of `rest`.
 inline std::string_view take_line(std::string_view& rest) {
   const std::size_t size = std::min(rest.find('\n'), rest.size() - 1) + 1;

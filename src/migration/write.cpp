@@ -6,6 +6,7 @@
 
 #include "change/table_sql.h"
 #include "migration/do_block.h"
+#include "migration/source_words.h"
 #include "schema/sql.h"
 #include "schema/text.h"
 #include "schema/tree.h"
@@ -96,10 +97,6 @@ std::string joined(const std::vector<std::string>& statements) {
   return out;
 }
 
-constexpr const char* kContract =
-    "-- CONTRACT PHASE. No gate stands here. Run what follows by itself, later, and only when no running\n"
-    "-- version, view, function, job or report uses what it takes away, and when a backup holds the data.\n";
-
 // What lint would say of statements that we wrote ourselves, answered where it is known why they are safe.
 std::string ignores(const Migration& migration, const std::string& statement, bool back) {
   std::string out;
@@ -157,14 +154,14 @@ std::string guarded(const Migration& migration, const std::string& body) {
 }
 
 Result<std::vector<WrittenFile>> write_sql(std::span<const Migration> migrations) {
-  std::string text =
-      "-- For psql 10 and later. Each transaction by itself; what stands outside one cannot run inside.\n"
+  std::string text(kOwnScript);
+  text +=
       "-- It stops at the first error. Run again, it leaves out what is there already.\n"
       "\\set ON_ERROR_STOP on\n";
   bool contract = false;
   for (const auto& migration : migrations) {
     const std::string body = answered(migration, migration.forward(), false);
-    if (migration.is_contract() && !contract) text.append("\n").append(kContract);
+    if (migration.is_contract() && !contract) text.append("\n").append(contract_comment(migration, "--"));
     contract = contract || migration.is_contract();
     text += "\n" + heading(migration) +
             guarded(migration, migration.in_transaction ? "BEGIN;\n" + body + "COMMIT;\n" : body);
@@ -196,9 +193,10 @@ Result<std::vector<WrittenFile>> write_flyway(std::span<const Migration> migrati
     const std::string forward = answered(migration, migration.forward(), false);
     // Flyway's usual lock is an open transaction of its own, which a concurrent build waits for, for ever.
     const bool waits = forward.find(" CONCURRENTLY ") != std::string::npos;
-    out.push_back({"V" + stem,
-                   (contract ? kContract : "") + heading(migration) + (waits ? kFlywayLock : "") + forward,
-                   contract});
+    out.push_back(
+        {"V" + stem,
+         contract_comment(migration, "--") + heading(migration) + (waits ? kFlywayLock : "") + forward,
+         contract});
     if (!migration.in_transaction)
       out.push_back({"V" + stem + ".conf", "executeInTransaction=false\n", contract});
     const auto back = migration.back();
@@ -259,8 +257,8 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
     else
       for (const auto& one : back) rollback += rollback_lines(one);
     if (migration.in_transaction) {
-      text += head + traits + (migration.is_contract() ? kContract : "") + heading(migration) +
-              joined(forward) + rollback;
+      text +=
+          head + traits + contract_comment(migration, "--") + heading(migration) + joined(forward) + rollback;
       continue;
     }
     for (std::size_t k = 0; k < forward.size(); ++k)
@@ -336,6 +334,15 @@ std::vector<std::string> Migration::back() const {
   out.emplace_back("RESET lock_timeout;");  // the session is the tool's
   out.emplace_back("RESET statement_timeout;");
   return out;
+}
+
+std::string contract_comment(const Migration& migration, std::string_view mark) {
+  if (!migration.is_contract()) return {};
+  return fmt::format(
+      "{0} CONTRACT PHASE. No gate stands here. Run what follows by itself, later, and only when no running\n"
+      "{0} version, view, function, job or report uses what it takes away, and when a backup holds the "
+      "data.\n",
+      mark);
 }
 
 bool Migration::is_contract() const {

@@ -53,6 +53,9 @@ std::vector<Migration> migrations_of(const SqlPlan& plan);
 // PostgreSQL's, so that what stands behind it would run. Control characters become spaces.
 std::string in_one_line(std::string_view text);
 
+// What has to be true before a migration of the contract phase is run, as lines of comment; "" for others.
+std::string contract_comment(const Migration& migration, std::string_view mark);
+
 std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, const WriteOptions& options);
 Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migrations,
                                              const WriteOptions& options);

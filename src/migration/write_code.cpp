@@ -112,12 +112,12 @@ std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, co
     out.push_back(
         {fmt::format("{}_{}.py", revision, migration.slug),
          fmt::format(
-             "\"\"\"{} {}: {}\"\"\"\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = \"{}\"\n"
+             "\"\"\"{} {}: {}\"\"\"\n{}import sqlalchemy as sa\nfrom alembic import op\n\nrevision = \"{}\"\n"
              "down_revision = {}\nbranch_labels = None\ndepends_on = None\n\n\ndef run(sql):\n"
              "    op.execute(sa.text(sql.replace(\":\", \"\\\\:\")))\n\n\ndef upgrade():\n{}\n\ndef "
              "downgrade():\n{}",
-             i + 1, change::to_string(migration.first->step.phase), title, revision, after,
-             python_body(forward), python_body(back)),
+             i + 1, change::to_string(migration.first->step.phase), title, contract_comment(migration, "#"),
+             revision, after, python_body(forward), python_body(back)),
          migration.is_contract()});
     after = "\"" + revision + "\"";
   }
@@ -144,8 +144,8 @@ Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migratio
         {fmt::format("{}_{}.rb", version + i, plain),
          fmt::format(
              // An old version of its words: each later Rails knows it, and SQL is SQL in all of them.
-             "class {} < ActiveRecord::Migration[6.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
-             ruby_class(plain), "  disable_ddl_transaction!\n\n",
+             "{}class {} < ActiveRecord::Migration[6.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
+             contract_comment(migration, "#"), ruby_class(plain), "  disable_ddl_transaction!\n\n",
              ruby_body(texts(migration.forward(), migration.in_transaction)),
              !back.empty()               ? ruby_body(back)
              : leaves_nothing(migration) ? "    # nothing to take back\n"

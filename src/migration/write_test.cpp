@@ -126,6 +126,17 @@ TEST(WritePlan, StopsAScriptAtTheFirstErrorAndLeavesOutWhatIsThere) {
   EXPECT_TRUE(files.front().contract);
 }
 
+TEST(WritePlan, SaysInEachFormatWhatTheContractWaitsFor) {
+  const auto plan =
+      plan_of("ALTER TABLE orders ADD COLUMN note text; ALTER TABLE orders DROP COLUMN legacy;");
+  for (const auto format : {Format::kFlyway, Format::kAlembic, Format::kRails})
+    for (const auto& file :
+         written(plan, format, {.version = format == Format::kRails ? "20261122210000" : "1"}))
+      EXPECT_EQ(file.text.find("CONTRACT PHASE. No gate") != std::string::npos,
+                file.contract && !file.name.ends_with(".conf"))
+          << file.text;
+}
+
 TEST(WritePlan, GivesBackfillsAndWaysBackTheirTimeOuts) {
   const auto plan = plan_of("ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL;");
   for (const auto& file : written(plan, Format::kFlyway, {.version = "1"})) {

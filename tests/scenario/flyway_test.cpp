@@ -13,12 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-constexpr const char* kMigration =
-    "ALTER TABLE orders ADD COLUMN note varchar(20) DEFAULT 'it''s; -- 10% Ä' NOT NULL;\n"
-    "CREATE INDEX orders_total ON orders (total);\n"
-    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total > 0);\n"
-    "CREATE TABLE notes (id bigint PRIMARY KEY, order_id bigint REFERENCES orders (id));\n";
-
 const ToolWords kWords{"--write db --format flyway", "baseline", "migrate", "",
                        "public.flyway_schema_history"};
 
@@ -28,7 +22,7 @@ class FlywayTest : public MigrationToolTest {
     const auto packages = java_packages("flyway", POUNDLOCK_SOURCE_DIR "/tests/clients/flyway");
     if (!packages) GTEST_SKIP() << packages.error();
     classes_ = *packages + "/lib/*";
-    start("flyway", kMigration);
+    start("flyway", kSqlMigration);
   }
   ToolRan tool(const std::string& database, const std::string& what) override {
     fs::create_directories(folder_ / "db");

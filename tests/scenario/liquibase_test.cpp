@@ -13,12 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kMigration =
-    "ALTER TABLE orders ADD COLUMN note varchar(20) DEFAULT 'it''s; -- 10% Ä' NOT NULL;\n"
-    "CREATE INDEX orders_total ON orders (total);\n"
-    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total > 0);\n"
-    "CREATE TABLE notes (id bigint PRIMARY KEY, order_id bigint REFERENCES orders (id));\n";
-
 const ToolWords kWords{"--write changes.sql --format liquibase", "init", "update", "rollback",
                        "public.databasechangelog, public.databasechangeloglock"};
 
@@ -28,7 +22,7 @@ class LiquibaseTest : public MigrationToolTest {
     const auto packages = java_packages("liquibase", POUNDLOCK_SOURCE_DIR "/tests/clients/liquibase");
     if (!packages) GTEST_SKIP() << packages.error();
     classes_ = *packages + "/lib/*";
-    start("liquibase", kMigration);
+    start("liquibase", kSqlMigration);
   }
   ToolRan tool(const std::string& database, const std::string& what) override {
     return run_shell(

@@ -22,6 +22,13 @@ struct ToolRan {
 // By the shell, with both outputs in one and nothing to read.
 ToolRan run_shell(const std::string& command);
 
+// A column, an index, a CHECK and a table of foreign key: for tools whose files hold SQL as it is.
+inline constexpr const char* kSqlMigration =
+    "ALTER TABLE orders ADD COLUMN note varchar(20) DEFAULT 'it''s; -- 10% Ä' NOT NULL;\n"
+    "CREATE INDEX orders_total ON orders (total);\n"
+    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total > 0);\n"
+    "CREATE TABLE notes (id bigint PRIMARY KEY, order_id bigint REFERENCES orders (id));\n";
+
 // What a tool's own command line is told.
 struct ToolWords {
   std::string write;    // of Poundlock's: "--write db --format flyway"
