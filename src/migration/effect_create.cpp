@@ -249,6 +249,26 @@ Effect create_policy(const PgQuery__CreatePolicyStmt& create, const Names& names
                                force_quote_identifier(text_of(create.policy_name)), quoted_table(table))}};
 }
 
+Effect create_rule(const PgQuery__RuleStmt& create, const Names& names) {
+  if (create.replace || create.relation == nullptr) return {};
+  const QualifiedName table = names.resolve(schema::name_of(*create.relation));
+  return {.probe = fmt::format(
+              "SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite o JOIN pg_catalog.pg_class c ON c.oid = "
+              "o.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND "
+              "c.relname = {} AND o.rulename = {} AND o.is_instead = {})",
+              quote_literal(table.schema), quote_literal(table.name), quote_literal(text_of(create.rulename)),
+              create.instead ? "true" : "false"),
+          .undo = {fmt::format("DROP RULE IF EXISTS {} ON {}",
+                               force_quote_identifier(text_of(create.rulename)), quoted_table(table))}};
+}
+
+Effect create_statistics(const PgQuery__CreateStatsStmt& create, const Names& names) {
+  if (create.n_defnames == 0) return {};  // PostgreSQL names it
+  const QualifiedName name = names.resolve_new(schema::name_of(create.defnames, create.n_defnames));
+  return made(named_probe("pg_statistic_ext", "stx", name), "STATISTICS", quoted_table(name),
+              create.if_not_exists);
+}
+
 Effect create_schema(const PgQuery__CreateSchemaStmt& create) {
   const std::string name(text_of(create.schemaname));
   if (name.empty()) return {};  // of AUTHORIZATION alone: the role's
@@ -268,6 +288,8 @@ Effect effect_of_create(const schema::Statement& statement, const Names& names) 
     case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT: return create_function(*node.create_function_stmt, names);
     case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT: return create_trigger(*node.create_trig_stmt, names);
     case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT: return create_policy(*node.create_policy_stmt, names);
+    case PG_QUERY__NODE__NODE_RULE_STMT: return create_rule(*node.rule_stmt, names);
+    case PG_QUERY__NODE__NODE_CREATE_STATS_STMT: return create_statistics(*node.create_stats_stmt, names);
     case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return create_sequence(*node.create_seq_stmt, names);
     case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return create_enum(*node.create_enum_stmt, names);
     case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT: {

@@ -133,6 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
         "-- poundlock: ignore row_level_security nobody reads heap yet\n"
         "ALTER TABLE heap ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY mine ON heap USING (a > 0)",
+        "CREATE RULE quiet AS ON DELETE TO heap DO ALSO NOTIFY gone;"
+        "CREATE STATISTICS both_columns ON a, b FROM heap",
         "CREATE MATERIALIZED VIEW m AS SELECT a FROM heap; CREATE UNIQUE INDEX ON m (a)",
         "ALTER TABLE heap SET (fillfactor = 80); ALTER TABLE heap ALTER a SET STATISTICS 500",
         "CREATE INDEX years_at ON ONLY years (at); CREATE INDEX years_1_at ON years_1 (at);"
