@@ -62,6 +62,7 @@ bj::value paths_json(const rollout::Plan& plan, const PathsReport& report) {
                                   {"writes", one.writes},
                                   {"compared", one.compared},
                                   {"skipped", one.skipped},
+                                  {"values_left_out", one.left_out},
                                   {"rows", one.rows}});
   for (const auto& one : report.planned)
     plans.push_back(bj::object{{"path", one.path},

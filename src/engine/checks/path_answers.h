@@ -36,8 +36,10 @@ struct TwiceAsked {
 };
 // `verdict` on the first two answers where legacy gives the same twice. Else the columns are left out that it
 // gives otherwise each time, such as now(), as long as its rows are the same in the others: a difference in
-// these is an error. Where there is none, or where the rows themselves change (ORDER BY random() LIMIT 3),
-// "not_compared" and no error of its own: it is no proof that both are alike.
+// these is an error. Where there is none, "values_left_out", which is a comparison of the rest: if the
+// columns left out are made by a function that changes by itself, and the others tell the rows apart. Else,
+// as where the rows themselves change (ORDER BY random() LIMIT 3), "not_compared": it is no proof that both
+// are alike.
 RowsVerdict compare_at_rest(const TwiceAsked& legacy, const PathAnswer& fresh, const PathShape& fresh_shape,
                             RowsVerdict verdict);
 

@@ -10,9 +10,10 @@
 namespace poundlock::engine {
 
 struct RowsVerdict {
-  std::string kind;     // "", "columns_differ", "rows_differ", "order_differs"
-  std::string message;  // in plain words
-  bool error = true;    // false: SQL leaves it open which of the two comes
+  std::string kind;          // "", "columns_differ", "rows_differ", "order_differs"
+  std::string message;       // in plain words
+  bool error = true;         // false: SQL leaves it open which of the two comes
+  std::size_t left_out = 0;  // values that change by themselves, where the rest was compared
 };
 
 RowsVerdict compare_rows(const ports::Rows& legacy, const PathShape& legacy_shape, const ports::Rows& fresh,

@@ -144,6 +144,56 @@ std::optional<std::size_t> output_of(const PgQuery__Node* key, const std::vector
   return std::nullopt;
 }
 
+// PostgreSQL's own, and those of its contrib modules, by which no two answers are alike. A function of the
+// application may be one too: that cannot be seen from its name.
+constexpr std::string_view kByThemselves[] = {"age",
+                                              "clock_timestamp",
+                                              "gen_random_bytes",
+                                              "gen_random_uuid",
+                                              "nextval",
+                                              "now",
+                                              "pg_current_xact_id",
+                                              "random",
+                                              "random_normal",
+                                              "statement_timestamp",
+                                              "timeofday",
+                                              "transaction_timestamp",
+                                              "txid_current",
+                                              "uuid_generate_v1",
+                                              "uuid_generate_v1mc",
+                                              "uuid_generate_v4",
+                                              "uuidv4",
+                                              "uuidv7"};
+
+bool changes_by_itself(const Message* expression) {
+  bool found = false;
+  schema::walk(expression, [&](const Message* one) {
+    found = found || as<PgQuery__SQLValueFunction>(one) != nullptr;
+    if (const auto* call = as<PgQuery__FuncCall>(one); call != nullptr && call->n_funcname > 0) {
+      const std::string name = schema::strings(call->funcname, call->n_funcname).back();
+      found = found ||
+              std::find(std::begin(kByThemselves), std::end(kByThemselves), name) != std::end(kByThemselves);
+    }
+    return !found;
+  });
+  return found;
+}
+
+void read_by_itself(const PgQuery__SelectStmt& select, PathShape& shape) {
+  if (select.larg != nullptr) return;
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < select.n_target_list; ++i) {
+    const auto* target = as<PgQuery__ResTarget>(select.target_list[i]);
+    if (target == nullptr) return;
+    const auto* column = as<PgQuery__ColumnRef>(target->val);
+    if (column != nullptr && column->n_fields > 0 &&
+        as<PgQuery__AStar>(column->fields[column->n_fields - 1]) != nullptr)
+      return;
+    if (changes_by_itself(schema::content(target->val))) found.push_back(i);
+  }
+  shape.by_itself = std::move(found);
+}
+
 void read_order(const PgQuery__SelectStmt& select, PathShape& shape) {
   shape.limited = select.limit_count != nullptr || select.limit_offset != nullptr;
   shape.ordered = select.n_sort_clause > 0;
@@ -163,7 +213,10 @@ Result<PathShape> shape_of(std::string_view sql, const std::vector<schema::Quali
   PathShape shape;
   const Message* root = schema::content(statement.node());
   Reader(shape).read(root);
-  if (const auto* select = as<PgQuery__SelectStmt>(root)) read_order(*select, shape);
+  if (const auto* select = as<PgQuery__SelectStmt>(root)) {
+    read_order(*select, shape);
+    read_by_itself(*select, shape);
+  }
   const auto references = schema::references(statement);
   // Each is named in what is sent to the server, and its protocol counts them in two bytes.
   if (shape.highest > kParametersMax)

@@ -37,6 +37,9 @@ struct PathShape {
   // The outputs, from 0, that it orders by; fewer than it names where one of them is no output.
   std::vector<std::size_t> order_outputs;
   bool order_is_output = false;  // all of them are
+  // The outputs, from 0, made with what answers otherwise each time, such as now() or random(); none where a
+  // star or a UNION leaves open which output is which.
+  std::vector<std::size_t> by_itself;
   // Of the change's tables, as written.
   std::vector<std::string> star;       // SELECT *, RETURNING *
   std::vector<std::string> whole_row;  // SELECT o FROM orders o

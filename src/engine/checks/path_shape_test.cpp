@@ -53,6 +53,16 @@ TEST(PathShape, WhatItOrdersByIsFoundAmongItsOutputs) {
   EXPECT_FALSE(shape("SELECT id FROM orders WHERE id IN (SELECT 1 ORDER BY 1)").ordered);
 }
 
+TEST(PathShape, OutputsThatChangeByThemselves) {
+  EXPECT_THAT(shape("SELECT id, now() AS at, status FROM orders").by_itself, ElementsAre(1U));
+  EXPECT_THAT(shape("SELECT CURRENT_TIMESTAMP, id, (random() * 3)::int FROM orders").by_itself,
+              ElementsAre(0U, 2U));
+  EXPECT_THAT(shape("SELECT id, lower(status) FROM orders ORDER BY random() LIMIT 1").by_itself,
+              ElementsAre());
+  EXPECT_THAT(shape("SELECT *, now() FROM orders").by_itself, ElementsAre());
+  EXPECT_THAT(shape("SELECT now() UNION SELECT at FROM orders").by_itself, ElementsAre());
+}
+
 TEST(PathShape, FormsThatTakeColumnsByPositionOrAllOfThem) {
   EXPECT_THAT(shape("SELECT * FROM orders").star, ElementsAre("orders"));
   EXPECT_THAT(shape("SELECT * FROM customers").star, ElementsAre());

@@ -3,13 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <memory>
 
-#include "engine/checks/path_answers.h"
-#include "engine/checks/path_plans.h"
-#include "engine/checks/path_reads.h"
-#include "engine/checks/path_shape.h"
+#include "engine/checks/path_proof.h"
 #include "engine/checks/path_writes.h"
 #include "engine/checks/shadow_blockers.h"
 #include "ports/cells.h"
@@ -17,94 +12,34 @@
 namespace poundlock::engine {
 namespace {
 
-constexpr int kPlannedSamples = 3;
 constexpr std::string_view kTimedOut = "57014";
 
-struct Path {
-  const rollout::PathSpec* spec = nullptr;
-  PathShape legacy, fresh;
-};
+}  // namespace
 
-class Proof {
- public:
-  Proof(const CheckContext& context, const PathOptions& options, ShadowUse& shadow)
-      : context_(context), options_(options), shadow_(shadow) {}
+Result<PathsReport> PathProof::run() {
+  PL_CHECK(open());
+  // Sessions of the application live on while the schema changes, and their prepared statements with them.
+  PL_CHECK(try_all(Side::kLegacy, &PathWorks::before_expand, true, "before the expand"));
+  PL_CHECK(try_all(Side::kFresh, &PathWorks::before_expand, false, "before the expand"));
+  PL_CHECK(keep_prepared(Side::kLegacy));
+  PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kDualWrite));
+  PL_CHECK(analyze());
+  const Status kept = in_application([&] { return try_kept(Side::kLegacy, "the expand"); });
+  PL_CHECK(kept);
+  PL_CHECK(try_all(Side::kLegacy, &PathWorks::after_expand, true, "after the expand"));
+  PL_CHECK(try_all(Side::kFresh, &PathWorks::after_expand, true, "after the expand"));
+  PL_CHECK(keep_prepared(Side::kFresh));
+  PL_CHECK(compare_reads());
+  PL_CHECK(plan_all());
+  PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kExpose));
+  PL_CHECK(compare_writes());
+  PL_CHECK(after_the_contract());
+  shapes();
+  return std::move(report_);
+}
 
-  Result<PathsReport> run() {
-    PL_CHECK(open());
-    // Sessions of the application live on while the schema changes, and their prepared statements with them.
-    PL_CHECK(try_all(Side::kLegacy, &PathWorks::before_expand, true, "before the expand"));
-    PL_CHECK(try_all(Side::kFresh, &PathWorks::before_expand, false, "before the expand"));
-    PL_CHECK(keep_prepared(Side::kLegacy));
-    PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kDualWrite));
-    PL_CHECK(analyze());
-    const Status kept = in_application([&] { return try_kept(Side::kLegacy, "the expand"); });
-    PL_CHECK(kept);
-    PL_CHECK(try_all(Side::kLegacy, &PathWorks::after_expand, true, "after the expand"));
-    PL_CHECK(try_all(Side::kFresh, &PathWorks::after_expand, true, "after the expand"));
-    PL_CHECK(keep_prepared(Side::kFresh));
-    PL_CHECK(compare_reads());
-    PL_CHECK(plan_all());
-    PL_CHECK(forward_on_shadow(context_, shadow_.database(), change::Phase::kExpose));
-    PL_CHECK(compare_writes());
-    PL_CHECK(after_the_contract());
-    shapes();
-    return std::move(report_);
-  }
-
- private:
-  Status open();
-  Status analyze();
-  void fault(const Path& path, std::string side, std::string kind, bool error, std::string message,
-             std::string fix = {});
-  PathWorks& works(const Path& path, Side side);
-  bool runnable(const Path& path) const;
-  static const std::string& sql(const Path& path, Side side) {
-    return side == Side::kLegacy ? path.spec->legacy : path.spec->fresh;
-  }
-  std::string kept_name(const Path& path, Side side) const {
-    return fmt::format("poundlock_{}_{}", to_string(side), &path - paths_.data());
-  }
-  template <typename Work>
-  auto in_application(Work work) -> decltype(work());
-  Status try_all(Side side, std::optional<bool> PathWorks::*when, bool needed, const char* at);
-  Status try_one(const Path& path, Side side, std::optional<bool> PathWorks::*when, bool needed,
-                 const char* at);
-  Status keep_prepared(Side side);
-  Status try_kept(Side side, const char* after);
-  Status after_the_contract();
-  Result<bool> contract_here();
-  void shapes();
-  Result<SampledPath> samples(const Path& path, int rows);
-  Status compare_reads();
-  Result<PathAnswer> ask(const std::string& sql, const std::vector<ports::Cell>& params);
-  Result<RowsVerdict> judge_answers(const Path& path, const std::vector<ports::Cell>& params,
-                                    const PathAnswer& legacy, const PathAnswer& fresh);
-  Status compare_read(const Path& path);
-  Status compare_writes();
-  Status compare_write(const Path& path);
-  Status plan_all();
-  Result<ports::StatisticsCopied> think_large();
-  Status plan_path(const Path& path);
-  Status plan_generic(const Path& path, const std::vector<ports::Cell>& params);
-  void judge_plans(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
-  void judge_indexes(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh);
-  double real_rows(const std::string& table) const;
-
-  const CheckContext& context_;
-  const PathOptions& options_;
-  ShadowUse& shadow_;
-  std::unique_ptr<ports::Session> session_;
-  std::string search_path_;
-  std::vector<Path> paths_;
-  std::map<std::string, double> rows_;  // of the shadow's tables
-  bool new_columns_ = false;            // the expand adds some, of which the source has no statistics
-  bool uneven_ = false;  // plans of legacy go by the source's statistics, of new by the sample's
-  PathsReport report_;
-};
-
-void Proof::fault(const Path& path, std::string side, std::string kind, bool error, std::string message,
-                  std::string fix) {
+void PathProof::fault(const ProvedPath& path, std::string side, std::string kind, bool error,
+                      std::string message, std::string fix) {
   // One statement fails for each of its samples: once is enough.
   for (const auto& known : report_.findings)
     if (known.path == path.spec->name && known.side == side && known.kind == kind &&
@@ -114,21 +49,21 @@ void Proof::fault(const Path& path, std::string side, std::string kind, bool err
       {path.spec->name, std::move(side), std::move(kind), error, std::move(message), std::move(fix)});
 }
 
-PathWorks& Proof::works(const Path& path, Side side) {
+PathWorks& PathProof::works(const ProvedPath& path, Side side) {
   for (auto& one : report_.works)
     if (one.path == path.spec->name && one.side == side) return one;
   return report_.works.emplace_back(PathWorks{path.spec->name, side, {}, {}, {}});
 }
 
 // Both sides work where they are compared.
-bool Proof::runnable(const Path& path) const {
+bool PathProof::runnable(const ProvedPath& path) const {
   int sides = 0;
   for (const auto& one : report_.works)
     if (one.path == path.spec->name && one.after_expand.value_or(false)) ++sides;
   return sides == 2;
 }
 
-Status Proof::open() {
+Status PathProof::open() {
   PL_TRY(session_, shadow_.database().connect());
   PL_TRY(search_path_, application_search_path(*session_, context_.plan));
   report_.shadow = shadow_.info().description;
@@ -144,7 +79,7 @@ Status Proof::open() {
   }
   const auto tables = tables_of(context_.plan);
   for (const auto& spec : context_.plan.paths) {
-    Path path{&spec, {}, {}};
+    ProvedPath path{&spec, {}, {}};
     PL_TRY(path.legacy, shape_of(spec.legacy, tables));
     PL_TRY(path.fresh, shape_of(spec.fresh, tables));
     paths_.push_back(std::move(path));
@@ -152,7 +87,7 @@ Status Proof::open() {
   return {};
 }
 
-Status Proof::analyze() {
+Status PathProof::analyze() {
   for (const auto& table : tables_of(context_.plan)) {
     const std::string name = table.to_sql();
     PL_CHECK(session_->run("ANALYZE " + name));
@@ -163,23 +98,11 @@ Status Proof::analyze() {
   return {};
 }
 
-// Work in a transaction as the application's sessions name their tables, rolled back afterwards.
-template <typename Work>
-auto Proof::in_application(Work work) -> decltype(work()) {
-  PL_CHECK(session_->run("BEGIN"));
-  PL_CHECK(session_->run("SET LOCAL search_path = " + search_path_));
-  PL_CHECK(
-      session_->run(fmt::format("SET LOCAL statement_timeout = '{}ms'", options_.statement_limit.count())));
-  auto done = work();
-  PL_CHECK(session_->run("ROLLBACK"));
-  return done;
-}
-
 // --- each statement wherever the phases need it ----------------------------------------------------
 
 // Inside a transaction: what does not work must not end it.
-Status Proof::try_one(const Path& path, Side side, std::optional<bool> PathWorks::*when, bool needed,
-                      const char* at) {
+Status PathProof::try_one(const ProvedPath& path, Side side, std::optional<bool> PathWorks::*when,
+                          bool needed, const char* at) {
   PL_CHECK(session_->run("SAVEPOINT poundlock_path"));
   const auto prepared = session_->run("PREPARE poundlock_path AS " + sql(path, side));
   if (prepared) PL_CHECK(session_->run("DEALLOCATE poundlock_path"));
@@ -192,7 +115,7 @@ Status Proof::try_one(const Path& path, Side side, std::optional<bool> PathWorks
   return {};
 }
 
-Status Proof::try_all(Side side, std::optional<bool> PathWorks::*when, bool needed, const char* at) {
+Status PathProof::try_all(Side side, std::optional<bool> PathWorks::*when, bool needed, const char* at) {
   return in_application([&]() -> Status {
     for (const auto& path : paths_) PL_CHECK(try_one(path, side, when, needed, at));
     return {};
@@ -200,7 +123,7 @@ Status Proof::try_all(Side side, std::optional<bool> PathWorks::*when, bool need
 }
 
 // A prepared statement outlives the transaction, also one that is rolled back.
-Status Proof::keep_prepared(Side side) {
+Status PathProof::keep_prepared(Side side) {
   return in_application([&]() -> Status {
     for (const auto& path : paths_) {
       PL_CHECK(session_->run("SAVEPOINT poundlock_path"));
@@ -212,7 +135,7 @@ Status Proof::keep_prepared(Side side) {
 }
 
 // EXPLAIN EXECUTE plans anew as an execution would, and fails with 0A000 where the result has changed.
-Status Proof::try_kept(Side side, const char* after) {
+Status PathProof::try_kept(Side side, const char* after) {
   for (const auto& path : paths_) {
     const int count = (side == Side::kLegacy ? path.legacy : path.fresh).highest;
     std::string arguments;
@@ -229,7 +152,7 @@ Status Proof::try_kept(Side side, const char* after) {
   return {};
 }
 
-Result<bool> Proof::contract_here() {
+Result<bool> PathProof::contract_here() {
   for (const auto* step : forward_steps(context_.plan, change::Phase::kContract)) {
     if (step->kind != change::StepKind::kTransaction) continue;  // a vacuum changes nothing that is looked at
     for (const auto& statement : step->sql) {
@@ -246,7 +169,7 @@ Result<bool> Proof::contract_here() {
 }
 
 // In one transaction that is rolled back, so that a clone loses nothing.
-Status Proof::after_the_contract() {
+Status PathProof::after_the_contract() {
   return in_application([&]() -> Status {
     PL_CHECK(session_->run("SET LOCAL statement_timeout = 0"));
     PL_TRY(const auto aside, set_views_aside(*session_, context_.plan));
@@ -265,7 +188,7 @@ Status Proof::after_the_contract() {
 
 // --- what the tree says ----------------------------------------------------------------------------
 
-void Proof::shapes() {
+void PathProof::shapes() {
   const auto star = context_.plan.gates.find("select_star");
   const bool waived = star != context_.plan.gates.end() && star->second.waived.has_value();
   for (const auto& path : paths_) {
@@ -294,7 +217,7 @@ void Proof::shapes() {
 
 // --- results -----------------------------------------------------------------------------------------
 
-Result<SampledPath> Proof::samples(const Path& path, int rows) {
+Result<SampledPath> PathProof::samples(const ProvedPath& path, int rows) {
   PL_TRY(auto sampled, sample_path(*session_, context_.plan, *path.spec, rows, search_path_));
   if (!sampled.problem.empty()) {
     fault(path, "both", "not_compared", true, sampled.problem);
@@ -304,22 +227,23 @@ Result<SampledPath> Proof::samples(const Path& path, int rows) {
 }
 
 // Not READ ONLY, which would refuse SELECT ... FOR UPDATE; it is rolled back all the same.
-Result<PathAnswer> Proof::ask(const std::string& sql, const std::vector<ports::Cell>& params) {
+Result<PathAnswer> PathProof::ask(const std::string& sql, const std::vector<ports::Cell>& params) {
   return in_application([&] { return answer_of(*session_, sql, params); });
 }
 
 // What differs may be what the legacy statement itself answers otherwise each time.
-Result<RowsVerdict> Proof::judge_answers(const Path& path, const std::vector<ports::Cell>& params,
-                                         const PathAnswer& legacy, const PathAnswer& fresh) {
+Result<RowsVerdict> PathProof::judge_answers(const ProvedPath& path, const std::vector<ports::Cell>& params,
+                                             const PathAnswer& legacy, const PathAnswer& fresh) {
   auto verdict = compare_answers(legacy, path.legacy, fresh, path.fresh);
   if (!verdict.error || (verdict.kind != "rows_differ" && verdict.kind != "order_differs")) return verdict;
   PL_TRY(const auto again, ask(path.spec->legacy, params));
   return compare_at_rest({legacy, again, path.legacy}, fresh, path.fresh, std::move(verdict));
 }
 
-Status Proof::compare_read(const Path& path) {
+Status PathProof::compare_read(const ProvedPath& path) {
   PL_TRY(const auto sampled, samples(path, options_.samples));
-  PathCompared done{path.spec->name, false, 0, 0, 0};
+  PathCompared done;
+  done.path = path.spec->name;
   std::string unsteady;
   for (const auto& params : sampled.samples) {
     const auto legacy = ask(path.spec->legacy, params);
@@ -346,6 +270,7 @@ Status Proof::compare_read(const Path& path) {
     if (!verdict.kind.empty()) fault(path, "both", verdict.kind, verdict.error, verdict.message);
     if (!verdict.kind.empty() && verdict.error) break;
     done.compared += 1;
+    done.left_out += verdict.left_out;
     done.rows += static_cast<double>(legacy->rows.rows.size());
   }
   if (done.skipped > 0)
@@ -360,15 +285,17 @@ Status Proof::compare_read(const Path& path) {
   return {};
 }
 
-Status Proof::compare_reads() {
+Status PathProof::compare_reads() {
   for (const auto& path : paths_)
     if (!path.legacy.writes && !path.fresh.writes && runnable(path)) PL_CHECK(compare_read(path));
   return {};
 }
 
-Status Proof::compare_write(const Path& path) {
+Status PathProof::compare_write(const ProvedPath& path) {
   PL_TRY(const auto sampled, samples(path, options_.write_samples));
-  PathCompared done{path.spec->name, true, 0, 0, 0};
+  PathCompared done;
+  done.path = path.spec->name;
+  done.writes = true;
   for (std::size_t i = 0; i < sampled.samples.size(); ++i) {
     WriteTrial trial{path.spec->legacy, sampled.samples[i], search_path_, options_.statement_limit,
                      i < sampled.taken_from.size() ? sampled.taken_from[i] : ""};
@@ -410,166 +337,11 @@ Status Proof::compare_write(const Path& path) {
   return {};
 }
 
-Status Proof::compare_writes() {
+Status PathProof::compare_writes() {
   for (const auto& path : paths_)
     if ((path.legacy.writes || path.fresh.writes) && runnable(path)) PL_CHECK(compare_write(path));
   return {};
 }
-
-// --- plans -------------------------------------------------------------------------------------------
-
-double Proof::real_rows(const std::string& table) const {
-  for (const auto& one : shadow_.info().tables)
-    if (one.table.to_sql() == table && one.source_rows >= 0) return one.source_rows;
-  const auto found = rows_.find(table);
-  return found == rows_.end() ? 0 : found->second * shadow_.info().scale;
-}
-
-// A sample's tables are small: an index is worth it only where the table is thought as large as it is.
-// Before PostgreSQL 18 the catalog's statistics can be written by a superuser only; without, plans are those
-// of the sample. In the transaction of the plan.
-Result<ports::StatisticsCopied> Proof::think_large() {
-  PL_TRY(auto copied, context_.ports.shadow->copy_statistics(*session_));
-  const double scale = shadow_.info().scale;
-  uneven_ = copied.done && scale > 1 && new_columns_;
-  if (copied.done || scale <= 1) return copied;
-  copied.done = true;
-  for (const auto& [table, rows] : rows_) {
-    PL_CHECK(session_->run("SAVEPOINT poundlock_scale"));
-    copied.done = session_
-                      ->run(
-                          "UPDATE pg_catalog.pg_class SET reltuples = reltuples * $1::float8::float4"
-                          " WHERE oid = $2::regclass",
-                          {fmt::format("{}", scale), table})
-                      .has_value();
-    if (copied.done) continue;
-    PL_CHECK(session_->run("ROLLBACK TO SAVEPOINT poundlock_scale"));
-    break;
-  }
-  const std::string why = copied.words.empty() ? "" : "; " + copied.words;
-  copied.words =
-      copied.done ? fmt::format("ANALYZE of the sample, the number of rows scaled by {:.1f}{}", scale, why)
-                  : fmt::format(
-                        "ANALYZE of the sample, not scaled: the real tables hold {:.1f} times as many rows,"
-                        " which counts only for what is a large table{}",
-                        scale, why);
-  return copied;
-}
-
-Status Proof::plan_all() {
-  PL_TRY(const auto copied, in_application([&] { return think_large(); }));
-  report_.statistics = copied.words.empty() ? "ANALYZE of the shadow's own rows" : copied.words;
-  for (const auto& path : paths_)
-    if (runnable(path)) PL_CHECK(plan_path(path));
-  return {};
-}
-
-Status Proof::plan_path(const Path& path) {
-  PL_TRY(const auto sampled,
-         sample_path(*session_, context_.plan, *path.spec, kPlannedSamples, search_path_));
-  bool first = true;
-  for (const auto& params : sampled.samples) {
-    PlanFacts legacy, fresh, legacy_index, fresh_index;
-    const auto planned = in_application([&]() -> Status {
-      PL_CHECK(think_large());
-      PL_TRY(legacy, plan_facts(*session_, path.spec->legacy, params, {}));
-      PL_TRY(fresh, plan_facts(*session_, path.spec->fresh, params, {}));
-      PL_TRY(legacy_index, plan_facts(*session_, path.spec->legacy, params, {.sequential = false}));
-      PL_TRY(fresh_index, plan_facts(*session_, path.spec->fresh, params, {.sequential = false}));
-      return {};
-    });
-    if (!planned) {
-      fault(path, "both", "not_compared", false, "no plan: " + planned.error().message);
-      return {};
-    }
-    judge_plans(path, legacy, fresh);
-    judge_indexes(path, legacy_index, fresh_index);
-    if (first) PL_CHECK(plan_generic(path, params));
-    if (first)
-      report_.planned.push_back({path.spec->name, legacy.cost, fresh.cost, legacy.shape, fresh.shape});
-    first = false;
-    if (path.legacy.writes || path.fresh.writes) continue;
-    const auto ran =
-        in_application([&] { return plan_facts(*session_, path.spec->fresh, params, {.analyze = true}); });
-    if (ran && ran->worst_factor > options_.estimate_factor)
-      fault(path, "new", "estimate", false,
-            fmt::format("the planner guesses wrong by a factor of {:.0f}: {}", ran->worst_factor,
-                        ran->worst_node),
-            "extended statistics, or a higher statistics target of the new column, after the expand");
-  }
-  return {};
-}
-
-// A prepared statement may be planned once for all parameters. Then a partial index or a partition that each
-// single value would lead to is of no use, which the plans for values do not show. PostgreSQL takes that plan
-// where it is no dearer, or where it is told to: only then it is an error.
-Status Proof::plan_generic(const Path& path, const std::vector<ports::Cell>& params) {
-  if (path.legacy.highest == 0 && path.fresh.highest == 0) return {};
-  PlanFacts legacy, fresh;
-  bool forced = false;
-  const auto planned = in_application([&]() -> Status {
-    PL_CHECK(think_large());
-    PL_TRY(const auto mode,
-           session_->run("SELECT pg_catalog.current_setting('plan_cache_mode') = 'force_generic_plan'"));
-    forced = ports::to_bool(mode.rows.at(0)[0]);
-    PL_TRY(legacy, plan_facts(*session_, path.spec->legacy, params, {.sequential = false, .generic = true}));
-    PL_TRY(fresh, plan_facts(*session_, path.spec->fresh, params, {.sequential = false, .generic = true}));
-    return {};
-  });
-  if (!planned) {
-    if (session_->broken()) return planned;
-    fault(path, "both", "not_compared", false, "no generic plan: " + planned.error().message);
-    return {};
-  }
-  const bool known = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const auto& one) {
-    return one.path == path.spec->name && one.kind == "index_lost";
-  });
-  for (const auto& [table, scan] : legacy.scans) {
-    const auto after = fresh.scans.find(table);
-    if (known || !scan.by_condition || after == fresh.scans.end() || after->second.by_condition) continue;
-    fault(
-        path, "new", "index_lost", forced && real_rows(table) >= options_.large_rows,
-        fmt::format("planned for any parameters, as a prepared statement may be, legacy finds its rows of {} "
-                    "by the index {}, new by none",
-                    table, scan.index),
-        "an index on the new column that is not partial, or plan_cache_mode = force_custom_plan for it");
-  }
-  return {};
-}
-
-void Proof::judge_plans(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh) {
-  for (const auto& [table, scan] : fresh.scans) {
-    if (!scan.sequential || real_rows(table) < options_.large_rows) continue;
-    const auto before = legacy.scans.find(table);
-    const bool already = before != legacy.scans.end() && before->second.sequential;
-    fault(
-        path, already ? "both" : "new", "seq_scan", !already,
-        fmt::format("{} all {:.0f} rows of {}", already ? "both read" : "new reads", real_rows(table), table),
-        "an index that fits its conditions: indexes: of the rollout file");
-  }
-  if (fresh.cost > legacy.cost * options_.cost_factor && fresh.cost - legacy.cost > options_.cost_floor)
-    fault(
-        path, "new", "cost", !uneven_,
-        fmt::format(
-            "new is planned at {:.0f}, legacy at {:.0f}: more than {:g} times as much ({} in place of {}){}",
-            fresh.cost, legacy.cost, options_.cost_factor, fresh.shape, legacy.shape,
-            uneven_ ? "; legacy by the real tables' statistics, the new columns by the sample's" : ""));
-}
-
-// With sequential scans ruled out, whatever index fits is taken, also on a table that is small or empty here.
-void Proof::judge_indexes(const Path& path, const PlanFacts& legacy, const PlanFacts& fresh) {
-  for (const auto& [table, scan] : legacy.scans) {
-    const auto after = fresh.scans.find(table);
-    if (!scan.by_condition || after == fresh.scans.end() || after->second.by_condition) continue;
-    const bool large = real_rows(table) >= options_.large_rows;
-    fault(path, "new", "index_lost", large,
-          fmt::format("legacy finds its rows of {} by the index {}, new by none{}", table, scan.index,
-                      large ? "" : " (harmless while the table is as small as it is)"),
-          "build one on the new column: indexes: of the rollout file");
-  }
-}
-
-}  // namespace
 
 const char* to_string(Side side) {
   return side == Side::kLegacy ? "legacy" : "new";
@@ -589,7 +361,7 @@ int PathsReport::comparisons() const {
 Result<PathsReport> prove_paths(const CheckContext& context, const PathOptions& options) {
   PathsReport report;
   const auto done = on_shadow(context, [&](ShadowUse& shadow) -> Result<CheckResult> {
-    PL_TRY(report, Proof(context, options, shadow).run());
+    PL_TRY(report, PathProof(context, options, shadow).run());
     return CheckResult{};
   });
   PL_CHECK(done);

@@ -30,8 +30,8 @@ struct PathFinding {
   std::string path;
   std::string side;  // "legacy", "new", "both"
   // does_not_work, prepared_breaks, rows_differ, columns_differ, order_differs, effect_differs, out_of_step,
-  // not_compared, index_lost, seq_scan, cost, estimate, select_star, whole_row, insert_without_columns,
-  // contract_fails, view_in_the_way
+  // not_compared, values_left_out, index_lost, seq_scan, cost, estimate, select_star, whole_row,
+  // insert_without_columns, contract_fails, view_in_the_way
   std::string kind;
   bool error = true;  // false: worth knowing, and no reason to stop
   std::string message, fix;
@@ -49,7 +49,8 @@ struct PathCompared {
   bool writes = false;
   int compared = 0;  // rows of parameters for which both gave the same
   int skipped = 0;
-  double rows = 0;  // that legacy gave
+  std::size_t left_out = 0;  // values of theirs that change by themselves, and were not compared
+  double rows = 0;           // that legacy gave
 };
 
 struct PathPlanned {
