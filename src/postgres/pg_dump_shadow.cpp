@@ -408,6 +408,9 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   PL_TRY(auto reading, const_cast<PgDatabase*>(source_)->connect());
   PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
   PL_TRY(statistics_, read_statistics(*reading, tables));
+  PL_TRY(const auto extended, extended_statistics(*reading, tables));
+  for (const auto& one : extended)
+    left_out_.push_back(fmt::format("what the extended statistics {} hold: they are the sample's", one));
   reading.reset();
   PL_TRY(auto session, connect());
   PL_CHECK(unhinder(*session));

@@ -154,6 +154,22 @@ Result<std::vector<RelationStatistics>> read_statistics(ports::Session& source,
   return out;
 }
 
+Result<std::vector<std::string>> extended_statistics(ports::Session& source,
+                                                     const std::vector<schema::QualifiedName>& tables) {
+  std::vector<std::string> out;
+  for (const auto& table : tables) {
+    PL_TRY(const auto found,
+           source.run("SELECT n.nspname, x.stxname FROM pg_catalog.pg_statistic_ext x JOIN "
+                      "pg_catalog.pg_namespace n ON n.oid = x.stxnamespace WHERE x.stxrelid = "
+                      "pg_catalog.to_regclass($1) OR x.stxrelid IN (SELECT relid FROM "
+                      "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1))) ORDER BY 1, 2 LIMIT $2",
+                      {table.to_sql(), std::to_string(kRelationsMax)}));
+    for (const auto& row : found.rows)
+      out.push_back(schema::QualifiedName{ports::to_text(row[0]), ports::to_text(row[1])}.to_sql());
+  }
+  return out;
+}
+
 Result<StatisticsWritten> write_statistics(ports::Session& shadow,
                                            const std::vector<RelationStatistics>& statistics, bool rows) {
   StatisticsWritten out;

@@ -27,6 +27,11 @@ struct RelationStatistics {
 Result<std::vector<RelationStatistics>> read_statistics(ports::Session& source,
                                                         const std::vector<schema::QualifiedName>& tables);
 
+// The objects of CREATE STATISTICS on `tables` and their partitions. What they
+// hold cannot be written anywhere before PostgreSQL 19: pg_ndistinct and its like have no way in.
+Result<std::vector<std::string>> extended_statistics(ports::Session& source,
+                                                     const std::vector<schema::QualifiedName>& tables);
+
 struct StatisticsWritten {
   int tables = 0, columns = 0;
   // What keeps the sample's: "visits.tags". Before PostgreSQL 18 columns of arrays, tsvector and ranges, of

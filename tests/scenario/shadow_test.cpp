@@ -219,8 +219,10 @@ TEST_F(ShadowTest, ASuperusersShadowPlansAsProductionDoes) {
   postgres::ShadowOptions options;
   options.rows_max = 500;
   auto made = postgres::make_pg_dump_shadow(*root, clock_, std::move(options));
+  must("CREATE STATISTICS shop.\"Both\" (ndistinct) ON person, kind FROM shop.visits");
   const auto info = made->create({{"shop", "visits"}});
   ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->left_out, testing::ElementsAre(HasSubstr("extended statistics shop.\"Both\"")));
   EXPECT_THAT(info->statistics, HasSubstr("of 4 columns of 1 tables are copied from app"));
   EXPECT_THAT(info->statistics, HasSubstr("1 stay the sample's: visits.tags"));
   auto session = std::move(*made->connect());
