@@ -9,6 +9,7 @@
 #include "ports/cells.h"
 #include "postgres/catalog_loader.h"
 #include "postgres/database_traits.h"
+#include "postgres/foreign_servers.h"
 #include "postgres/pg_dump_copy.h"
 #include "postgres/shadow_database.h"
 #include "postgres/shadow_statistics.h"
@@ -416,6 +417,8 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   PL_CHECK(unhinder(*session));
   PgDumpCopy copy(*source_, *target_, clock_, {options_.rows_max, options_.program_limit, options_.stopped});
   PL_CHECK(copy.schema(*session, catalog, tables));
+  PL_TRY(const auto servers, cut_off_foreign_servers(*session));
+  left_out_.insert(left_out_.end(), servers.begin(), servers.end());
   ports::ShadowInfo info;
   RowSample largest;
   for (const auto& name : tables) {
@@ -472,6 +475,11 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   ready_ = true;
   if (made_ && !copied_) return fill(tables);
   if (filled_) return fill(tables);
+  if (copied_) {
+    PL_TRY(const auto session, connect());
+    PL_TRY(const auto servers, cut_off_foreign_servers(*session));
+    left_out_.insert(left_out_.end(), servers.begin(), servers.end());
+  }
   ports::ShadowInfo info;
   info.left_out = left_out_;
   info.kept = !copied_ && !options_.disposable;

@@ -141,6 +141,49 @@ TEST_F(ShadowLikeSourceTest, AGivenDatabaseIsLentTheSettingsAsLongAsItIsFilled) 
   EXPECT_EQ(settings(*inside), "|statement_timeout=9s");
 }
 
+// A dry run that writes into a foreign table, itself or by a trigger, wrote to the server behind it.
+TEST_F(ShadowLikeSourceTest, ACopyDoesNotLeadToForeignServers) {
+  make_source();
+  must("CREATE TABLE shop.real (id int)");
+  {
+    auto there = std::move(*cluster_->database("postgres")->sibling(kSource)->connect());
+    must_on(*there, "CREATE EXTENSION postgres_fdw SCHEMA public");
+    must_on(*there,
+            "CREATE SERVER \"the Real one\" FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', "
+            "port '" +
+                std::to_string(cluster_->port()) + "', dbname 'app')");
+    must_on(*there,
+            "CREATE USER MAPPING FOR PUBLIC SERVER \"the Real one\" OPTIONS (user 'app', "
+            "password_required 'false')");
+    must_on(*there,
+            "CREATE FOREIGN TABLE public.real (id int) SERVER \"the Real one\" OPTIONS (schema_name "
+            "'shop')");
+    must_on(*there, "INSERT INTO public.real VALUES (1)");
+  }
+  for (const bool whole : {false, true}) {
+    const auto as_root = cluster_->database("postgres")->sibling(kSource);
+    postgres::ShadowOptions options;
+    options.whole = whole;
+    auto made = postgres::make_pg_dump_shadow(*as_root, clock_, std::move(options));
+    const auto info = made->create(tables_);
+    ASSERT_TRUE(info) << info.error().to_string();
+    EXPECT_THAT(info->left_out, Contains(HasSubstr("a way to the foreign server the Real one")));
+    auto inside = std::move(*made->connect());
+    const auto wrote = inside->run("INSERT INTO public.real VALUES (2)");
+    ASSERT_FALSE(wrote);
+    EXPECT_THAT(wrote.error().message, HasSubstr("user mapping not found"));
+    must_on(*inside, "ALTER FOREIGN TABLE public.real ADD COLUMN note text");
+  }
+  // Who may not cut it off gets no copy that leads there.
+  postgres::ShadowOptions options;
+  options.whole = true;
+  const auto refused = shadow(std::move(options))->create(tables_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "shadow.leads_out");
+  EXPECT_EQ(row("SELECT string_agg(id::text, ' ') FROM shop.real"), "1");
+  EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname LIKE '%shadow%'"), "0");
+}
+
 // ORDER BY and indexes on text are another thing where the provider is.
 TEST_F(ShadowLikeSourceTest, ACopySortsAsItsSource) {
   make_source("ENCODING utf8 LOCALE 'C.UTF-8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE-u-kn-true'");
