@@ -30,6 +30,11 @@ Program program(const PgDatabase& database, std::vector<std::string> command) {
 
 // pg_dump locks what it reads, for which it takes a right on every table.
 Error without_right(Error error) {
+  if (error.message.find("row-level security") != std::string::npos && error.hint.empty())
+    error.hint =
+        "policies hide rows of it from this role, and a sample of the others would look complete: take a "
+        "role "
+        "with BYPASSRLS on both sides, or give a clone with --shadow";
   const bool right =
       error.code == "pg.program_failed" && error.message.find("permission denied for") != std::string::npos;
   if (right && error.hint.empty())
@@ -37,6 +42,52 @@ Error without_right(Error error) {
         "the role of the database that is copied needs USAGE on each schema and SELECT on all tables: GRANT "
         "pg_read_all_data TO that role, or give a clone with --shadow";
   return error;
+}
+
+// Each comes back as it was: one that was off fires no more than before, one that always fires does so again.
+// A partition may have triggers that its table has not.
+Status silence_triggers(ports::Session& session, const std::string& table, std::vector<std::string>& before,
+                        std::vector<std::string>& after) {
+  PL_TRY(
+      const auto found,
+      session.run("SELECT pg_catalog.format('ALTER TABLE ONLY %I.%I', n.nspname, c.relname), "
+                  "pg_catalog.quote_ident(t.tgname), t.tgenabled FROM pg_catalog.pg_trigger t JOIN "
+                  "pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = "
+                  "c.relnamespace WHERE NOT t.tgisinternal AND (t.tgrelid = $1::pg_catalog.regclass OR "
+                  "t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
+                  {table}));
+  for (const auto& row : found.rows) {
+    const std::string alter = ports::to_text(row[0]), name = ports::to_text(row[1]);
+    const std::string state = ports::to_text(row[2]);
+    if (state == "D") continue;
+    before.push_back(fmt::format("{} DISABLE TRIGGER {}", alter, name));
+    after.push_back(fmt::format("{} ENABLE {}TRIGGER {}", alter,
+                                state == "A"   ? "ALWAYS "
+                                : state == "R" ? "REPLICA "
+                                               : "",
+                                name));
+  }
+  return {};
+}
+
+// What a superuser's event triggers forbid is forbidden to the change, and not to what makes the shadow.
+Status silence_event_triggers(ports::Session& session) {
+  PL_CHECK(
+      session.run("SELECT pg_catalog.set_config('session_replication_role', 'replica', false) WHERE EXISTS "
+                  "(SELECT FROM pg_catalog.pg_event_trigger) AND (SELECT rolsuper FROM "
+                  "pg_catalog.pg_roles WHERE rolname = current_user)"));
+  return {};
+}
+
+// Those that only a superuser creates, or that the shadow's server does not have.
+Status add_missing_extensions(ports::Session& source, ports::Session& shadow, std::vector<std::string>& out) {
+  const char* all = "SELECT extname FROM pg_catalog.pg_extension ORDER BY 1";
+  PL_TRY(const auto wanted, source.run(all));
+  PL_TRY(const auto there, shadow.run(all));
+  for (const auto& row : wanted.rows)
+    if (std::find(there.rows.begin(), there.rows.end(), row) == there.rows.end())
+      out.push_back("the extension " + ports::to_text(row[0]));
+  return {};
 }
 
 }  // namespace
@@ -53,6 +104,9 @@ Status PgDumpCopy::schema(ports::Session& session, const schema::Catalog& source
                          clock_, options_.limit, options_.stopped);
   if (!dumped) return fail(without_right(std::move(dumped).error()));
   const PipeResult copied = std::move(*dumped);
+  PL_CHECK(silence_event_triggers(session));
+  PL_TRY(const auto reading, const_cast<PgDatabase&>(source_).connect());
+  PL_CHECK(add_missing_extensions(*reading, session, left_out_));
   PL_TRY(const auto shadow, load_catalog(session, {.schemas = {}, .tables = tables}));
   for (const auto& name : tables) {
     const schema::Table* wanted = source.table(name);
@@ -74,9 +128,9 @@ Status PgDumpCopy::schema(ports::Session& session, const schema::Catalog& source
 // they point to are not copied. Triggers of the application stay silent meanwhile.
 Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table& table) {
   const std::string name = quoted(table.qualified());
-  std::vector<std::string> before{fmt::format("ALTER TABLE {} DISABLE TRIGGER USER", name)};
-  std::vector<std::string> after{fmt::format("ALTER TABLE {} ENABLE TRIGGER USER", name),
-                                 fmt::format("ANALYZE {}", name)};
+  std::vector<std::string> before, after;
+  PL_CHECK(silence_triggers(session, name, before, after));
+  after.push_back("ANALYZE " + name);
   for (const auto& constraint : table.constraints) {
     if (constraint.kind != 'f') continue;
     const std::string key = force_quote_identifier(constraint.name);
@@ -86,6 +140,9 @@ Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table&
     if (table.kind != 'p')
       after.push_back(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", name, key, constraint.definition,
                                   not_valid ? "" : " NOT VALID"));
+    else
+      left_out_.push_back(
+          fmt::format("the foreign key {} of {}", constraint.name, table.qualified().to_sql()));
   }
   std::string columns;
   for (const auto& column : table.columns) {

@@ -40,12 +40,14 @@ class PgDumpCopy {
   // So that an INSERT that is replayed there gets a key that is free.
   static Status advance_sequences(ports::Session& session, const schema::Catalog& catalog,
                                   const schema::Table& table);
+  const std::vector<std::string>& left_out() const { return left_out_; }  // so far, for people
 
  private:
   const PgDatabase& source_;
   const PgDatabase& target_;
   Clock& clock_;
   Options options_;
+  std::vector<std::string> left_out_;
 };
 
 }  // namespace poundlock::postgres

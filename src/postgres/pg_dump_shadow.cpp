@@ -426,6 +426,7 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
     PL_CHECK(copy.advance_sequences(*session, catalog, *catalog.table(name)));
     if (sample.real >= largest.real) largest = sample;
   }
+  left_out_.insert(left_out_.end(), copy.left_out().begin(), copy.left_out().end());
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
   PL_TRY(info.tables, sizes(tables));
   PL_CHECK(session->run("BEGIN"));

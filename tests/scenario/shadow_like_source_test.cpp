@@ -184,6 +184,47 @@ TEST_F(ShadowLikeSourceTest, ACopyDoesNotLeadToForeignServers) {
   EXPECT_EQ(row("SELECT count(*) FROM pg_database WHERE datname LIKE '%shadow%'"), "0");
 }
 
+TEST_F(ShadowLikeSourceTest, TriggersFireAsInTheSourceAndNotWhileRowsAreCopied) {
+  make_source();
+  auto there = std::move(*cluster_->database("postgres")->sibling(kSource)->connect());
+  for (const char* sql :
+       {"CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'",
+        "CREATE FUNCTION public.no_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no ddl''; "
+        "END'",
+        "CREATE TABLE public.parts (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE public.part PARTITION OF public.parts DEFAULT", "INSERT INTO public.parts VALUES (1)",
+        "CREATE TRIGGER \"Own\" BEFORE INSERT ON public.part FOR EACH ROW EXECUTE FUNCTION public.no()",
+        "CREATE TRIGGER off BEFORE INSERT ON public.parts FOR EACH ROW EXECUTE FUNCTION public.no()",
+        "CREATE TRIGGER always BEFORE INSERT ON public.parts FOR EACH ROW EXECUTE FUNCTION public.no()",
+        "ALTER TABLE public.parts DISABLE TRIGGER off",
+        "ALTER TABLE public.parts ENABLE ALWAYS TRIGGER always",
+        "CREATE EVENT TRIGGER no_ddl ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION "
+        "public.no_ddl()"})
+    must_on(*there, sql);
+  const std::string states =
+      "SELECT string_agg(tgrelid::regclass || ' ' || tgname || ' ' || tgenabled::text, ', ' ORDER BY 1) FROM "
+      "(SELECT * "
+      "FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgrelid::regclass::text, tgname) t";
+  const auto as_root = cluster_->database("postgres")->sibling(kSource);
+  auto made = postgres::make_pg_dump_shadow(*as_root, clock_, {});
+  const auto info = made->create({{"public", "parts"}});
+  ASSERT_TRUE(info) << info.error().to_string();
+  auto inside = std::move(*made->connect());
+  EXPECT_EQ(must_on(*inside, states).rows, must_on(*there, states).rows);
+  EXPECT_EQ(must_on(*inside, "SELECT count(*) FROM public.parts").rows[0][0], "1");
+  EXPECT_THAT(inside->run("ALTER TABLE public.parts ADD COLUMN a int").error().message, HasSubstr("no ddl"));
+}
+
+TEST_F(ShadowLikeSourceTest, AnExtensionThatTheRoleMayNotCreateIsNamed) {
+  make_source();
+  must_on(**cluster_->database("postgres")->sibling(kSource)->connect(),
+          "CREATE EXTENSION postgres_fdw SCHEMA public");
+  auto made = shadow();
+  const auto info = made->create(tables_);
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_THAT(info->left_out, testing::ElementsAre("the extension postgres_fdw"));
+}
+
 // ORDER BY and indexes on text are another thing where the provider is.
 TEST_F(ShadowLikeSourceTest, ACopySortsAsItsSource) {
   make_source("ENCODING utf8 LOCALE 'C.UTF-8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE-u-kn-true'");
