@@ -127,8 +127,11 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   Status back;
   if (rollout && kept) back = engine::back_on_shadow(check, shadow.database());
   const Status gone = shadow.end();
-  if (stopped)
-    return fail(ports::and_what_stays(stopped_error(kept && !rollout, arguments.bench.in_place), gone));
+  if (stopped) {
+    Error error = stopped_error(kept && (!rollout || !back), arguments.bench.in_place);
+    if (!back) error.message += ": " + back.error().message;
+    return fail(ports::and_what_stays(std::move(error), gone));
+  }
   if (!report) return fail(ports::and_what_stays(std::move(report).error(), gone));
   if (!back) return fail(ports::and_what_stays(back.error(), gone));
   PL_CHECK(gone);

@@ -55,7 +55,8 @@ std::vector<schema::QualifiedName> tables_of(const rollout::Plan& plan);
 Status perform_on_shadow(const CheckContext& context, ports::Database& shadow, const change::Step& step,
                          Direction direction);
 Status forward_on_shadow(const CheckContext& context, ports::Database& shadow, change::Phase phase);
-Status back_on_shadow(const CheckContext& context, ports::Database& shadow);  // close_sync, then every undo
+// close_sync, then every undo; also of a check that was stopped.
+Status back_on_shadow(const CheckContext& check, ports::Database& shadow);
 
 // A check on a shadow of its own. Where that is kept, the change is taken back at the end, also of a check
 // that failed half-way, so that the next one finds the schema without it; such a check must not contract.

@@ -276,6 +276,27 @@ TEST_F(DryRunTest, AnInterruptionCancelsTheStatementThatRuns) {
   }
 }
 
+// It was told to stop, and takes back all the same what it has done so far.
+TEST_F(DryRunTest, AnInterruptedRolloutIsTakenBackFromTheShadowItself) {
+  write("r.yaml", kStatusRollout);
+  {
+    auto inside = std::move(*database_->sibling("given")->connect());
+    must_on(*inside, "INSERT INTO public.orders SELECT g, 's', g FROM generate_series(20001, 1000000) g");
+    must_on(*inside, "ANALYZE public.orders");
+  }
+  const pid_t child =
+      spawn({"--in-place", "--no-queue", "--shadow", shadow(), (folder_ / "r.yaml").string()});
+  EXPECT_TRUE(wait_until([&] {
+    return row("SELECT count(*) FROM pg_stat_activity WHERE datname = 'given' AND query LIKE "
+               "'%backfill_batch%'") != "0";
+  }));
+  kill(child, SIGINT);
+  int status = 0;
+  EXPECT_TRUE(wait_until([&] { return waitpid(child, &status, WNOHANG) == child; }));
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << status;
+  EXPECT_EQ(columns(), "id,status,amount");
+}
+
 TEST_F(DryRunTest, TheConfigurationSaysHowManyRowsAreSampled) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\n");
   write("poundlock.yaml", "environments:\n  dev:\n    databases:\n      app:\n        url: \"" + shadow() +

@@ -34,7 +34,10 @@ Status forward_on_shadow(const CheckContext& context, ports::Database& shadow, c
   return {};
 }
 
-Status back_on_shadow(const CheckContext& context, ports::Database& shadow) {
+Status back_on_shadow(const CheckContext& check, ports::Database& shadow) {
+  ExecutorPorts ports = check.ports;
+  ports.stopped = {};  // who is told to stop takes back what was done all the same
+  const CheckContext context{ports, check.plan};
   for (const auto& step : context.plan.close_sync)
     PL_CHECK(perform_on_shadow(context, shadow, step, Direction::kForward));
   const auto steps = forward_steps(context.plan, change::Phase::kDualWrite);
