@@ -64,4 +64,11 @@ Result<std::vector<std::string>> cut_off_foreign_servers(ports::Session& session
   return out;
 }
 
+Result<std::string> reached_foreign_servers(ports::Session& session) {
+  PL_TRY(const auto rows,
+         session.run("SELECT pg_catalog.string_agg(DISTINCT srvname, ', ' ORDER BY srvname) FROM "
+                     "pg_catalog.pg_user_mappings"));
+  return ports::to_text(rows.rows.at(0)[0]);
+}
+
 }  // namespace poundlock::postgres

@@ -14,4 +14,7 @@ namespace poundlock::postgres {
 // before. Answers what is gone, in plain words. kRefused "shadow.leads_out" where the role may not do it.
 Result<std::vector<std::string>> cut_off_foreign_servers(ports::Session& session);
 
+// The servers that the database would reach as it is: "a, b"; "" for none.
+Result<std::string> reached_foreign_servers(ports::Session& session);
+
 }  // namespace poundlock::postgres

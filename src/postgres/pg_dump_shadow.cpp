@@ -476,10 +476,13 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   ready_ = true;
   if (made_ && !copied_) return fill(tables);
   if (filled_) return fill(tables);
-  if (copied_) {
-    PL_TRY(const auto session, connect());
+  PL_TRY(const auto session, connect());
+  std::string reached;
+  if (copied_ || options_.disposable) {
     PL_TRY(const auto servers, cut_off_foreign_servers(*session));
     left_out_.insert(left_out_.end(), servers.begin(), servers.end());
+  } else {
+    PL_TRY(reached, reached_foreign_servers(*session));
   }
   ports::ShadowInfo info;
   info.left_out = left_out_;
@@ -487,6 +490,7 @@ Result<ports::ShadowInfo> PgDumpShadow::prepare_and_fill(const std::vector<schem
   info.description = copied_ ? fmt::format("database {}, a copy of {}", target_->describe(), copy_of_)
                              : fmt::format("database {}, as it is{}", target_->describe(),
                                            not_copied_.empty() ? "" : " (not copied: " + not_copied_ + ")");
+  if (!reached.empty()) info.description += ", which leads to the foreign servers " + reached;
   PL_TRY(info.tables, sizes(tables));
   return info;
 }
