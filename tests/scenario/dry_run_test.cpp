@@ -404,6 +404,7 @@ TEST_F(DryRunTest, AnAutovacuumWorkerDoesNotKeepTheShadowFromBeingCopied) {
   const auto report = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 0);
   EXPECT_THAT(std::string(report.at("shadow").at("description").as_string()), HasSubstr("a copy of given"));
   EXPECT_EQ(columns(), "id,status,amount");
+  must_on(*root, "DROP DATABASE given WITH (FORCE)");  // with the worker
   must_on(*root, "ALTER SYSTEM RESET autovacuum_naptime");
   must_on(*root, "SELECT pg_reload_conf()");
 }

@@ -101,6 +101,35 @@ TEST_F(ShadowLeftoversTest, WhatCannotBeDroppedIsNamed) {
   must_on(*root, "DROP DATABASE app_poundlock_shadow");
 }
 
+// Such a worker looks at each new table sooner or later; DROP DATABASE ... WITH (FORCE) refuses to end it.
+TEST_F(ShadowLeftoversTest, AnAutovacuumWorkerDoesNotKeepAShadowFromGoing) {
+  auto made = shadow();
+  ASSERT_TRUE(made->create(tables_));
+  auto inside = std::move(*made->connect());
+  must_on(*inside,
+          "CREATE TABLE public.busy (a int, t text) WITH (autovacuum_vacuum_cost_delay = 100, "
+          "autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1)");
+  must_on(*inside, "INSERT INTO public.busy SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g");
+  must_on(*inside, "DELETE FROM public.busy");
+  const auto root = open("postgres");
+  must_on(*root, "ALTER SYSTEM SET autovacuum_naptime = '1s'");
+  must_on(*root, "SELECT pg_reload_conf()");
+  const bool worked = wait_until(
+      [&] {
+        return !must_on(*root,
+                        "SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = "
+                        "'app_poundlock_shadow'")
+                    .rows.empty();
+      },
+      std::chrono::seconds(90));
+  EXPECT_TRUE(worked);
+  const auto gone = made->drop();
+  EXPECT_TRUE(gone) << gone.error().to_string();
+  EXPECT_EQ(shadows(), "");
+  must_on(*root, "ALTER SYSTEM RESET autovacuum_naptime");
+  must_on(*root, "SELECT pg_reload_conf()");
+}
+
 // Two ran at once and were killed: the next one alone takes both away, whichever name it has.
 TEST_F(ShadowLeftoversTest, ALaterRunTakesAwayWhatSeveralLeft) {
   {
