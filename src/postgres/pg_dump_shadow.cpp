@@ -24,7 +24,7 @@ using schema::quote_literal;
 constexpr int kBesideMax = 8;  // shadows of one database at the same time
 constexpr Millis kPoll{50};
 constexpr int kLooks = 20;  // a second
-constexpr Millis kClaimAgain{5'000};
+constexpr Millis kClaimAgain{15'000};
 constexpr int kTakeAways = 3;
 constexpr std::size_t kOthersMax = 5;  // told by name
 
@@ -519,7 +519,14 @@ Result<std::unique_ptr<ports::Session>> PgDumpShadow::connect() {
 Status PgDumpShadow::claim_again() {
   const TimePoint begin = clock_.steady();
   const std::string name = options_.given ? options_.given->name() : target_->name();
-  PL_TRY(lock_, options_.given ? options_.given->connect() : const_cast<PgDatabase*>(source_)->connect());
+  auto* database = options_.given ? options_.given.get() : const_cast<PgDatabase*>(source_);
+  auto opened = database->connect();
+  while (!opened && clock_.steady() - begin < kClaimAgain) {  // a server that is started anew
+    clock_.sleep(kPoll);
+    opened = database->connect();
+  }
+  if (!opened) return fail(std::move(opened).error());
+  lock_ = std::move(*opened);
   PL_CHECK(unhinder(*lock_));
   for (;;) {
     PL_TRY(const bool got, try_lock(*lock_, name));
@@ -552,8 +559,9 @@ Status PgDumpShadow::drop() {
     // A connection that breaks in the middle is one more try.
     for (int tries = 0; tries < kTakeAways; ++tries) {
       gone = lock_->run("SELECT 1") ? Status{} : claim_again();
-      if (gone) gone = take_away();
-      if (gone || !lock_ || !lock_->broken()) break;
+      if (!gone) break;
+      gone = take_away();
+      if (gone || !lock_->broken()) break;
     }
     if (!gone && gone.error().code != "shadow.stays") gone = fail(stays(target_->name(), gone.error()));
   } else if (lock_ && used && !lock_->run("SELECT 1")) {

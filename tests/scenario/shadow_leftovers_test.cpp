@@ -1,4 +1,6 @@
 // What becomes of a shadow whose run loses its hold on it, is killed, or is told to stop while it waits.
+#include <signal.h>
+
 #include <atomic>
 
 #include "postgres/pg_dump_shadow.h"
@@ -58,6 +60,19 @@ TEST_F(ShadowLeftoversTest, AShadowGoesAlsoWhenTheSessionThatHoldsItWasEnded) {
       must_on(*inside, "SELECT count(*) FROM pg_namespace WHERE nspname IN ('shop', 'poundlock_filled')")
           .rows[0][0],
       "0");
+}
+
+TEST_F(ShadowLeftoversTest, AShadowGoesAfterItsServerWasStartedAnew) {
+  auto made = shadow();
+  ASSERT_TRUE(made->create(tables_));
+  ASSERT_TRUE(cluster_->stop(SIGQUIT));  // as if the machine lost power
+  Status gone;
+  std::thread drops([&] { gone = made->drop(); });
+  EXPECT_TRUE(cluster_->restart());  // from the thread with which the server goes
+  drops.join();
+  EXPECT_TRUE(gone) << gone.error().to_string();
+  session_ = open();
+  EXPECT_EQ(shadows(), "");
 }
 
 // The next run has taken the name: what is there now is not the first one's.
