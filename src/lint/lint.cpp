@@ -10,7 +10,6 @@
 #include "lint/framework.h"
 #include "lint/ignore.h"
 #include "lint/script_facts.h"
-#include "lint/statement_ranges.h"
 #include "lint/transaction.h"
 #include "schema/text.h"
 
@@ -91,13 +90,21 @@ class Offsets {
   std::vector<std::size_t> lines_;
 };
 
+// Of a string that nothing ends PostgreSQL quotes all that follows: the first line of it is enough.
+std::string short_message(const std::string& message) {
+  constexpr std::size_t kMessageMax = 120;  // characters
+  if (message.size() <= kMessageMax && message.find('\n') == std::string::npos) return message;
+  std::string_view first = std::string_view(message).substr(0, message.find_first_of("\r\n"));
+  return std::string(first.substr(0, schema::byte_of_character(first, kMessageMax))) + "...\"";
+}
+
 Finding syntax_finding(const Error& error, std::string_view text, const Places& places,
                        const Offsets& offsets) {
   const bool too_large = error.code == "schema.too_large" || error.code == "schema.too_deep";
   Finding finding = framework_finding(too_large                         ? "too_large"
                                       : error.code == "schema.bad_text" ? "encoding"
                                                                         : "syntax",
-                                      error.message);
+                                      short_message(error.message));
   if (too_large && !error.hint.empty()) finding.fix += " (" + error.hint + ")";
   if (!error.where) return finding;
   const schema::LineColumn at{error.where->line, error.where->column};
@@ -158,22 +165,17 @@ class Linter {
   void add_errors() {
     if (script_.errors.empty()) return;
     const Offsets offsets(script_.text);
-    const auto ranges = statement_ranges(script_.text);
-    for (const Error& error : script_.errors) {
+    std::set<std::size_t> ends{0};  // of all statements
+    for (const schema::Statement& statement : script_.statements)
+      ends.insert(statement.offset() + statement.text().size());
+    for (const schema::ByteRange& range : script_.failed) ends.insert(range.end);
+    for (std::size_t i = 0; i < script_.errors.size(); ++i) {
       if (report_.truncated) return;
-      Finding finding = syntax_finding(error, script_.text, places_, offsets);
-      if (!error.where || finding.rule == "encoding") {
-        add(std::move(finding));
-        continue;
-      }
-      const std::size_t at = offsets.at({error.where->line, error.where->column});
-      const auto index = static_cast<std::size_t>(
-          std::ranges::partition_point(ranges, [&](const auto& range) { return range.end < at; }) -
-          ranges.begin());
-      if (index < ranges.size())
-        finding.statement = script_.text.substr(ranges[index].begin, ranges[index].size());
+      const schema::ByteRange& range = script_.failed[i];
+      Finding finding = syntax_finding(script_.errors[i], script_.text, places_, offsets);
+      finding.statement = script_.text.substr(range.begin, range.size());
       const IgnoreComment* ignore =
-          index < ranges.size() ? ignored_error(finding.rule, ranges, index) : nullptr;
+          ignored_error(finding.rule, {*std::prev(ends.upper_bound(range.begin)), range.end});
       if (ignore == nullptr)
         add(std::move(finding));
       else if (report_.ignored.size() < kFindingsMax)
@@ -182,11 +184,9 @@ class Linter {
   }
 
   // The comment stands between the end of the statement before and the end of this one.
-  const IgnoreComment* ignored_error(std::string_view rule, const std::vector<schema::ByteRange>& ranges,
-                                     std::size_t index) const {
-    const std::size_t from = index == 0 ? 0 : ranges[index - 1].end;
+  const IgnoreComment* ignored_error(std::string_view rule, schema::ByteRange range) const {
     for (const IgnoreComment& ignore : ignores_)
-      if (ignore.problem.empty() && ignore.range.begin >= from && ignore.range.end <= ranges[index].end &&
+      if (ignore.problem.empty() && ignore.range.begin >= range.begin && ignore.range.end <= range.end &&
           std::ranges::find(ignore.rules, rule) != ignore.rules.end())
         return &ignore;
     return nullptr;

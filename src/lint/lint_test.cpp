@@ -179,6 +179,38 @@ TEST(Lint, ATableThatWasRenamedIsNotNewUnderItsOldName) {
                 Contains("index_not_concurrent"));
 }
 
+// The runner chooses its time-outs for each statement; one that the script sets overrides the choice.
+TEST(Lint, ATimeoutOfTheScriptCountsBesideTheRunners) {
+  const std::string build = "CREATE INDEX CONCURRENTLY i ON t (a);";
+  const Options supplied{.timeouts_supplied = true};
+  EXPECT_THAT(rules_of(build, supplied), IsEmpty());
+  EXPECT_THAT(rules_of("SET lock_timeout = '50ms'; " + build, supplied),
+              ElementsAre("online_work_under_timeout"));
+  EXPECT_THAT(rules_of("SET lock_timeout = 0; " + build, supplied), IsEmpty());
+  EXPECT_THAT(rules_of("BEGIN; SET LOCAL lock_timeout = '50ms'; COMMIT; " + build, supplied), IsEmpty());
+  EXPECT_THAT(rules_of("SET statement_timeout = '5s'; ALTER TABLE t VALIDATE CONSTRAINT c;", supplied),
+              ElementsAre("online_work_under_timeout"));
+}
+
+// An open quote, or a word of a newer server, hides nothing of what stands around it.
+TEST(Lint, WhatCannotBeReadHidesNoOtherStatement) {
+  EXPECT_THAT(rules_of(with_timeouts("TRUNCATE a;\nSELECT 'x;\nTRUNCATE b;")),
+              ElementsAre("truncate", "syntax"));
+  EXPECT_THAT(rules_of(with_timeouts("TRUNCATE a;\nSELECT 1_000;\nTRUNCATE b;")),
+              ElementsAre("truncate", "syntax", "truncate"));
+  EXPECT_THAT(rules_of(with_timeouts("TRUNCATE a;\nSELECT (1;\nTRUNCATE b;")),
+              ElementsAre("truncate", "syntax", "truncate"));
+  const Report report =
+      lint("SELECT 1;\n-- poundlock: ignore syntax PostgreSQL 16's\nSELECT 0x1F;\nSELECT 2;", "t.sql");
+  EXPECT_THAT(report.findings, IsEmpty());
+  ASSERT_EQ(report.ignored.size(), 1U);
+  EXPECT_EQ(report.ignored[0].finding.statement, "SELECT 0x1F");
+  EXPECT_EQ(report.ignored[0].finding.column, 8);
+  const Report open = lint("SELECT 'ä" + std::string(50'000, 'x') + "\n;", "t.sql");
+  EXPECT_EQ(open.findings.back().rule, "syntax");
+  EXPECT_LT(open.findings.back().detail.size(), 200U);
+}
+
 // What was made and is gone again leaves the name to the table behind it, which is full of rows.
 TEST(Lint, ATableThatIsGoneAgainHidesNoOther) {
   const auto fires = [](std::string_view before, Options options = {.timeouts_supplied = true}) {

@@ -33,6 +33,16 @@ struct Token {
 // Errors: "schema.syntax" (an open string or comment), "schema.bad_text" (NUL, no UTF-8).
 Result<std::vector<Token>> scan(std::string_view text);
 
+// As much of it as can be read: a word that is none (1a, or PostgreSQL 16's 1_000) is a token of id 0, and so
+// is each beyond kBadWordsMax of them with all that follows. A string, name or comment that nothing ends is
+// the error, and the tokens end before it. Fails with "schema.bad_text".
+inline constexpr std::size_t kBadWordsMax = 1'000;
+struct Scanned {
+  std::vector<Token> tokens;
+  std::optional<Error> open;  // "schema.syntax", with its place
+};
+Result<Scanned> scan_all(std::string_view text);
+
 // No NUL and valid UTF-8: what C strings and PostgreSQL's character positions need.
 Status check_text(std::string_view text);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "schema/large_stack.h"
@@ -67,6 +68,8 @@ ParsedTree parse_tree(const std::string& text, LineColumn start) {
   return parsed;
 }
 
+constexpr int kHalvedMax = 100;  // statements that are read again up to their first semicolon
+
 bool opens(int token) {
   return token == '(' || token == '[';
 }
@@ -83,36 +86,33 @@ class ScriptParser {
 
   // Fails only as a whole; a statement's own error goes into the script.
   Status run() {
-    auto tokens = scan(script_.text);
-    if (!tokens) {
-      if (tokens.error().code != "schema.syntax") return fail(tokens.error());
-      script_.errors.push_back(std::move(tokens).error());
-      return {};
+    PL_TRY(Scanned scanned, scan_all(script_.text));
+    for (const Token& token : scanned.tokens)
+      if (token.comment) script_.comments.push_back({token.range, 0});
+    int line = 1;
+    std::size_t at = 0;
+    for (Comment& comment : script_.comments) {
+      line += static_cast<int>(
+          std::count(script_.text.begin() + static_cast<std::ptrdiff_t>(at),
+                     script_.text.begin() + static_cast<std::ptrdiff_t>(comment.range.begin), '\n'));
+      at = comment.range.begin;
+      comment.line = line;
     }
-    std::vector<Token> current;
-    int parentheses = 0;
-    int atomic = 0;
-    for (std::size_t i = 0; i < tokens->size(); ++i) {
-      const Token& token = (*tokens)[i];
-      if (token.comment) {
-        script_.comments.push_back({token.range, position(token.range.begin).line});
-        continue;
-      }
-      if (token.id == ';' && parentheses <= 0 && atomic == 0) {
-        PL_CHECK(finish(current));
-        parentheses = 0;
-        continue;
-      }
-      parentheses += (token.id == '(') - (token.id == ')');
-      if (token.id == PG_QUERY__TOKEN__ATOMIC && !current.empty() &&
-          (*tokens)[i - 1].id == PG_QUERY__TOKEN__BEGIN_P)
-        atomic = 1;
-      else if (atomic > 0)
-        atomic += (token.id == PG_QUERY__TOKEN__CASE) - (token.id == PG_QUERY__TOKEN__END_P);
-      if (current.empty()) start_ = position(token.range.begin);
-      current.push_back(token);
+    std::erase_if(scanned.tokens, [](const Token& token) { return token.comment; });
+    std::size_t next = 0;
+    while (next < scanned.tokens.size()) {
+      const std::span rest = std::span(scanned.tokens).subspan(next);
+      const Extent extent = extent_of(rest);
+      // A string that nothing ends belongs to the last statement.
+      const bool last = scanned.open && next + extent.size == scanned.tokens.size();
+      if (last && rest[extent.size - 1].id != ';' && inner_semicolon(rest) == rest.size()) break;
+      PL_TRY(const std::size_t taken, finish(rest.first(extent.size), extent.open || last));
+      next += taken;
     }
-    return finish(current);
+    if (!scanned.open) return {};
+    const std::size_t begin =
+        next < scanned.tokens.size() ? scanned.tokens[next].range.begin : script_.text.size();
+    return refuse(std::move(*scanned.open), {begin, script_.text.size()});
   }
 
  private:
@@ -124,44 +124,83 @@ class ScriptParser {
     return here_;
   }
 
-  Status finish(std::vector<Token>& tokens) {
-    if (tokens.empty()) return {};
+  struct Extent {
+    std::size_t size = 0;  // tokens up to the semicolon that ends the first statement, that one among them
+    bool open = false;     // a parenthesis or body goes on at the end of the script
+  };
+  static Extent extent_of(std::span<const Token> tokens) {
+    int parentheses = 0;
+    int atomic = 0;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const int id = tokens[i].id;
+      if (id == ';' && parentheses <= 0 && atomic == 0) return {i + 1, false};
+      parentheses += (id == '(') - (id == ')');
+      if (id == PG_QUERY__TOKEN__ATOMIC && i > 0 && tokens[i - 1].id == PG_QUERY__TOKEN__BEGIN_P)
+        atomic = 1;
+      else if (atomic > 0)
+        atomic += (id == PG_QUERY__TOKEN__CASE) - (id == PG_QUERY__TOKEN__END_P);
+    }
+    return {tokens.size(), parentheses > 0 || atomic > 0};
+  }
+
+  static std::size_t inner_semicolon(std::span<const Token> tokens) {
+    return static_cast<std::size_t>(std::ranges::find(tokens, static_cast<int>(';'), &Token::id) -
+                                    tokens.begin());
+  }
+
+  Status refuse(Error error, ByteRange range) {
+    script_.errors.push_back(std::move(error));
+    script_.failed.push_back(range);
+    return {};
+  }
+
+  // How many of the tokens the statement has taken: where one is left open, those up to the first semicolon,
+  // so that the statements behind it are read.
+  Result<std::size_t> finish(std::span<const Token> tokens, bool open) {
+    const std::size_t all = tokens.size();
+    if (tokens.back().id == ';') tokens = tokens.first(all - 1);
+    if (tokens.empty()) return all;
     const ByteRange range{tokens.front().range.begin, tokens.back().range.end};
-    const LineColumn start = start_;
+    const LineColumn start = position(range.begin);
     if (script_.statements.size() + script_.errors.size() >= kStatementsMax)
       return fail(user_error("schema.too_large", fmt::format("more than {} statements", kStatementsMax)));
-    if (range.size() > kStatementBytesMax) {
-      script_.errors.push_back(
-          too_large("a statement", range.size(), kStatementBytesMax).at({"", start.line, start.column}));
-      tokens.clear();
-      return {};
-    }
+    ParsedTree parsed;
     Statement statement;
-    statement.text_ = script_.text.substr(range.begin, range.size());
+    if (range.size() > kStatementBytesMax) {
+      parsed.error =
+          too_large("a statement", range.size(), kStatementBytesMax).at({"", start.line, start.column});
+    } else {
+      statement.text_ = script_.text.substr(range.begin, range.size());
+      parsed = parse_tree(statement.text_, start);
+    }
+    if (parsed.error) {
+      const std::size_t within = inner_semicolon(tokens);
+      if (open && within < tokens.size() && ++halved_ <= kHalvedMax)
+        return finish(tokens.first(within + 1), false);
+      PL_CHECK(refuse(std::move(*parsed.error), range));
+      return all;
+    }
+    if (parsed.tree->n_stmts != 1) {
+      PL_CHECK(refuse(internal_error("a statement was read as several").at({"", start.line, start.column}),
+                      range));
+      return all;
+    }
     statement.offset_ = range.begin;
     statement.start_ = start;
-    for (Token& token : tokens)
+    statement.tokens_.assign(tokens.begin(), tokens.end());
+    for (Token& token : statement.tokens_)
       token.range = {token.range.begin - range.begin, token.range.end - range.begin};
-    statement.tokens_ = std::exchange(tokens, {});
-    ParsedTree parsed = parse_tree(statement.text_, start);
-    if (parsed.error) {
-      script_.errors.push_back(std::move(*parsed.error));
-    } else if (parsed.tree->n_stmts == 1) {
-      statement.tree_ = std::move(parsed.tree);
-      statement.node_ = statement.tree_->stmts[0]->stmt;
-      statement.kind_ = kind_of(statement.node_);
-      script_.statements.push_back(std::move(statement));
-    } else {
-      script_.errors.push_back(
-          internal_error("a statement was read as several").at({"", start.line, start.column}));
-    }
-    return {};
+    statement.tree_ = std::move(parsed.tree);
+    statement.node_ = statement.tree_->stmts[0]->stmt;
+    statement.kind_ = kind_of(statement.node_);
+    script_.statements.push_back(std::move(statement));
+    return all;
   }
 
   Script& script_;
   std::size_t at_ = 0;
   LineColumn here_;
-  LineColumn start_;  // of the statement that is being gathered
+  int halved_ = 0;
 };
 
 LineColumn Statement::position(std::size_t offset_in_text) const {

@@ -62,8 +62,9 @@ struct Script {
   std::string text;
   std::vector<Statement> statements;  // those that parse, in order
   std::vector<Comment> comments;
-  std::vector<Error> errors;  // one for each statement that does not parse: code "schema.syntax",
-                              // `where` without a file, the hint tells what the parser stood at
+  std::vector<Error> errors;      // one for each statement that does not parse: code "schema.syntax",
+                                  // `where` without a file, the hint tells what the parser stood at
+  std::vector<ByteRange> failed;  // where the statement of each error stands; as many, in order
 };
 
 // Statements that parse are kept where others do not. Fails as a whole with "schema.too_large" or

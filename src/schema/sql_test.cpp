@@ -80,6 +80,44 @@ TEST(ParseScript, AnOpenStringIsAnErrorWithItsPlace) {
   EXPECT_EQ(script.errors[0].where->column, 8);
 }
 
+// What cannot be read hides none of the statements beside it.
+TEST(ParseScript, KeepsTheStatementsAroundWhatCannotBeRead) {
+  for (const char* open : {"SELECT 'x;\nTRUNCATE b;", "SELECT \"x;\nTRUNCATE b;", "SELECT $$x;\nTRUNCATE b;",
+                           "/* x;\nTRUNCATE b;", "SELECT U&'x;\nTRUNCATE b", "SELECT (X'1;\nTRUNCATE b;"}) {
+    const Script script = parsed(std::string("TRUNCATE a;\n") + open);
+    EXPECT_THAT(texts(script), ElementsAre("TRUNCATE a")) << open;
+    ASSERT_EQ(script.errors.size(), 1U) << open;
+    EXPECT_THAT(script.errors[0].message, testing::StartsWith("unterminated")) << open;
+    EXPECT_EQ(script.errors[0].where->line, 2) << open;
+    ASSERT_EQ(script.failed.size(), 1U);
+    EXPECT_EQ(script.failed[0].end, script.text.size());
+  }
+  // A word that is none: of one statement alone, and at its place.
+  for (const auto& [bad, column] : {std::pair{"SELECT 1a;", 8},
+                                    {"SELECT \"\";", 8},
+                                    {"SELECT 1_000, 0x1F;", 8},
+                                    {"SELECT $1a;", 8},
+                                    {"SELECT 'ä', E'a;\\'\\u12;', 2;", 19},
+                                    {"SELECT (1;", 10},
+                                    {"SELECT );", 8},
+                                    {"SELECT 'é' \"\" 'b;';", 12}}) {
+    const Script script = parsed(std::string("TRUNCATE a;\n") + bad + "\nTRUNCATE b; TRUNCATE c;");
+    EXPECT_THAT(texts(script), ElementsAre("TRUNCATE a", "TRUNCATE b", "TRUNCATE c")) << bad;
+    ASSERT_EQ(script.errors.size(), 1U) << bad;
+    EXPECT_EQ(script.errors[0].where->line, 2) << bad;
+    EXPECT_EQ(script.errors[0].where->column, column) << bad << script.errors[0].message;
+    ASSERT_EQ(script.failed.size(), 1U);
+    const std::string_view text = bad;
+    EXPECT_EQ(script.text.substr(script.failed[0].begin, script.failed[0].size()),
+              text.substr(0, text.size() - 1));
+  }
+  EXPECT_THAT(texts(parsed("SELECT (1; TRUNCATE a; SELECT ((2; TRUNCATE b; SELECT 'x")),
+              ElementsAre("TRUNCATE a", "TRUNCATE b"));
+  std::string many;
+  for (int i = 0; i < 3'000; ++i) many += "SELECT (1a;\n";
+  EXPECT_THAT(texts(parsed("TRUNCATE a;" + many)), ElementsAre("TRUNCATE a"));
+}
+
 TEST(ParseScript, ReadsAByteOrderMarkAsWhiteSpace) {
   EXPECT_THAT(texts(parsed("\xEF\xBB\xBFSELECT 1")), ElementsAre("SELECT 1"));
 }
