@@ -25,8 +25,10 @@ inline constexpr std::int64_t kSmallTableBytes = 8 * 1024 * 1024;
 struct Options {
   // The runner puts the whole file into one transaction, as Flyway and Rails do unless told otherwise.
   bool in_transaction = false;
-  // The runner sets lock_timeout and statement_timeout itself, as Poundlock does.
+  // The runner sets lock_timeout and statement_timeout itself.
   bool timeouts_supplied = false;
+  // It does so for each statement anew, as Poundlock does: what the script sets holds for none.
+  bool timeouts_for_each = false;
   // Borrowed; null: no database is known. With it a type change is judged by the column's real type.
   const schema::Catalog* catalog = nullptr;
   std::vector<std::string> disabled;  // rule ids
@@ -55,6 +57,8 @@ struct Context {
   std::span<const schema::Statement> following;           // later statements of the script
   bool lock_timeout = false;                              // is one in force here?
   bool statement_timeout = false;
+  bool own_lock_timeout = false;  // is it one that the script has set?
+  bool own_statement_timeout = false;
   const ScriptFacts* facts = nullptr;  // never null in a rule's check
 
   std::size_t index() const;  // the statement's place in the script

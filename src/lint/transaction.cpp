@@ -24,15 +24,18 @@ bool limits(const PgQuery__Node* value) {
 }  // namespace
 
 ScriptState::ScriptState(const Options& options) : wrapped_(options.in_transaction) {
-  session_ = current_ = at_begin_ = {options.timeouts_supplied, options.timeouts_supplied};
+  const Timeout supplied{.in_force = options.timeouts_supplied || options.timeouts_for_each};
+  session_ = current_ = at_begin_ = {supplied, supplied};
 }
 
 void ScriptState::fill(Context& context) const {
   context.begun = begun_;
   context.in_transaction = begun_ || wrapped_;
   context.transaction = transaction_;
-  context.lock_timeout = current_.lock;
-  context.statement_timeout = current_.statement;
+  context.lock_timeout = current_.lock.in_force;
+  context.statement_timeout = current_.statement.in_force;
+  context.own_lock_timeout = current_.lock.in_force && current_.lock.own;
+  context.own_statement_timeout = current_.statement.in_force && current_.statement.own;
 }
 
 void ScriptState::assign(std::string_view name, bool in_force, bool local) {
@@ -41,8 +44,8 @@ void ScriptState::assign(std::string_view name, bool in_force, bool local) {
         std::pair{std::string_view("statement_timeout"), &Timeouts::statement}}) {
     if (!schema::equals_ignoring_case(name, setting)) continue;
     // SET LOCAL outside a transaction does nothing but warn.
-    if (!local || begun_ || wrapped_) current_.*field = in_force;
-    if (!local) session_.*field = in_force;
+    if (!local || begun_ || wrapped_) current_.*field = {in_force, true};
+    if (!local) session_.*field = {in_force, true};
   }
 }
 

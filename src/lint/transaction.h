@@ -17,9 +17,12 @@ class ScriptState {
   void after(const schema::Statement& statement);
 
  private:
+  struct Timeout {
+    bool in_force = false;
+    bool own = false;  // set by the script
+  };
   struct Timeouts {
-    bool lock = false;
-    bool statement = false;
+    Timeout lock, statement;
   };
   void set(const schema::Statement& statement);
   void set_config(const schema::Statement& statement);

@@ -129,7 +129,7 @@ class Reader {
   Status judge(const schema::Script& script) {
     faults_.clear();
     lint::Options options{
-        .in_transaction = source_->in_transaction, .timeouts_supplied = true, .catalog = names_.catalog()};
+        .in_transaction = source_->in_transaction, .timeouts_for_each = true, .catalog = names_.catalog()};
     // What is not a fault here must not use up the findings that the lint tells.
     for (const lint::Rule* rule : lint::all_rules())
       if (rule->severity != lint::Severity::kError || solved_by_boundaries(rule->id))

@@ -82,6 +82,15 @@ TEST(SqlPlan, RefusesASettingThatARuleRefuses) {
   }
 }
 
+// Each step has time-outs of its own: what the script sets holds for none of them.
+TEST(SqlPlan, LeavesTheScriptsTimeOutsBehind) {
+  const SqlPlan plan = plan_of(
+      "SET lock_timeout = '50ms'; SET statement_timeout = '5s';\n"
+      "CREATE INDEX CONCURRENTLY i ON orders (total);");
+  EXPECT_EQ(plan.steps.size(), 1U);
+  EXPECT_THAT(plan.decisions, testing::IsEmpty());
+}
+
 TEST(SqlPlan, WarningsUseUpNoFaults) {
   std::string sql;
   for (int i = 0; i <= static_cast<int>(lint::kFindingsMax); ++i)
@@ -268,7 +277,7 @@ TEST(SqlPlan, LeavesNoErrorOfTheRulesInItsSteps) {
         for (const auto& one : item.step->sql) sql += one + ";\n";
         if (together) sql += "COMMIT;\n";
       }
-      lint::Options options{.timeouts_supplied = true};
+      lint::Options options{.timeouts_supplied = true, .timeouts_for_each = true};
       options.disabled = {"drop_column_or_table"};  // dropped behind the reference gate
       const auto report = lint::lint(sql, "steps", options);
       for (const auto& finding : report.findings)

@@ -9,21 +9,21 @@ namespace {
 
 // lock_timeout bounds each wait for another transaction, too, and CONCURRENTLY waits for every older one.
 std::vector<Match> concurrent(const Context& context, const NoTransaction& found) {
-  if (context.in_transaction || (!context.lock_timeout && !context.statement_timeout)) return {};
-  const char* in_force = context.lock_timeout && context.statement_timeout
+  if (context.in_transaction || (!context.own_lock_timeout && !context.own_statement_timeout)) return {};
+  const char* in_force = context.own_lock_timeout && context.own_statement_timeout
                              ? "lock_timeout and statement_timeout"
-                         : context.lock_timeout ? "lock_timeout"
-                                                : "statement_timeout";
+                         : context.own_lock_timeout ? "lock_timeout"
+                                                    : "statement_timeout";
   return {{found.range, fmt::format("{} under {}", found.what, in_force),
-           fmt::format("{}{}{};", context.lock_timeout ? "SET lock_timeout = 0;\n" : "",
-                       context.statement_timeout ? "SET statement_timeout = 0;\n" : "",
+           fmt::format("{}{}{};", context.own_lock_timeout ? "SET lock_timeout = 0;\n" : "",
+                       context.own_statement_timeout ? "SET statement_timeout = 0;\n" : "",
                        context.statement.text())}};
 }
 
 // It waits for nobody who only reads or writes, but reads the whole table; refused, it leaves nothing behind.
 std::vector<Match> validation(const Context& context) {
   std::vector<Match> out;
-  if (!context.statement_timeout) return out;
+  if (!context.own_statement_timeout) return out;
   each_action(context, [&](const Action& action) {
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint || !out.empty()) return;
     if (context.is_small(action.table)) return;
@@ -36,8 +36,8 @@ std::vector<Match> validation(const Context& context) {
 }
 
 std::vector<Match> check(const Context& context) {
-  // A runner that brings time-outs of its own chooses them for each statement, as Poundlock does.
-  if (context.options.timeouts_supplied) return {};
+  // Of the script's own alone: a runner that brings time-outs is taken to know what it bounds.
+  if (context.options.timeouts_for_each) return {};
   const NoTransaction found = needs_no_transaction(context.statement);
   return found.concurrently ? concurrent(context, found) : validation(context);
 }
