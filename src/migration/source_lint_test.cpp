@@ -190,5 +190,17 @@ TEST(SourceLint, DeepAndLongTextIsToldAndHarmless) {
   EXPECT_THAT(places(linted("-- " + std::string(5 << 20, 'x'))), ElementsAre("too_large 1:1"));
 }
 
+// psql's \; and the SQL behind \\ run as any other.
+TEST(LintFile, ReadsWhatStandsBehindPsqlsSeparators) {
+  for (const char* sql :
+       {"SELECT 1 \\; TRUNCATE a;\n", "\\echo x \\\\ TRUNCATE a;\n", "SELECT 1 \\g \\\\ TRUNCATE a;\n"}) {
+    std::vector<Source> sources;
+    const lint::Report report = lint_file(sql, "a.sql", std::nullopt, kOptions, sources);
+    const auto found = std::ranges::find(report.findings, "truncate", &lint::Finding::rule);
+    ASSERT_NE(found, report.findings.end()) << sql;
+    EXPECT_EQ(found->column, static_cast<int>(std::string_view(sql).find("a;")) + 1) << sql;
+  }
+}
+
 }  // namespace
 }  // namespace poundlock::migration

@@ -161,7 +161,14 @@ class Stripper {
 
   // From the backslash to the line's end. \g and its like send what stands before them, as a semicolon does.
   void command() {
-    const std::string_view line = sql_.substr(at_, std::min(sql_.find('\n', at_), sql_.size()) - at_);
+    // \; ends a statement of several that are sent together, and \\ a command before further SQL.
+    if (next() == ';') {
+      out_.sql += ' ';
+      ++at_;
+      return;
+    }
+    std::string_view line = sql_.substr(at_, std::min(sql_.find('\n', at_), sql_.size()) - at_);
+    if (const auto more = line.find("\\\\", 1); more != std::string_view::npos) line = line.substr(0, more);
     if (out_.commands.size() < kPsqlCommandsMax) out_.commands.push_back(place(line));
     const std::string_view name = line.substr(1);
     const bool sends = name.starts_with("g") || name.starts_with("watch") || name.starts_with("crosstab");
@@ -170,6 +177,11 @@ class Stripper {
       begin_statement();
     }
     at_ += line.size();
+    if (!sql_.substr(at_).starts_with("\\\\")) return;
+    // What comes behind stays in its column.
+    const std::size_t ended = sends && out_.sql.ends_with(';') ? 1 : 0;
+    out_.sql.append(line.size() + 2 - ended, ' ');
+    at_ += 2;
   }
 
   void word() {
