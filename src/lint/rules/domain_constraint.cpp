@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lint/rule.h"
 #include "lint/script_facts.h"
 #include "schema/tree.h"
@@ -22,6 +24,16 @@ std::vector<Match> of_new_domain(const Context& context, const PgQuery__CreateDo
   return {{context.statement.words({"DOMAIN"}), "domain " + name.to_sql(), "", true}};
 }
 
+// Has the script itself added it NOT VALID before, as it is advised to?
+bool adds_not_valid(const Context& context, std::string_view name) {
+  return std::ranges::any_of(context.earlier(), [&](const schema::Statement& statement) {
+    const auto* alter = schema::as<PgQuery__AlterDomainStmt>(statement.node());
+    const auto* constraint = alter == nullptr ? nullptr : schema::as<PgQuery__Constraint>(alter->def);
+    return constraint != nullptr && constraint->skip_validation &&
+           schema::text_of(constraint->conname) == name;
+  });
+}
+
 std::vector<Match> check(const Context& context) {
   const schema::Statement& statement = context.statement;
   if (const auto* create = schema::as<PgQuery__CreateDomainStmt>(statement.node()))
@@ -41,6 +53,9 @@ std::vector<Match> check(const Context& context) {
       return {{all, what, rewritten(statement, *alter, *constraint)}};
     }
     case 'O': return {{all, what, ""}};
+    case 'V':
+      if (adds_not_valid(context, schema::text_of(alter->name))) return {};
+      return {{all, what + ": the tables of its columns are locked with SHARE and read", "", true}};
     case 'N':
     case 'X': return {{all, what + " gives up a condition", "", true}};
     default: return {};
@@ -63,6 +78,7 @@ const Rule& domain_constraint() {
           "everybody works. To give one up, let a person approve it.",
       .bad = {"ALTER DOMAIN amount ADD CONSTRAINT positive CHECK (VALUE > 0);",
               "ALTER DOMAIN amount SET NOT NULL;", "ALTER DOMAIN amount DROP CONSTRAINT amount_check;",
+              "ALTER DOMAIN amount VALIDATE CONSTRAINT positive;",
               "CREATE DOMAIN percent AS numeric CHECK (VALUE BETWEEN 0 AND 100);"},
       .good = {"ALTER DOMAIN amount ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID;",
                "CREATE DOMAIN label AS text;", "ALTER DOMAIN amount SET DEFAULT 0;"},
