@@ -1,6 +1,7 @@
 #include "migration/name_book.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "lint/columns.h"
 #include "lint/context.h"
@@ -15,6 +16,15 @@ using schema::QualifiedName;
 using schema::text_of;
 
 constexpr std::size_t kNameBytesMax = 63;
+
+// LIKE brings names where it copies CHECKs, identity columns or indexes (TableLikeOption of parsenodes.h).
+bool copies_names(const PgQuery__Node* element) {
+  constexpr std::uint32_t kConstraints = 1U << 2U;
+  constexpr std::uint32_t kIdentity = 1U << 5U;
+  constexpr std::uint32_t kIndexes = 1U << 6U;
+  return element == nullptr || element->node_case != PG_QUERY__NODE__NODE_TABLE_LIKE_CLAUSE ||
+         (element->table_like_clause->options & (kConstraints | kIdentity | kIndexes)) != 0;
+}
 
 // Whole characters only.
 std::string_view clipped(std::string_view text, std::size_t bytes) {
@@ -274,7 +284,7 @@ void NameBook::create_table(const schema::Statement& statement, const Names& nam
       add_column(table, *column);
     else if (const auto* constraint = as<PgQuery__Constraint>(element))
       add_constraint(table, *constraint, "");
-    else
+    else if (copies_names(element))
       opaque_ = true;
   }
 }

@@ -159,6 +159,17 @@ TEST(SafeForm, TakesTheLocksOfTheServerThatItIsFor) {
   EXPECT_EQ(plan_of(grant).steps.at(0).step.lock_mode, old.first);
 }
 
+TEST(SafeForm, NamesAnIndexBehindACopyThatBringsNoNames) {
+  const auto left = [](const std::string& how) {
+    return plan_of("CREATE TABLE n (LIKE orders " + how + "); CREATE INDEX ON orders (code);")
+        .decisions.size();
+  };
+  EXPECT_EQ(left(""), 0U);
+  EXPECT_EQ(left("INCLUDING DEFAULTS INCLUDING COMMENTS INCLUDING GENERATED"), 0U);
+  for (const char* how : {"INDEXES", "CONSTRAINTS", "IDENTITY", "ALL"})
+    EXPECT_EQ(left(std::string("INCLUDING ") + how), 1U) << how;
+}
+
 TEST(SafeForm, KnowsTheTypeOfAColumnThatTheScriptHasAdded) {
   EXPECT_THAT(
       sql_of(plan_of("ALTER TABLE orders ADD COLUMN n numeric(10, 2); UPDATE orders SET n = amount;")),
