@@ -63,6 +63,7 @@ bool proven_not_null(const Turning& turning, const Action& action) {
   const auto* table = turning.names.table(action.table);
   if (table == nullptr) return false;
   if (const auto* column = table->column(action.name); column != nullptr && column->not_null) return true;
+  if (has_not_null_helper(turning, action.table, action.name)) return false;  // it is to be dropped behind
   const std::string wanted = fmt::format("CHECK (({} IS NOT NULL))", schema::quote_identifier(action.name));
   for (const auto& constraint : table->constraints)
     if (constraint.kind == 'c' && constraint.validated && constraint.definition == wanted) return true;

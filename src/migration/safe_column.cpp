@@ -6,6 +6,7 @@
 
 #include "change/table_sql.h"
 #include "lint/columns.h"
+#include "migration/check_text.h"
 #include "migration/safe_form.h"
 #include "schema/tree.h"
 
@@ -39,9 +40,21 @@ struct Adding {
     const auto tokens = schema::scan(piece.text);
     return tokens && tokens->size() > 2 ? piece.text.substr((*tokens)[2].range.begin) : piece.text;
   }
+  // That of a change which is half done: the column is there, and its constraint may be.
+  std::string there(const ColumnPiece& piece, std::string_view label) const {
+    const auto* known = turning.names.table(column.action.table);
+    if (known == nullptr || turning.names.column(column.action.table, name) == nullptr) return {};
+    const char kind = label == "check" ? 'c' : label == "key" ? 'u' : 'f';
+    for (const auto& one : known->constraints)
+      if (one.kind == kind && one.columns == std::vector{name} &&
+          (kind != 'c' || same_constraint(*piece.constraint, one.definition) == Alike::kYes))
+        return one.name;
+    return {};
+  }
   std::string constraint_name(const ColumnPiece& piece, std::string_view label) const {
     const std::string given(text_of(piece.constraint->conname));
     if (!given.empty()) return given;
+    if (std::string same = there(piece, label); !same.empty()) return same;
     const NameBook book = book_of(turning);
     const auto resolved = turning.names.resolve(column.action.table);
     if (label == "check")
@@ -322,11 +335,28 @@ void turn_added_columns(const Turning& turning) {
   });
 }
 
+namespace {
+
+std::string not_null_helper(const schema::QualifiedName& table, const std::string& column) {
+  return derive_name({"poundlock", table.name, column, "not_null"});
+}
+
+}  // namespace
+
+bool has_not_null_helper(const Turning& turning, const schema::QualifiedName& table,
+                         const std::string& column) {
+  const auto* known = turning.names.table(table);
+  const auto* there = known == nullptr ? nullptr : known->constraint(not_null_helper(table, column));
+  return there != nullptr && there->kind == 'c' &&
+         there->definition.starts_with(fmt::format("CHECK (({} IS NOT NULL))", quote_identifier(column)));
+}
+
 void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table,
                        const std::string& column) {
   // Dropped at the end: no name that anybody else would give.
-  const std::string name =
-      own_constraint_name(turning, table, derive_name({"poundlock", table.name, column, "not_null"}));
+  const std::string name = has_not_null_helper(turning, table, column)
+                               ? not_null_helper(table, column)
+                               : own_constraint_name(turning, table, not_null_helper(table, column));
   const std::string quoted = quote_identifier(column);
   const std::string alter = "ALTER TABLE " + table.to_sql();
   const std::string is_set = change::attribute_probe(turning.names.resolve(table), column, "a.attnotnull");

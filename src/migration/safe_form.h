@@ -67,6 +67,9 @@ struct Turning {
 bool meets_another(const Turning& turning);
 void turn_alter_table(const Turning& turning);    // safe_alter.cpp
 void turn_added_columns(const Turning& turning);  // safe_column.cpp: one ADD COLUMN
+// Is the CHECK there by which turn_set_not_null() proves it, left by a change that is half done?
+bool has_not_null_helper(const Turning& turning, const schema::QualifiedName& table,
+                         const std::string& column);
 void turn_set_not_null(const Turning& turning, const schema::QualifiedName& table, const std::string& column);
 void turn_constraint(const Turning& turning);  // safe_constraint.cpp: one ADD CONSTRAINT
 // CREATE UNIQUE INDEX CONCURRENTLY and ADD CONSTRAINT ... USING INDEX.

@@ -159,6 +159,25 @@ TEST(SafeForm, TakesTheLocksOfTheServerThatItIsFor) {
   EXPECT_EQ(plan_of(grant).steps.at(0).step.lock_mode, old.first);
 }
 
+// Planned anew over what an interrupted run has left, it goes on with that.
+TEST(SafeForm, GoesOnWithWhatIsHalfDone) {
+  auto catalog = shop();
+  auto& orders = catalog.tables.front();
+  orders.columns.push_back({5, "n", "integer", false, {}, "", "", ""});
+  orders.constraints.push_back(
+      {.name = "orders_n_check", .definition = "CHECK ((n > 0)) NOT VALID", .columns = {"n"}});
+  orders.constraints.push_back(
+      {.name = "poundlock_orders_n_not_null", .definition = "CHECK ((n IS NOT NULL))", .columns = {"n"}});
+  const auto sql =
+      sql_of(plan_of("ALTER TABLE orders ADD COLUMN n int DEFAULT 1 CHECK (n > 0) NOT NULL", &catalog));
+  EXPECT_THAT(sql, Contains("ALTER TABLE orders VALIDATE CONSTRAINT orders_n_check;"));
+  EXPECT_THAT(sql, Contains("ALTER TABLE orders DROP CONSTRAINT IF EXISTS poundlock_orders_n_not_null;"));
+  EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ALTER COLUMN n SET NOT NULL", &catalog)),
+              AllOf(SizeIs(4), Contains(HasSubstr("DROP CONSTRAINT IF EXISTS poundlock_orders_n_not_null"))));
+  EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ADD COLUMN n int CHECK (n > 1)", &catalog)),
+              Contains("ALTER TABLE orders VALIDATE CONSTRAINT orders_n_check1;"));
+}
+
 TEST(SafeForm, NamesAnIndexBehindACopyThatBringsNoNames) {
   const auto left = [](const std::string& how) {
     return plan_of("CREATE TABLE n (LIKE orders " + how + "); CREATE INDEX ON orders (code);")
