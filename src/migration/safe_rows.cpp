@@ -103,6 +103,11 @@ bool stays_as_written(const PgQuery__Node* value) {
 std::string stored_value(const Turning& turning, const schema::QualifiedName& table, const Assigned& one,
                          const PgQuery__Node* value) {
   const std::string type = turning.names.type_of(table, one.column);
+  // In quotes a number takes the column's type, which may be text.
+  if (const auto* number = as<PgQuery__AConst>(value); type.empty() && number != nullptr &&
+                                                       number->val_case == PG_QUERY__A__CONST__VAL_IVAL &&
+                                                       !number->isnull)
+    return fmt::format("('{}')", number->ival->ival);
   if (type.empty()) return stays_as_written(value) ? fmt::format("({})", one.value) : std::string();
   for (const char* unequal : {"json", "\"json\"", "xml", "\"xml\""})  // of these there is no equality
     if (type == unequal) return {};

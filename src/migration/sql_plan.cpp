@@ -143,6 +143,12 @@ bool touches_rows(const Entry& entry) {
   return entry.lock.mode == LockMode::kRowExclusive && !entry.lock.relation.name.empty();
 }
 
+// Does it set what `setting` does, "SET LOCAL search_path = app", to something else?
+bool sets_same(const Entry& entry, const std::string& setting) {
+  const auto name = [](const std::string& text) { return text.substr(0, text.find_first_of("=", 0)); };
+  return std::ranges::any_of(entry.prelude, [&](const auto& one) { return name(one) == name(setting); });
+}
+
 // May `next` commit together with `group`? What follows a strong lock would keep it longer; what the author
 // put into one transaction and is quick stays together, so that a trigger is never missing for an instant.
 bool together(std::span<const Entry* const> group, const Entry& next) {
@@ -151,6 +157,10 @@ bool together(std::span<const Entry* const> group, const Entry& next) {
   if (next.piece.phase != last.piece.phase || next.transaction != last.transaction) return false;
   if (next.piece.joined) return true;
   if (next.piece.alone) return false;
+  // What is no longer set could not be given back to it in the same transaction.
+  for (const auto& setting : last.prelude)
+    if (std::ranges::find(next.prelude, setting) == next.prelude.end() && !sets_same(next, setting))
+      return false;
   for (const Entry* one : group) {
     if (one->piece.alone)
       return one->effect.destructive == false && one->subject == next.subject &&
@@ -195,6 +205,11 @@ bool can_be_undone(std::span<const Entry* const> group) {
   });
 }
 
+bool sets_path(const Entry& entry) {
+  return std::ranges::any_of(
+      entry.prelude, [](const std::string& one) { return one.find(" search_path") != std::string::npos; });
+}
+
 class Builder {
  public:
   Builder(Reading reading, const schema::Catalog* catalog, const SqlPlanOptions& options)
@@ -229,9 +244,8 @@ class Builder {
   // Sessions of ours see pg_catalog alone, and the author's names are written without their schema.
   std::string search_path(std::span<const Entry* const> group) const {
     std::vector<std::string> schemas = search_path_;
+    if (sets_path(*group.front())) return "";
     for (const Entry* entry : group) {
-      for (const auto& setting : entry->prelude)
-        if (setting.find(" search_path") != std::string::npos) return "";
       for (const auto* name : {&entry->subject, &entry->lock.relation})
         if (!name->schema.empty() && std::ranges::find(schemas, name->schema) == schemas.end())
           schemas.push_back(name->schema);
@@ -261,6 +275,7 @@ class Builder {
     if (item.phase == Phase::kContract && group.front()->kind != StatementKind::kVacuum) gates();
     Step whole;
     const bool undone = can_be_undone(group);
+    const Entry* last = group.front();
     for (const Entry* entry : group) {
       SqlStep one = step_of(*entry, catalog_);
       if (!undone) one.step.undo.clear();
@@ -272,6 +287,9 @@ class Builder {
         whole = one.step;
       } else {
         item.title += "; " + one.step.title;
+        // What the script has SET between the two.
+        if (entry->prelude != last->prelude)
+          whole.sql.insert(whole.sql.end(), entry->prelude.begin(), entry->prelude.end());
         whole.sql.push_back(entry->piece.sql);
         whole.undo.insert(whole.undo.begin(), one.step.undo.begin(), one.step.undo.end());
         if (one.step.blocks_writers && !whole.blocks_writers) {
@@ -283,6 +301,7 @@ class Builder {
         whole.destructive = whole.destructive || one.step.destructive;
         whole.statement_timeout = std::max(whole.statement_timeout, one.step.statement_timeout);
       }
+      last = entry;
       one.item = item.id;
       out_.plan.legacy.insert(out_.plan.legacy.end(), entry->dropped.begin(), entry->dropped.end());
       out_.steps.push_back(std::move(one));

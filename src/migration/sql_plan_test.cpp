@@ -438,6 +438,15 @@ TEST(SqlPlan, KeepsBehindADropWhatIsBuiltOnWhatComesAgain) {
   EXPECT_THAT(groups_of(replaced), ElementsAre(1, 1, 1, 1));
 }
 
+TEST(SqlPlan, GivesEachStatementOfATransactionWhatWasSetBeforeIt) {
+  const auto plan =
+      plan_of("BEGIN; CREATE TABLE a (x int); SET LOCAL search_path = app; CREATE TABLE b (x int); COMMIT;");
+  ASSERT_EQ(plan.plan.items.size(), 1U);
+  EXPECT_THAT(plan.plan.items[0].step->sql,
+              ElementsAre(HasSubstr("search_path = public"), "CREATE TABLE a (x int)",
+                          "SET LOCAL search_path = app", "CREATE TABLE b (x int)"));
+}
+
 TEST(SqlPlan, LeavesNoSettingBehindAStepOutsideATransaction) {
   const auto plan = plan_of("SET search_path = app; CREATE INDEX i ON t (id);");
   ASSERT_EQ(plan.plan.items.size(), 1U);
