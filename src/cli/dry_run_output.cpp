@@ -65,21 +65,26 @@ bool is_of_ours(const DryRunStatement& one) {
          (sql.starts_with("SET LOCAL search_path = ") || sql.starts_with("SET search_path = "));
 }
 
+// For people; --output json has all of them. A table of hundreds of partitions would make lines of 20,000
+// characters.
+constexpr std::size_t kNamed = 5;
+
 std::string joined(const std::vector<std::string>& texts) {
   std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : ", ") + text;
+  for (std::size_t i = 0; i < texts.size() && i < kNamed; ++i) out += (i == 0 ? "" : ", ") + texts[i];
+  if (texts.size() > kNamed) out += fmt::format(" and {} more", texts.size() - kNamed);
   return out;
 }
 
 std::string lock_text(const engine::Trace& trace) {
-  std::string out;
+  std::vector<std::string> locks;
   for (const auto& lock : trace.locks) {
     if (!lock.table.empty() || lock.mode == "AccessShareLock") continue;
     std::string mode = lock.mode;
     if (mode.ends_with("Lock")) mode.resize(mode.size() - 4);
-    out += (out.empty() ? "" : ", ") + mode + " on " + lock.relation;
+    locks.push_back(mode + " on " + lock.relation);
   }
-  return out.empty() ? "-" : out;
+  return locks.empty() ? "-" : joined(locks);
 }
 
 std::string work_text(const DryRunStatement& one) {

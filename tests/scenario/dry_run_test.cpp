@@ -254,6 +254,21 @@ TEST_F(DryRunTest, MeasuresTheLockQueueOfWhatRefusesATransaction) {
   EXPECT_EQ(json::dump(built.at("notes")), "[]");
 }
 
+TEST_F(DryRunTest, HundredsOfPartitionsAreNotAllNamedToAPerson) {
+  auto inside = std::move(*database_->sibling("given")->connect());
+  must_on(*inside, "CREATE TABLE public.parts (id int) PARTITION BY RANGE (id)");
+  must_on(*inside,
+          "DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE format('CREATE TABLE public.part_%s PARTITION OF "
+          "public.parts FOR "
+          "VALUES FROM (%s) TO (%s)', i, i, i + 1); END LOOP; END $$");
+  inside.reset();
+  write("a.sql", "ALTER TABLE parts ADD COLUMN a int;\n");
+  EXPECT_EQ(run({"--shadow", shadow(), "--no-queue", "a.sql"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr(" and 36 more"));
+  const auto report = json({"--shadow", shadow(), "--no-queue", "a.sql"}, 0);
+  EXPECT_GE(report.at("statements").at(0).at("locks").as_array().size(), 41U);
+}
+
 // The first Ctrl-C ends the statement that runs, not the wait for it, and the shadow is taken away.
 TEST_F(DryRunTest, AnInterruptionCancelsTheStatementThatRuns) {
   write("a.sql", "ALTER TABLE orders ADD COLUMN a int;\nSELECT pg_sleep(600);\n");
