@@ -65,11 +65,17 @@ bool is_of_ours(const DryRunStatement& one) {
          (sql.starts_with("SET LOCAL search_path = ") || sql.starts_with("SET search_path = "));
 }
 
+std::string joined(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const auto& text : texts) out += (out.empty() ? "" : ", ") + text;
+  return out;
+}
+
 // For people; --output json has all of them. A table of hundreds of partitions would make lines of 20,000
 // characters.
 constexpr std::size_t kNamed = 5;
 
-std::string joined(const std::vector<std::string>& texts) {
+std::string some_of(const std::vector<std::string>& texts) {
   std::string out;
   for (std::size_t i = 0; i < texts.size() && i < kNamed; ++i) out += (i == 0 ? "" : ", ") + texts[i];
   if (texts.size() > kNamed) out += fmt::format(" and {} more", texts.size() - kNamed);
@@ -84,13 +90,13 @@ std::string lock_text(const engine::Trace& trace) {
     if (mode.ends_with("Lock")) mode.resize(mode.size() - 4);
     locks.push_back(mode + " on " + lock.relation);
   }
-  return locks.empty() ? "-" : joined(locks);
+  return locks.empty() ? "-" : some_of(locks);
 }
 
 std::string work_text(const DryRunStatement& one) {
   std::string out;
   const auto add = [&](const char* what, const std::vector<std::string>& tables) {
-    if (!tables.empty()) out += fmt::format("{}{} {}", out.empty() ? "" : "; ", what, joined(tables));
+    if (!tables.empty()) out += fmt::format("{}{} {}", out.empty() ? "" : "; ", what, some_of(tables));
   };
   if (one.trace.error) return one.trace.error->message;
   add("rewrites", one.trace.rewrites);
