@@ -309,6 +309,20 @@ TEST(Lint, WhatARollbackTookBackHelpsNobody) {
       fires("unsafe_type_change", ("BEGIN; SET TimeZone = 'UTC'; ROLLBACK;" + change).c_str(), known));
 }
 
+// The tool's note of what has run is no further work; what it reads elsewhere is.
+TEST(Lint, AToolsOwnNoteIsNoWorkUnderTheLock) {
+  const auto fires = [](const std::string& sql) {
+    return testing::Value(
+        rules_of("BEGIN; ALTER TABLE o ADD COLUMN a int; " + sql + " COMMIT;", {.timeouts_supplied = true}),
+        Contains("work_under_lock"));
+  };
+  EXPECT_FALSE(fires("INSERT INTO alembic_version (version_num) VALUES ('1') RETURNING version_num;"));
+  EXPECT_FALSE(fires("UPDATE public.alembic_version SET version_num = '2' WHERE version_num = '1';"));
+  EXPECT_FALSE(fires("INSERT INTO schema_migrations (version) VALUES ('20230501');"));
+  EXPECT_TRUE(fires("INSERT INTO schema_migrations SELECT id FROM p;"));
+  EXPECT_TRUE(fires("INSERT INTO p (id) VALUES (1);"));
+}
+
 TEST(Lint, StaysSilentOnWhatHarmsNobody) {
   for (const char* sql :
        {"COMMENT ON TABLE o IS 'x'", "ANALYZE o", "VACUUM o", "CREATE STATISTICS s ON a, b FROM o",

@@ -33,9 +33,9 @@ struct Token {
 // Errors: "schema.syntax" (an open string or comment), "schema.bad_text" (NUL, no UTF-8).
 Result<std::vector<Token>> scan(std::string_view text);
 
-// As much of it as can be read: a word that is none (1a, or PostgreSQL 16's 1_000) is a token of id 0, and so
-// is each beyond kBadWordsMax of them with all that follows. A string, name or comment that nothing ends is
-// the error, and the tokens end before it. Fails with "schema.bad_text".
+// As much of it as can be read: a word that is none (1a, or PostgreSQL 16's 1_000) is a token of id 0. A
+// string, name or comment that nothing ends is the error, and so is one word more than kBadWordsMax of them:
+// the tokens end before it. Fails with "schema.bad_text".
 inline constexpr std::size_t kBadWordsMax = 1'000;
 struct Scanned {
   std::vector<Token> tokens;
