@@ -67,7 +67,7 @@ bool evaluation_is_safe(const SyncSpec& spec, const schema::Expression& expressi
 
 // Rule (a) for one direction: leaves the function where the sides are in step.
 std::string return_if_equal(const std::string& differ, bool safe) {
-  const std::string test = fmt::format("  IF NOT {} THEN\n    RETURN NEW;\n  END IF;\n", differ);
+  std::string test = fmt::format("  IF NOT {} THEN\n    RETURN NEW;\n  END IF;\n", differ);
   if (safe) return test;
   return fmt::format(
       "  BEGIN\n  {}  EXCEPTION WHEN OTHERS THEN\n    NULL;  -- fails on this row: out of step\n"

@@ -139,7 +139,7 @@ Status check_every_row_is_seen(const schema::Table& table, const yaml::Node& whe
 
 Status check_legacy(const schema::Table& table, const schema::Column& legacy, const yaml::Node& where) {
   const std::string shown = fmt::format("column {} of {}", legacy.name, table.qualified().to_sql());
-  auto refuse = [&](std::string reason, std::string hint) {
+  auto refuse = [&](const std::string& reason, std::string hint) {
     return fail(where.error("change.column_refused", shown + " " + reason).with_hint(std::move(hint)));
   };
   const auto& key = table.primary_key;
@@ -354,9 +354,9 @@ std::vector<std::string> ChangeColumn::notes(const ColumnPlan& plan) const {
                                 plan.sync.table.to_sql()));
   }
   if (plan.table->row_security)
-    notes.push_back("row security is on: FORCE must stay off, so that the owner sees every row");
+    notes.emplace_back("row security is on: FORCE must stay off, so that the owner sees every row");
   if (!up_is_safe(plan.sync))
-    notes.push_back("where `up` fails on a row, the new column stays empty and verify names the row");
+    notes.emplace_back("where `up` fails on a row, the new column stays empty and verify names the row");
   return notes;
 }
 
