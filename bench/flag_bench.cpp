@@ -3,7 +3,6 @@
 // way), against what is usually written instead, a map of flags behind a mutex, and against the engines of
 // others on the same flags and contexts. Further: two threads against one, 10,000 flags against a few, and
 // reading 10,000 flags against parsing their text.
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
+#include <ctime>
 #include <mutex>
 #include <new>
 #include <thread>

@@ -2,11 +2,11 @@
 // and against flagd where it is there; the same requests by wrk, one after the other in each round. Beside
 // the rate, which a busy machine disturbs, what each server spends of the processor on a request.
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>

@@ -6,7 +6,10 @@
 #include "base/json.h"
 #include "flag/definition.h"
 
-using namespace poundlock;
+namespace flag = poundlock::flag;
+namespace json = poundlock::json;
+using poundlock::Disposition;
+using poundlock::Error;
 
 namespace {
 

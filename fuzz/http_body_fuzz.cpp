@@ -12,7 +12,10 @@
 #include "server/http/policy.h"
 #include "server/http/request_parser.h"
 
-using namespace poundlock;
+namespace flag = poundlock::flag;
+namespace json = poundlock::json;
+namespace server = poundlock::server;
+using poundlock::Disposition;
 
 namespace {
 

@@ -11,7 +11,8 @@
 #include "migration/source_lint.h"
 #include "migration/source_text.h"
 
-using namespace poundlock;
+namespace lint = poundlock::lint;
+namespace migration = poundlock::migration;
 
 namespace {
 

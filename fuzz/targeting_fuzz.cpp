@@ -8,7 +8,8 @@
 #include "flag/explain.h"
 #include "flag/snapshot.h"
 
-using namespace poundlock;
+namespace flag = poundlock::flag;
+namespace json = poundlock::json;
 
 namespace {
 

@@ -1,9 +1,9 @@
 #include "support/shop.h"
 
 #include <fmt/format.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -1,7 +1,7 @@
 // poundlock: the command line.
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 

@@ -1,9 +1,9 @@
 #include "cli/workbench.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <random>
 #include <utility>
 

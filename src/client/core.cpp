@@ -2,9 +2,9 @@
 
 #include <cxxabi.h>
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <new>
 #include <optional>
 #include <utility>

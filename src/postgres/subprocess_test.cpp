@@ -2,11 +2,11 @@
 #include "postgres/subprocess.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <thread>
 
 namespace poundlock::postgres {

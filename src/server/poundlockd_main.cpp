@@ -1,7 +1,6 @@
 // poundlockd: the server. It prints where it listens, runs until SIGTERM or SIGINT, and reads the flags
 // file again when it changes or at SIGHUP.
 #include <fmt/format.h>
-#include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -9,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>

@@ -2,11 +2,11 @@
 // takes away, and leaves to others.
 #include "engine/boundaries.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <csignal>
 #include <fstream>
 #include <random>
 #include <sstream>

@@ -1,10 +1,10 @@
 // A shadow whose disk is full: on a tablespace of a few megabytes, a file system that only root may mount.
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>

@@ -1,10 +1,10 @@
 // `poundlock demo`: one schema change through all four phases on a live PostgreSQL, with a fault or two.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <boost/json.hpp>
+#include <csignal>
 
 #include "cli/commands.h"
 #include "cli/demo/story.h"

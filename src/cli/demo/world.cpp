@@ -1,12 +1,12 @@
 #include "cli/demo/world.h"
 
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 

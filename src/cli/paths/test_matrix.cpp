@@ -1,9 +1,9 @@
 #include "cli/paths/test_matrix.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <boost/json.hpp>
+#include <csignal>
 #include <filesystem>
 #include <functional>
 

@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -18,8 +19,6 @@
 #include "cli/app.h"
 #include "support/rollout_fixture.h"
 #include "support/wait.h"
-
-extern char** environ;
 
 namespace poundlock::scenario {
 
