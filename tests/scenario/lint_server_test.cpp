@@ -106,7 +106,8 @@ TEST_F(LintOnAServer, ANameThatTheDatabaseDoesNotHaveIsTold) {
   write("m/V3__wrong.sql", "ALTER TABLE frsh ADD COLUMN a int;");
   const cli::Ran ran = run({"lint", "m", "--database-url", url(), "--output", "json"});
   std::vector<std::string> files;
-  for (const auto& one : bj::parse(ran.out).as_array())
+  const bj::value findings = bj::parse(ran.out);
+  for (const auto& one : findings.as_array())
     if (one.at("rule").as_string() == "unknown_name") files.emplace_back(one.at("file").as_string());
   EXPECT_THAT(files, testing::ElementsAre(HasSubstr("V3__wrong.sql")));
   write("c.sql",
