@@ -240,6 +240,39 @@ TEST_F(RehearsalTest, AnIndexOfAPartitionedTableComesBackWithTheColumn) {
 }
 
 // What is no view cannot be set aside: the error names it and says what to do.
+// updated_at and version: no UPDATE leaves them as they are, and a rehearsal is made of UPDATEs.
+TEST_F(RehearsalTest, ColumnsThatATriggerWritesAtEveryUpdateAreNotComparedAndNamed) {
+  must(
+      "ALTER TABLE shop.\"Order Items\" ADD COLUMN version int NOT NULL DEFAULT 0, ADD COLUMN \"updatedAt\" "
+      "timestamptz DEFAULT '2020-01-01', ADD COLUMN upper text");
+  must(
+      "CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.version := OLD.version "
+      "+ 1; IF NEW IS DISTINCT FROM OLD THEN NEW.\"updatedAt\" := pg_catalog.clock_timestamp(); END IF; "
+      "NEW.upper := pg_catalog.upper(NEW.\"legacyStatus\"); RETURN NEW; END $$");
+  must("UPDATE shop.\"Order Items\" SET upper = pg_catalog.upper(\"legacyStatus\")");
+  must(
+      "CREATE TRIGGER touch BEFORE UPDATE ON shop.\"Order Items\" FOR EACH ROW EXECUTE FUNCTION "
+      "shop.touch()");
+  must("ANALYZE shop.\"Order Items\"");
+  const auto report = rehearse(plan());
+  EXPECT_EQ(report.failures(), 0) << text(report);
+  EXPECT_THAT(text(report),
+              HasSubstr("shop.\"Order Items\": not compared: updatedAt, version, which the trigger "
+                        "touch writes at every UPDATE"));
+
+  // Whatever else differs is seen as before.
+  must(
+      "CREATE FUNCTION shop.log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.\"Order "
+      "Items\" "
+      "(id) SELECT max(id) + 1 FROM shop.\"Order Items\"; RETURN NULL; END $$");
+  must(
+      "CREATE TRIGGER log AFTER UPDATE ON shop.\"Order Items\" FOR EACH STATEMENT EXECUTE FUNCTION "
+      "shop.log()");
+  const auto logged = rehearse(plan());
+  EXPECT_GT(logged.failures(), 0) << text(logged);
+  EXPECT_THAT(text(logged), HasSubstr("the data is not as expected"));
+}
+
 TEST_F(RehearsalTest, WhatElseDependsOnTheColumnIsNamedInTheError) {
   must("ALTER TABLE shop.\"Order Items\" ENABLE ROW LEVEL SECURITY");
   must("CREATE POLICY seen ON shop.\"Order Items\" USING (\"legacyStatus\" <> 'hidden')");

@@ -9,6 +9,7 @@
 
 #include "engine/checks/rehearsal_values.h"
 #include "engine/checks/shadow_blockers.h"
+#include "engine/checks/touched_columns.h"
 #include "engine/leftovers.h"
 #include "engine/step_runner.h"
 #include "schema/catalog.h"
@@ -25,16 +26,21 @@ Result<std::string> fingerprint_of(const CheckContext& context, ports::Session& 
 }
 
 // Counts every row and sums the hashes of their contents, so that a changed value cannot hide. As JSON, whose
-// keys are sorted: a column that was dropped and restored stands last.
-Result<std::string> data_of(const CheckContext& context, ports::Session& session) {
+// keys are sorted: a column that was dropped and restored stands last. Without what triggers write anyway.
+Result<std::string> data_of(const CheckContext& context, ports::Session& session,
+                            const std::vector<TouchedColumns>& touched) {
   std::string out;
   for (const auto& table : tables_of(context.plan)) {
+    std::string without;
+    for (const auto& one : touched)
+      for (const auto& column : one.columns)
+        if (one.table == table) without += " - " + schema::quote_literal(column) + "::text";
     PL_TRY(const auto rows,
            session.run(fmt::format(
                "SELECT count(*)::text || ':' || "
-               "coalesce(sum(pg_catalog.hashtextextended(pg_catalog.to_jsonb(t)::text, 0)::numeric),"
+               "coalesce(sum(pg_catalog.hashtextextended((pg_catalog.to_jsonb(t){})::text, 0)::numeric),"
                " 0)::text FROM {} t",
-               table.to_sql())));
+               without, table.to_sql())));
     out += rows.rows.at(0).at(0).value_or("") + "\n";
   }
   return out;
@@ -88,6 +94,8 @@ class Rehearsal {
     began_ = now();
     LegacyWrites writes(context_.plan, *session_);
     PL_CHECK(writes.live_a_little());
+    PL_TRY(touched_, touched_columns(context_.plan, tables_of(context_.plan), *session_, report_.notes));
+    for (const auto& one : touched_) report_.notes.push_back(one.to_string());
     PL_TRY(before_, look());
     PL_TRY(const Wal wal_before, writes.cost());
     leg(Phase::kPrepare, "nothing is changed yet", "back", [&] { return expect(before_, true); });
@@ -117,7 +125,7 @@ class Rehearsal {
   Result<Look> look() {
     Look out;
     PL_TRY(out.schema, fingerprint_of(context_, *session_));
-    PL_TRY(out.data, data_of(context_, *session_));
+    PL_TRY(out.data, data_of(context_, *session_, touched_));
     return out;
   }
   // `nothing_left`: the rollout has been taken back as a whole.
@@ -144,6 +152,7 @@ class Rehearsal {
   ShadowUse& shadow_;
   std::unique_ptr<ports::Session> session_;
   TimePoint began_;
+  std::vector<TouchedColumns> touched_;
   Look before_, expanded_;
   bool broken_ = false;  // a way failed: where the shadow stands now is not known
   RehearsalReport report_;
