@@ -62,11 +62,13 @@ struct Work {
   rollout::Plan plan;  // of scripts only their tables
   std::vector<engine::Script> scripts;
   std::vector<engine::LeftOut> left_out;
+  std::vector<schema::QualifiedName>
+      reads;  // tables that the migrations name, of which the plan knows steps only
 };
 
 // A plan of which a part was not tried is not one that may run.
 void add_left_out(const Work& work, engine::DryRunReport& report) {
-  report.left_out = work.left_out;
+  report.left_out.insert(report.left_out.end(), work.left_out.begin(), work.left_out.end());
   for (const auto& one : work.left_out)
     report.why_not.push_back(
         fmt::format("not tried, a person decides first: {}:{}: {}", one.file, one.line, one.why));
@@ -102,7 +104,9 @@ Result<engine::DryRunReport> run_work(Context& context, const DryRunArguments& a
   const engine::CheckContext check = bench.check(work.plan);
   Told told(context);
   told("making the shadow");
-  PL_TRY(auto shadow, engine::ShadowUse::create(check));
+  rollout::Plan sampled = work.plan;
+  for (const auto& table : work.reads) sampled.legacy.push_back({table.schema, table.name, ""});
+  PL_TRY(auto shadow, engine::ShadowUse::create(bench.check(sampled)));
   const bool rollout = work.scripts.empty();
   const bool kept = shadow.info().kept;
   // What a killed run left in it.
@@ -165,6 +169,7 @@ Result<Work> read_work(Context& context, const DryRunArguments& arguments,
   PL_TRY(bench, Workbench::open(context, arguments.bench));
   PL_TRY(const auto catalog, bench->catalog());
   if (arguments.planned) {
+    work.reads = tables_of_scripts(work.scripts, catalog);
     PL_TRY(auto planned, migration::plan_sql(sources, &catalog));
     work.scripts.clear();
     work.plan = std::move(planned.plan);

@@ -180,7 +180,7 @@ std::vector<schema::QualifiedName> tables_of_scripts(const std::vector<engine::S
       const bool has = one.index(name.name) != nullptr && (name.schema.empty() || name.schema == one.schema);
       if (!table && has) table = &one;
     }
-    const bool rows = table && (table->kind == 'r' || table->kind == 'p');
+    const bool rows = table && table->kind != 'f';
     if (rows && std::find(out.begin(), out.end(), table->qualified()) == out.end())
       out.push_back(table->qualified());
   };

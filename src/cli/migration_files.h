@@ -35,7 +35,7 @@ Result<std::vector<migration::Source>> read_migrations(const Context& context,
                                                        const std::vector<std::string>& files);
 Result<std::vector<engine::Script>> scripts_of(const std::vector<migration::Source>& sources);
 
-// Tables of the catalog that the scripts name, also through an index.
+// Tables and views of the catalog that the scripts name, also through an index.
 std::vector<schema::QualifiedName> tables_of_scripts(const std::vector<engine::Script>& scripts,
                                                      const schema::Catalog& catalog);
 

@@ -14,7 +14,6 @@ namespace {
 using schema::force_quote_identifier;
 using schema::quote_literal;
 
-constexpr std::int64_t kSmallTableBytes = 64 << 20;
 // The application's, by the database's settings.
 constexpr const char* kUnhindered =
     "SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_read_only = off";
@@ -124,9 +123,10 @@ Status PgDumpCopy::schema(ports::Session& session, const schema::Catalog& source
   return {};
 }
 
-// Through COPY | COPY. Foreign keys of the table are dropped first and come back NOT VALID: the rows that
-// they point to are not copied. Triggers of the application stay silent meanwhile.
-Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table& table) {
+// Through COPY | COPY. Foreign keys of the table are dropped first and come back NOT VALID: not all rows that
+// they point to are copied. Triggers of the application stay silent meanwhile.
+Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table& table,
+                                   const std::string& from) {
   const std::string name = quoted(table.qualified());
   std::vector<std::string> before, after;
   PL_CHECK(silence_triggers(session, name, before, after));
@@ -150,25 +150,20 @@ Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table&
       columns += (columns.empty() ? "" : ", ") + force_quote_identifier(column.name);
   }
   const double rows = static_cast<double>(options_.rows_max);
-  std::string sample;
-  if (table.estimated_rows > rows) {
-    // A fifth more than needed, since the estimate may be high. Whole blocks of a large table; row by row of
-    // a small one, where a few blocks may well be none.
-    sample = fmt::format(" TABLESAMPLE {} ({:.6f})", table.bytes > kSmallTableBytes ? "SYSTEM" : "BERNOULLI",
-                         std::min(100.0, 120.0 * rows / table.estimated_rows));
-  }
   for (const auto& sql : before) PL_CHECK(session.run(sql));
   // Without row security, as all our sessions: a sample that a policy has thinned out would look complete.
   auto sampled = run_pipe(
-      program(source_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
-                        "SET row_security = off", "--command", kUnhindered, "--command",
-                        fmt::format("COPY (SELECT {} FROM {}{} LIMIT {}) TO STDOUT", columns, name, sample,
-                                    options_.rows_max)}),
+      program(source_,
+              {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command",
+               "SET row_security = off", "--command", "SET synchronize_seqscans = off", "--command",
+               kUnhindered, "--command", fmt::format("COPY (SELECT {} {}) TO STDOUT", columns, from)}),
       program(target_, {"psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", kUnhindered,
                         "--command", fmt::format("COPY {} ({}) FROM STDIN", name, columns)}),
       clock_, options_.limit, options_.stopped);
-  if (!sampled) return fail(without_right(std::move(sampled).error()));
+  if (!sampled && (sampled.error().code == "pg.program_stopped" || session.broken()))
+    return fail(std::move(sampled).error());
   for (const auto& sql : after) PL_CHECK(session.run(sql));
+  if (!sampled) return fail(without_right(std::move(sampled).error()));
   PL_TRY(const auto count, session.run(fmt::format("SELECT count(*) FROM {}", name)));
   const double copied = ports::to_double(count.rows.at(0)[0]);
   double real = std::max(copied, table.estimated_rows);
@@ -178,6 +173,34 @@ Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Table&
     real *= std::max(1.0, static_cast<double>(table.bytes) / ports::to_double(bytes.rows.at(0)[0], 1));
   }
   return RowSample{real, copied};
+}
+
+// What only belongs to these may be missing, which is told: another role's table, say, whose rows a policy
+// hides.
+Result<RowSample> PgDumpCopy::rows(ports::Session& session, const schema::Catalog& catalog,
+                                   const ShadowTables& wanted,
+                                   const std::vector<schema::QualifiedName>& tables) {
+  RowSample given, any;
+  for (const auto& name : wanted.sampled) {
+    const schema::Table* table = catalog.table(name);
+    if (table == nullptr) continue;  // an extension's
+    const bool named = std::find(tables.begin(), tables.end(), name) != tables.end();
+    auto sample = rows(session, *table, sample_from(catalog, wanted.references, *table, options_.rows_max));
+    const bool over = !sample && (session.broken() || sample.error().code == "pg.program_stopped");
+    if (!sample && (named || over)) return fail(std::move(sample).error());
+    if (!sample) left_out_.push_back(fmt::format("rows of {}: {}", name.to_sql(), sample.error().message));
+    if (!sample) continue;
+    PL_CHECK(advance_sequences(session, catalog, *table));
+    auto& largest = named ? given : any;
+    if (sample->real > largest.real) largest = *sample;
+  }
+  for (const auto& name : wanted.refreshed) {
+    const auto done = session.run("REFRESH MATERIALIZED VIEW " + name.to_sql());
+    if (!done && session.broken()) return fail(done.error());
+    if (!done) left_out_.push_back(fmt::format("rows of {}: {}", name.to_sql(), done.error().message));
+    if (done) PL_CHECK(session.run("ANALYZE " + name.to_sql()));
+  }
+  return given.copied > 0 ? given : any;
 }
 
 Status PgDumpCopy::advance_sequences(ports::Session& session, const schema::Catalog& catalog,

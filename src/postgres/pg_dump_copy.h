@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "postgres/database.h"
+#include "postgres/shadow_tables.h"
 #include "schema/catalog.h"
 
 namespace poundlock::postgres {
@@ -35,14 +36,18 @@ class PgDumpCopy {
   // a superuser creates.
   Status schema(ports::Session& session, const schema::Catalog& source,
                 const std::vector<schema::QualifiedName>& tables);
-  // At most `rows_max` of a table, analysed.
-  Result<RowSample> rows(ports::Session& session, const schema::Table& table);
+  // A sample of each, chosen so that they meet, analysed; materialized views are refreshed. Answers the
+  // largest of `tables`, or of what their views read. Rows of others that cannot be had are in left_out().
+  Result<RowSample> rows(ports::Session& session, const schema::Catalog& catalog, const ShadowTables& wanted,
+                         const std::vector<schema::QualifiedName>& tables);
   // So that an INSERT that is replayed there gets a key that is free.
   static Status advance_sequences(ports::Session& session, const schema::Catalog& catalog,
                                   const schema::Table& table);
   const std::vector<std::string>& left_out() const { return left_out_; }  // so far, for people
 
  private:
+  Result<RowSample> rows(ports::Session& session, const schema::Table& table, const std::string& from);
+
   const PgDatabase& source_;
   const PgDatabase& target_;
   Clock& clock_;

@@ -13,6 +13,7 @@
 #include "postgres/pg_dump_copy.h"
 #include "postgres/shadow_database.h"
 #include "postgres/shadow_statistics.h"
+#include "postgres/shadow_tables.h"
 #include "postgres/table_sizes.h"
 
 namespace poundlock::postgres {
@@ -407,8 +408,9 @@ Result<std::vector<ports::TableSize>> PgDumpShadow::sizes(const std::vector<sche
 
 Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::QualifiedName>& tables) {
   PL_TRY(auto reading, const_cast<PgDatabase*>(source_)->connect());
-  PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = tables}));
-  PL_TRY(statistics_, read_statistics(*reading, tables));
+  PL_TRY(const ShadowTables wanted, shadow_tables(*reading, tables));
+  PL_TRY(const auto catalog, load_catalog(*reading, {.schemas = {}, .tables = wanted.all}));
+  PL_TRY(statistics_, read_statistics(*reading, wanted.all));
   PL_TRY(const auto extended, extended_statistics(*reading, tables));
   for (const auto& one : extended)
     left_out_.push_back(fmt::format("what the extended statistics {} hold: they are the sample's", one));
@@ -420,15 +422,10 @@ Result<ports::ShadowInfo> PgDumpShadow::fill(const std::vector<schema::Qualified
   PL_TRY(const auto servers, cut_off_foreign_servers(*session));
   left_out_.insert(left_out_.end(), servers.begin(), servers.end());
   ports::ShadowInfo info;
-  RowSample largest;
-  for (const auto& name : tables) {
-    PL_TRY(const RowSample sample, copy.rows(*session, *catalog.table(name)));
-    PL_CHECK(copy.advance_sequences(*session, catalog, *catalog.table(name)));
-    if (sample.real >= largest.real) largest = sample;
-  }
+  PL_TRY(const RowSample largest, copy.rows(*session, catalog, wanted, tables));
   left_out_.insert(left_out_.end(), copy.left_out().begin(), copy.left_out().end());
   info.scale = largest.copied > 0 ? std::max(1.0, largest.real / largest.copied) : 1.0;
-  PL_TRY(info.tables, sizes(tables));
+  PL_TRY(info.tables, sizes(wanted.all));
   PL_CHECK(session->run("BEGIN"));
   PL_TRY(auto copied, write(*session, false));
   PL_CHECK(session->run("COMMIT"));

@@ -294,6 +294,7 @@ Status PathProof::compare_reads() {
 Status PathProof::compare_write(const ProvedPath& path) {
   PL_TRY(const auto sampled, samples(path, options_.write_samples));
   PathCompared done;
+  std::string broken;  // a constraint
   done.path = path.spec->name;
   done.writes = true;
   for (std::size_t i = 0; i < sampled.samples.size(); ++i) {
@@ -306,6 +307,9 @@ Status PathProof::compare_write(const ProvedPath& path) {
     // What the data alone forbids, such as a key that is taken or referred to, says nothing of the paths.
     if (!legacy && !fresh && legacy.error().sqlstate.starts_with("23")) {
       done.skipped += 1;
+      // Without the values, which the server names behind it.
+      const std::string& words = legacy.error().message;
+      broken = words.substr(0, std::min(words.find(": Key ("), words.find(": Failing row contains")));
       continue;
     }
     if (!legacy || !again || !fresh) {
@@ -332,7 +336,10 @@ Status PathProof::compare_write(const ProvedPath& path) {
   }
   if (done.compared == 0 && done.skipped > 0)
     fault(path, "both", "not_compared", true,
-          "each sample breaks a constraint of the tables; give rows of parameters by `sample:`");
+          fmt::format(
+              "each of {} samples breaks a constraint of the tables, the last: {}; {}", done.skipped, broken,
+              path.spec->sample.empty() ? "give rows of parameters by `sample:`"
+                                        : "`sample:` has to give rows of parameters that may be written"));
   report_.compared.push_back(done);
   return {};
 }
