@@ -9,6 +9,7 @@
 #include "engine/ledger.h"
 #include "engine/reach.h"
 #include "engine/traffic_trial.h"
+#include "engine/untried.h"
 #include "schema/sql.h"
 
 namespace poundlock::engine {
@@ -182,6 +183,13 @@ bool Run::add(Trace trace, const ScriptStatement& statement, const std::string& 
   const bool done = !trace.error;
   if (!done) trace.error = explain_refused_drop(session(), context_.plan, std::move(*trace.error));
   if (!done) report_.why_not.push_back(fmt::format("{}: {}", source, trace.error->to_string()));
+  if (const std::string why = why_untried(trace, shadow_.info()); !why.empty()) {
+    report_.left_out.push_back({source, statement.line, trace.sql, why});
+    report_.why_not.push_back(fmt::format("not tried: {}: {}: {}", source, trace.sql, why));
+    report_.notes.push_back(
+        "what found no rows in the sample is tried on all of them with --template, or on a clone with "
+        "--shadow");
+  }
   report_.seconds += trace.seconds;
   if (out.blocks_writers) report_.blocking_seconds += out.scaled_seconds;
   out.trace = std::move(trace);
@@ -212,6 +220,7 @@ Result<bool> Run::transaction(const std::string& begin, const std::vector<Script
     tell(one.sql);
     PL_TRY(auto trace, tracer_->in_transaction(one.sql));
     const bool failed = trace.error.has_value();
+    if (!trace.row_locks.empty()) blocks_writers = true;  // and so until the end
     if (failed) {
       PL_CHECK(session().run("ROLLBACK"));
     }
@@ -235,6 +244,7 @@ Result<bool> Run::alone(const ScriptStatement& statement, const std::string& sou
   }
   tell(statement.sql);
   PL_TRY(auto trace, tracer_->alone(statement.sql));
+  if (!trace.row_locks.empty()) blocks_writers = true;
   return add(std::move(trace), statement, source, blocks_writers);
 }
 

@@ -16,17 +16,18 @@ inline constexpr double kBlockingSecondsMax = 120;  // the limit of the gate dry
 
 struct DryRunStatement {
   Trace trace;
-  std::string source;  // the step's id, or the file
-  int line = 0;        // in that file; 0: none
-  bool blocks_writers = false;
-  double scaled_seconds = 0;  // as long as it would take on the real tables
-  std::string basis;          // "x 10.0: public.orders has 5,000,000 rows, 500,000 here"
+  std::string source;           // the step's id, or the file
+  int line = 0;                 // in that file; 0: none
+  bool blocks_writers = false;  // by a lock on a table, or on half its rows and more
+  double scaled_seconds = 0;    // as long as it would take on the real tables
+  std::string basis;            // "x 10.0: public.orders has 5,000,000 rows, 500,000 here"
 };
 
-// A statement of a migration that was not tried, since a person has to decide what it should become.
+// A statement that was not tried, since a person has to decide what it should become, or since the sample has
+// no rows for it.
 struct LeftOut {
-  std::string file;
-  int line = 0;  // from 1
+  std::string file;  // or the step's id
+  int line = 0;      // from 1; 0: none
   std::string sql;
   std::string why;
 };
@@ -42,7 +43,7 @@ struct DryRunReport {
   bool replayed = false;
   ports::ShadowInfo shadow;
   std::vector<std::string> notes;
-  std::vector<LeftOut> left_out;  // the caller's to fill in; each is in `why_not` as well
+  std::vector<LeftOut> left_out;  // those that found no rows, and the caller's; each is in `why_not` as well
 };
 
 // What one tool's transaction holds, or one statement that stands alone.

@@ -44,6 +44,11 @@ std::vector<ports::TrafficStatement> LockQueue::traffic_for(const std::vector<st
   for (const auto& table : tables) {
     out.push_back({"read of " + table, fmt::format("SELECT 1 FROM {} LIMIT 1", table), {}});
     out.push_back({"write of " + table, fmt::format("DELETE FROM {} WHERE false", table), {}});
+    // What an UPDATE of one row waits for.
+    if (std::find(row_locks_.begin(), row_locks_.end(), table) != row_locks_.end())
+      out.push_back({"write of a row of " + table,
+                     fmt::format("SELECT 1 FROM {} LIMIT 1 FOR NO KEY UPDATE", table),
+                     {}});
   }
   return out;
 }
@@ -230,6 +235,7 @@ Status LockQueue::measure(Tracer& tracer, const std::string& name,
     return {};
   }
   std::vector<std::string> tables;
+  row_locks_.clear();
   PL_CHECK(tracer.session().run("BEGIN"));
   double seconds = 0;
   Status failed;
@@ -248,6 +254,10 @@ Status LockQueue::measure(Tracer& tracer, const std::string& name,
       if (table && lock_strength(lock.mode) >= kShare &&
           std::find(tables.begin(), tables.end(), lock.relation) == tables.end())
         tables.push_back(lock.relation);
+    }
+    for (const auto& table : trace->row_locks) {
+      row_locks_.push_back(table);
+      if (std::find(tables.begin(), tables.end(), table) == tables.end()) tables.push_back(table);
     }
   }
   PL_CHECK(roll_back(tracer.session()));

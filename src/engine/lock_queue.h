@@ -83,6 +83,7 @@ class LockQueue {
   ports::Database& shadow_;
   QueueOptions options_;
   Jitter jitter_;
+  std::vector<std::string> row_locks_;  // tables of which what is being measured locks half the rows or more
   QueueReport report_;
 };
 

@@ -13,20 +13,23 @@ namespace {
 
 constexpr const char* kRelations =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_catalog.pg_relation_filenode(c.oid), 0), "
-    "coalesce(i.indrelid, 0), c.reltoastrelid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+    "coalesce(i.indrelid, 0), c.reltoastrelid, c.reltuples FROM pg_catalog.pg_class c JOIN "
+    "pg_catalog.pg_namespace n ON "
     "n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid WHERE n.nspname NOT IN "
     "('pg_catalog', 'information_schema')";
 constexpr const char* kLocks =
     "SELECT relation, mode FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = "
     "'relation' AND granted AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
     "pg_catalog.current_database())";
-constexpr const char* kScansNow = "SELECT relid, seq_scan FROM pg_catalog.pg_stat_xact_user_tables";
-constexpr const char* kScansEver = "SELECT relid, seq_scan FROM pg_catalog.pg_stat_user_tables";
+constexpr const char* kScansNow =
+    "SELECT relid, seq_scan, n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_xact_user_tables";
+constexpr const char* kScansEver = "SELECT relid, seq_scan, 0 FROM pg_catalog.pg_stat_user_tables";
 constexpr const char* kSizes =
     "SELECT pg_catalog.pg_current_wal_insert_lsn(), pg_catalog.pg_database_size(oid) FROM "
     "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()";
 
 constexpr std::size_t kNotesMax = 50;
+constexpr std::int64_t kManyRows = 1'000;  // fewer are locked for an instant
 
 bool worth_telling(std::string_view notice) {
   for (const std::string_view what :
@@ -84,7 +87,8 @@ Result<Tracer::Snapshot> Tracer::look(bool committed) {
                                             ports::to_char(row[3], 'r'),
                                             ports::to_oid(row[4]),
                                             ports::to_oid(row[5]),
-                                            ports::to_oid(row[6])};
+                                            ports::to_oid(row[6]),
+                                            ports::to_double(row[7], -1)};
   }
   PL_TRY(const auto sizes, session_->run(kSizes));
   out.lsn = ports::to_text(sizes.rows.at(0)[0]);
@@ -93,7 +97,10 @@ Result<Tracer::Snapshot> Tracer::look(bool committed) {
   // scans of such a statement are then those of the server's messages alone.
   if (committed) (void)session_->run("SELECT pg_catalog.pg_stat_force_next_flush()");
   PL_TRY(const auto scans, session_->run(committed ? kScansEver : kScansNow));
-  for (const auto& row : scans.rows) out.scans[ports::to_oid(row[0])] = ports::to_int(row[1]);
+  for (const auto& row : scans.rows) {
+    out.scans[ports::to_oid(row[0])] = ports::to_int(row[1]);
+    out.written[ports::to_oid(row[0])] = ports::to_int(row[2]);
+  }
   if (committed) return out;
   PL_TRY(const auto locks, session_->run(kLocks));
   for (const auto& row : locks.rows) out.locks.emplace(ports::to_oid(row[0]), ports::to_text(row[1]));
@@ -140,6 +147,13 @@ Status Tracer::tell(Trace& trace, const Snapshot& before, const Snapshot& after,
     if (relation && count > (found == before.scans.end() ? 0 : found->second))
       add_once(trace.scans, relation->name);
   }
+  for (const auto& [oid, count] : after.written) {
+    const auto found = before.written.find(oid);
+    const Relation* relation = known(oid);
+    const std::int64_t rows = count - (found == before.written.end() ? 0 : found->second);
+    if (relation && rows >= kManyRows && 2 * static_cast<double>(rows) >= relation->rows)
+      add_once(trace.row_locks, relation->name);
+  }
   for (const auto& notice : session_->take_notices()) {
     if (!worth_telling(notice) || trace.notes.size() >= kNotesMax) continue;
     const auto colon = notice.find(": ");
@@ -172,6 +186,7 @@ Result<Trace> Tracer::in_transaction(const std::string& sql) {
     trace.error = std::move(done).error();
     return trace;
   }
+  trace.affected = done->affected;
   PL_TRY(const Snapshot after, look(false));
   PL_CHECK(tell(trace, before, after, after.locks));
   return trace;

@@ -39,9 +39,13 @@ struct Trace {
   std::vector<std::string> scans;         // tables that were read from end to end
   std::vector<std::string> index_builds;  // indexes that were made or made anew
   std::vector<std::string> notes;         // the server's words: "verifying table \"orders\""
-  std::int64_t wal_bytes = 0;             // of the whole server meanwhile
-  std::int64_t disk_bytes = 0;            // by how much the database grew, before anything is given back
-  bool standalone = false;                // it refused a transaction
+  // Tables of which it has updated or deleted many rows, and half of all or more: whoever writes one of these
+  // waits until the transaction ends.
+  std::vector<std::string> row_locks;
+  std::uint64_t affected = 0;   // rows, by the command tag
+  std::int64_t wal_bytes = 0;   // of the whole server meanwhile
+  std::int64_t disk_bytes = 0;  // by how much the database grew, before anything is given back
+  bool standalone = false;      // it refused a transaction
   std::optional<Error> error;
 };
 
@@ -70,11 +74,13 @@ class Tracer {
     std::uint32_t file = 0;
     std::uint32_t table = 0;  // of an index
     std::uint32_t toast = 0;
+    double rows = -1;  // the planner's; -1: unknown
   };
   struct Snapshot {
     std::map<std::uint32_t, Relation> relations;
     ports::RelationLocks locks;
     std::map<std::uint32_t, std::int64_t> scans;
+    std::map<std::uint32_t, std::int64_t> written;  // rows updated or deleted by this transaction
     std::string lsn;
     std::int64_t disk = 0;
   };
