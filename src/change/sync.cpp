@@ -38,14 +38,6 @@ std::string differs(const SyncSpec& spec, std::string_view type, const std::stri
   return fmt::format("pg_catalog.record_image_ne(ROW({}::{}), ROW(({})::{}))", a, type, b, type);
 }
 
-std::string fresh_differs(const SyncSpec& spec, std::string_view row) {
-  return differs(spec, spec.fresh.type, field(row, spec.fresh), on_row(spec.up, row));
-}
-
-std::string legacy_differs(const SyncSpec& spec, std::string_view row) {
-  return differs(spec, spec.legacy.type, field(row, spec.legacy), on_row(spec.down, row));
-}
-
 const std::string* type_of(const SyncSpec& spec, std::string_view column) {
   for (const auto& [name, type] : spec.column_types) {
     if (name == column) return &type;
@@ -63,6 +55,31 @@ const std::string* plain_column_type(const SyncSpec& spec, const schema::Express
 bool evaluation_is_safe(const SyncSpec& spec, const schema::Expression& expression, std::string_view to) {
   const std::string* from = plain_column_type(spec, expression);
   return from != nullptr && cast_is_safe(*from, to);
+}
+
+// differs(), where the comparison's cast to `type` may cut what an assignment refuses: rows whose new side
+// holds the beginning of a longer value are out of step, or the rest of it would go with the old column.
+// Spaces behind the length are cut by an assignment, too (SQL's rule for character types).
+std::string differs_uncut(const SyncSpec& spec, std::string_view type, const std::string& a,
+                          const schema::Expression& expression, std::string_view row) {
+  const std::string b = on_row(expression, row);
+  const std::string* from = plain_column_type(spec, expression);
+  const std::string whole = whole_type(type);
+  const std::string as_cast = differs(spec, type, a, b);
+  if (whole.empty() || (from != nullptr && assignment_is_safe(*from, type))) return as_cast;
+  const std::string cut = fmt::format(
+      "pg_catalog.rtrim((({0})::{1})::text) COLLATE pg_catalog.\"C\" IS DISTINCT FROM "
+      "pg_catalog.rtrim((({0})::{2})::text)",
+      b, type, whole);
+  return fmt::format("({} OR {})", as_cast, cut);
+}
+
+std::string fresh_differs(const SyncSpec& spec, std::string_view row) {
+  return differs_uncut(spec, spec.fresh.type, field(row, spec.fresh), spec.up, row);
+}
+
+std::string legacy_differs(const SyncSpec& spec, std::string_view row) {
+  return differs_uncut(spec, spec.legacy.type, field(row, spec.legacy), spec.down, row);
 }
 
 // Rule (a) for one direction: leaves the function where the sides are in step.

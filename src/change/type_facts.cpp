@@ -147,4 +147,14 @@ bool assignment_is_safe(std::string_view from, std::string_view to) {
   return text && limit_of(a.modifier) >= 0 && limit_of(a.modifier) <= limit_of(b.modifier);
 }
 
+std::string whole_type(std::string_view type) {
+  if (type.find('"') != std::string_view::npos) return {};
+  const Shape shape = shape_of(type);
+  if (shape.base == "character varying" || shape.base == "bit varying")
+    return shape.modifier.empty() ? std::string() : shape.base;
+  // Without a length these two have the length 1.
+  if (shape.base == "character") return "pg_catalog.bpchar";
+  return shape.base == "bit" ? "bit varying" : "";
+}
+
 }  // namespace poundlock::change

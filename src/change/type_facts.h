@@ -25,4 +25,8 @@ bool cast_is_safe(std::string_view from, std::string_view to);
 // to varchar(3) raises, while the cast cuts it.
 bool assignment_is_safe(std::string_view from, std::string_view to);
 
+// The same type without its length, where a cast to `type` cuts longer values off that an assignment refuses:
+// "character varying" of varchar(8). "" for any other type, and for arrays.
+std::string whole_type(std::string_view type);
+
 }  // namespace poundlock::change

@@ -110,7 +110,10 @@ void print_decision(Context& context, const migration::Decision& one) {
     say(context, "  " + line);
   for (const auto& choice : one.choices) say(context, "  - " + clean(choice));
   if (one.rollout.empty()) return;
-  say(context, "  a rollout that does it:");
+  const bool blank = one.rollout.find("OLD_") != one.rollout.npos;
+  say(context, blank
+                   ? "  a rollout that does it, with the names of yours in place of OLD_COLUMN and OLD_TYPE:"
+                   : "  a rollout that does it:");
   std::string_view rest = one.rollout;
   while (!rest.empty()) {
     const auto end = rest.find('\n');

@@ -20,6 +20,77 @@ using schema::text_of;
 constexpr const char* kWindow =
     "accept it in a maintenance window, with the rule's name in a comment: -- poundlock: ignore RULE reason";
 
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto begin = text.find_first_not_of(kSpace);
+  if (begin == text.npos) return {};
+  return std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+}
+
+struct NewType {
+  std::string type;
+  std::string by;  // what stands behind USING; ""
+  const PgQuery__Node* expression = nullptr;
+};
+
+bool is_column(const PgQuery__Node* node, std::string_view column) {
+  const auto* ref = schema::as<PgQuery__ColumnRef>(node);
+  return ref != nullptr && ref->n_fields == 1 && schema::strings(ref->fields, 1).front() == column;
+}
+
+bool is_text(std::string_view type) {
+  const auto spec = lint::type_spec(type);
+  return spec && !spec->array && (spec->name == "text" || spec->name == "varchar" || spec->name == "bpchar");
+}
+
+// The zone of `column AT TIME ZONE 'zone'`, as SQL; "": it is something else.
+std::string zone_of(const PgQuery__Node* expression, std::string_view column) {
+  const auto* call = schema::as<PgQuery__FuncCall>(expression);
+  if (call == nullptr || call->n_args != 2 || !is_column(call->args[1], column)) return {};
+  const auto* zone = schema::as<PgQuery__AConst>(call->args[0]);
+  const bool text = zone != nullptr && zone->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+  if (!text || schema::name_of(call->funcname, call->n_funcname).name != "timezone") return {};
+  return schema::quote_literal(schema::text_of(zone->sval->sval));
+}
+
+// Between a time with a zone and one without the session's TimeZone decides.
+bool depends_on_zone(std::string_view from, std::string_view to) {
+  const auto a = lint::type_spec(from), b = lint::type_spec(to);
+  const auto zoned = [](const lint::TypeSpec& one) { return one.name.ends_with("tz"); };
+  return a && b && a->name.starts_with("time") && b->name.starts_with("time") && zoned(*a) != zoned(*b);
+}
+
+// What ALTER does is an assignment: it refuses a value that is too long, which a cast would cut. So `up` is
+// the column itself, or what the author has written behind USING; `down` is "" where only a person knows it.
+ColumnProposal retyped(const Action& action, const schema::Column* known, const NewType& wanted) {
+  const std::string quoted = quote_identifier(action.name);
+  const std::string fresh = schema::derive_name({action.name, "new"});
+  ColumnProposal out{.table = action.table,
+                     .from = action.name,
+                     .to = fresh,
+                     .type = wanted.type,
+                     .default_expr = {},
+                     .up = wanted.by.empty() ? quoted : wanted.by,
+                     .down = quote_identifier(fresh)};
+  const std::string old_type = known == nullptr ? "OLD_TYPE" : known->type;
+  // To a type that text is not assigned to, back from text takes a cast.
+  if (known == nullptr || (is_text(wanted.type) && !is_text(known->type))) out.down += "::" + old_type;
+  const auto* cast = schema::as<PgQuery__TypeCast>(wanted.expression);
+  const bool same_value = wanted.by.empty() || is_column(wanted.expression, action.name) ||
+                          (cast != nullptr && is_column(cast->arg, action.name));
+  if (same_value && known != nullptr && depends_on_zone(known->type, wanted.type)) {
+    out.down.clear();
+    return out;
+  }
+  if (same_value) {
+    if (known != nullptr && known->default_expr) out.default_expr = *known->default_expr;
+    return out;
+  }
+  const std::string zone = zone_of(wanted.expression, action.name);
+  out.down = zone.empty() ? "" : fmt::format("{} AT TIME ZONE {}", quote_identifier(fresh), zone);
+  return out;
+}
+
 void turn_type(const Turning& turning, const Action& action) {
   const auto* column = schema::as<PgQuery__ColumnDef>(action.command.def);
   const schema::Column* known = turning.names.column(action.table, action.name);
@@ -32,31 +103,36 @@ void turn_type(const Turning& turning, const Action& action) {
     turning.out.pieces.back().rewritten = false;
     return;
   }
-  const std::string type(turning.statement.slice(action.range));
   const auto words = turning.statement.words({"TYPE"}, action.range.begin);
-  std::string sql_type(turning.statement.slice({words.end, action.range.end}));
-  sql_type.erase(0, sql_type.find_first_not_of(" \t\r\n"));
-  if (const auto tokens = schema::scan(sql_type))
-    if (const auto at = schema::find_words(sql_type, *tokens, {"USING"})) sql_type.resize(at->begin);
-  while (!sql_type.empty() && sql_type.back() == ' ') sql_type.pop_back();
+  NewType wanted;
+  wanted.type = trimmed(turning.statement.slice({words.end, action.range.end}));
+  if (const auto tokens = schema::scan(wanted.type))
+    if (const auto at = schema::find_words(wanted.type, *tokens, {"USING"})) {
+      wanted.by = trimmed(std::string_view(wanted.type).substr(at->end));
+      wanted.type = trimmed(std::string_view(wanted.type).substr(0, at->begin));
+    }
+  wanted.expression = column->raw_default;
+  const ColumnProposal proposal = retyped(action, known, wanted);
   const std::string quoted = schema::quote_identifier(action.name);
-  const std::string fresh = schema::derive_name({action.name, "new"});
+  std::vector<std::string> choices{
+      "a rollout of change_column: a new column of the new type, kept in step, then the old one dropped",
+      kWindow};
+  if (proposal.down.empty() && known != nullptr && depends_on_zone(known->type, wanted.type))
+    choices.front() = fmt::format(
+        "say the time zone, USING {} AT TIME ZONE 'UTC', for a cast takes the one of the session that runs "
+        "it; then a rollout of change_column does it",
+        quoted);
+  else if (proposal.down.empty())
+    choices.front() += fmt::format(
+        "; its `up` is {}, and its `down`, which makes the old value of the new one, a person has to write",
+        wanted.by);
   turning.out.decide(
       turning.statement,
       fmt::format(
           "changing the type of {}{} writes the whole table anew while nobody can read it{}", quoted,
           known == nullptr ? "" : " from " + known->type,
           known == nullptr ? ", unless the present type allows it without, which --database-url tells" : ""),
-      {"a rollout of change_column: a new column of the new type, kept in step, then the old one dropped",
-       kWindow},
-      propose_rollout({.table = action.table,
-                       .from = action.name,
-                       .to = fresh,
-                       .type = sql_type,
-                       .default_expr = {},
-                       .up = fmt::format("{}::{}", quoted, sql_type),
-                       .down = fmt::format("{}::{}", schema::quote_identifier(fresh),
-                                           known == nullptr ? "OLD_TYPE" : known->type)}));
+      std::move(choices), proposal.down.empty() ? "" : propose_rollout(proposal));
 }
 
 bool proven_not_null(const Turning& turning, const Action& action) {

@@ -7,6 +7,7 @@
 
 #include "change/table_sql.h"
 #include "migration/effect_probe.h"
+#include "migration/read_back.h"
 #include "migration/reading.h"
 
 namespace poundlock::migration {
@@ -345,6 +346,7 @@ Result<SqlPlan> plan_sql(std::span<const Source> sources, const schema::Catalog*
                          const SqlPlanOptions& options) {
   Names names(catalog, options.search_path);
   PL_TRY(Reading reading, read_statements(sources, names));
+  if (catalog != nullptr) read_back(reading.decisions, *catalog);
   return Builder(std::move(reading), catalog, options).build();
 }
 

@@ -9,6 +9,7 @@
 #include "change/sync.h"
 #include "change/table_sql.h"
 #include "change/type_facts.h"
+#include "change/value_cut.h"
 
 namespace poundlock::change {
 namespace {
@@ -211,6 +212,19 @@ Status check_not_null(const SyncSpec& sync, const Settings& settings) {
                   .with_hint("give `to` a default for such rows, or write `not_null: false`"));
 }
 
+// An explicit cast makes of 'too long' a value that fits, on every row and without an error.
+Status check_uncut(const schema::Expression& expression, const Written& setting, std::string_view what,
+                   const SyncSpec& sync) {
+  const std::string type = cutting_cast(expression, sync.column_types);
+  if (type.empty()) return {};
+  return fail(
+      setting.where
+          .error("change.cuts_values",
+                 fmt::format("`{}` casts to {}, which cuts longer values off without an error", what, type))
+          .with_hint("write the column without the cast: assigned to the other column, a value that is too "
+                     "long is refused and named. Where cutting is meant, say so: left(column, length)"));
+}
+
 class ChangeColumn final : public Operation {
  public:
   explicit ChangeColumn(Settings settings) : settings_(std::move(settings)) {}
@@ -313,6 +327,8 @@ Result<ColumnPlan> ChangeColumn::resolve(const schema::Catalog& catalog, std::st
   if (is_textual(sync.fresh.type) && is_textual(plan.legacy->type)) plan.collation = plan.legacy->collation;
   PL_TRY(sync.up, read_expression(settings_.up, "up", table, "", catalog));
   PL_TRY(sync.down, read_expression(settings_.down, "down", table, sync.fresh.column, catalog));
+  PL_CHECK(check_uncut(sync.up, settings_.up, "up", sync));
+  PL_CHECK(check_uncut(sync.down, settings_.down, "down", sync));
   PL_CHECK(check_defaults(sync, settings_));
   PL_CHECK(check_not_null(sync, settings_));
   for (const auto& index : settings_.indexes) {
