@@ -22,7 +22,8 @@ Result<LintServer> LintServer::connect(ports::Database& database, bool with_cata
   if (!rows.rows.empty() && !rows.rows[0].empty())
     server.version_ = "PostgreSQL " + rows.rows[0][0].value_or("");
   if (with_catalog) {
-    PL_TRY(server.catalog_, postgres::load_catalog(*server.session_));
+    PL_TRY(server.catalog_,
+           postgres::load_catalog(*server.session_, {.schemas = {}, .tables = {}, .bounds = true}));
     PL_TRY(const auto relations, server.session_->run("SELECT relname FROM pg_class"));
     for (const auto& row : relations.rows) server.relations_.insert(row[0].value_or(""));
   }

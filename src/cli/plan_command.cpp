@@ -47,7 +47,7 @@ struct RolloutPlan {
 Result<schema::Catalog> read_catalog(ports::Database& database) {
   PL_TRY(const auto session, database.connect());
   PL_CHECK(session->run("BEGIN READ ONLY"));
-  return postgres::load_catalog(*session);
+  return postgres::load_catalog(*session, {.schemas = {}, .tables = {}, .bounds = true});
 }
 
 Result<RolloutPlan> make(const Context& context, const PlanArguments& arguments) {

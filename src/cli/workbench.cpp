@@ -178,7 +178,7 @@ Result<schema::Catalog> Workbench::catalog() {
     if (!marked) return fail(postgres::unmarked_shadow(from.name()));
   }
   PL_CHECK(session->run("BEGIN READ ONLY"));
-  return postgres::load_catalog(*session);
+  return postgres::load_catalog(*session, {.schemas = {}, .tables = {}, .bounds = true});
 }
 
 Result<rollout::Plan> Workbench::plan(const rollout::RolloutSpec& spec) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lint/locks.h"
+#include "lint/partitions.h"
 #include "lint/types.h"
 #include "schema/tree.h"
 
@@ -69,17 +70,39 @@ const schema::Table* table_of(const schema::Catalog& catalog, const schema::Qual
   return nullptr;
 }
 
+// The parent of the partition that the statement attaches or makes in place; "": it does neither.
+schema::QualifiedName parent_of_new(const schema::Statement& statement) {
+  if (const auto* create = schema::as<PgQuery__CreateStmt>(statement.node()))
+    if (const auto* parent = create->partbound == nullptr || create->n_inh_relations == 0
+                                 ? nullptr
+                                 : schema::as<PgQuery__RangeVar>(create->inh_relations[0]))
+      return schema::name_of(*parent);
+  schema::QualifiedName out;
+  each_action(statement, [&](const Action& action) {
+    if (action.command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition) out = action.table;
+  });
+  return out;
+}
+
 }  // namespace
 
 std::optional<Estimate> estimate(const Context& context) {
   if (context.options.catalog == nullptr) return std::nullopt;
-  const LockInfo lock = strongest_lock(context.statement);
+  LockInfo lock = strongest_lock(context.statement);
+  const schema::Catalog& catalog = *context.options.catalog;
+  if (const auto parent = parent_of_new(context.statement); !parent.name.empty()) {
+    // What it reads of the parent's is the default partition; the new one itself, if it is attached.
+    const schema::Table* rest = read_default(context, parent);
+    if (rest != nullptr) lock.relation = rest->qualified();
+    if (rest == nullptr && same_table(lock.relation, parent)) return std::nullopt;
+  }
   if (lock.work == Work::kCatalogOnly || lock.relation.name.empty() || context.is_new(lock.relation))
     return std::nullopt;
-  const schema::Table* table = table_of(*context.options.catalog, lock.relation);
-  if (table == nullptr || (table->bytes <= 0 && table->estimated_rows <= 0)) return std::nullopt;
-  const auto bytes = static_cast<double>(std::max<std::int64_t>(table->bytes, 0));
-  const double rows = std::max(table->estimated_rows, 0.0);
+  const schema::Table* table = table_of(catalog, lock.relation);
+  if (table == nullptr) return std::nullopt;
+  const auto bytes = static_cast<double>(bytes_of(catalog, *table));
+  const double rows = std::max(rows_of(catalog, *table), 0.0);
+  if (bytes <= 0 && rows <= 0) return std::nullopt;
   const Work work = work_of(context, *table, lock.work);
   Estimate out;
   switch (work) {

@@ -9,7 +9,26 @@ namespace poundlock::migration {
 using schema::as;
 using schema::text_of;
 
+namespace {
+
+bool reads_anything(const schema::Statement& statement) {
+  using schema::StatementKind;
+  if (statement.kind() == StatementKind::kDo || statement.kind() == StatementKind::kCall ||
+      statement.kind() == StatementKind::kExecute)
+    return true;
+  if (statement.kind() != StatementKind::kSelect) return false;
+  bool calls = false;
+  schema::walk(schema::content(statement.node()), [&](const schema::Message* message) {
+    calls = calls || as<PgQuery__FuncCall>(message) != nullptr;
+    return !calls;
+  });
+  return calls;
+}
+
+}  // namespace
+
 void LeftOut::add(const schema::Statement& statement) {
+  readers_.push_back({statement.text(), words_of(statement), reads_anything(statement)});
   const PgQuery__Node* node = statement.node();
   lint::each_action(statement, [&](const lint::Action& action) {
     const auto* column = as<PgQuery__ColumnDef>(action.command.def);
@@ -52,6 +71,12 @@ std::string LeftOut::needed_by(const Words& words) const {
       for (const auto& table : found->second)
         if (words.contains(table)) return word;
   }
+  return "";
+}
+
+std::string LeftOut::reader_of(const std::string& table) const {
+  for (const Reader& one : readers_)
+    if (one.anything || one.words.contains(table)) return one.sql;
   return "";
 }
 

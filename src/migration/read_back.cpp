@@ -32,6 +32,10 @@ void take_back(Decision& decision, const Error& error) {
 void read_back(std::vector<Decision>& decisions, const schema::Catalog& catalog) {
   std::size_t read = 0;
   for (Decision& decision : decisions) {
+    // The database is there, and does not tell it.
+    if (decision.choices.size() > 1)
+      std::erase_if(decision.choices,
+                    [](const std::string& one) { return one.starts_with("give --database-url"); });
     if (decision.rollout.empty() || has_blank(decision.rollout)) continue;
     if (++read > kReadBackMax) {
       decision.rollout.clear();

@@ -14,7 +14,8 @@ namespace poundlock::migration {
 inline constexpr std::size_t kReadBackMax = 1'000;
 
 // Takes back the rollouts that the catalog's plan refuses, with the reason in their decision's words. One
-// that holds a word for a person to replace (OLD_COLUMN, OLD_TYPE) stays: its first choice says so.
+// that holds a word for a person to replace (OLD_COLUMN, OLD_TYPE) stays. No choice asks for the
+// database that is there.
 void read_back(std::vector<Decision>& decisions, const schema::Catalog& catalog);
 
 }  // namespace poundlock::migration

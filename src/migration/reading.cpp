@@ -17,6 +17,7 @@
 #include "migration/copies.h"
 #include "migration/effect_probe.h"
 #include "migration/left_out.h"
+#include "migration/partition_locks.h"
 #include "migration/settings.h"
 #include "schema/text.h"
 #include "schema/tree.h"
@@ -413,6 +414,37 @@ class Reader {
     return true;
   }
 
+  // What a person still has to do may need the rows: gone they are for good, whatever the gates say.
+  bool before_its_reader(const Entry& entry) {
+    std::string reader;
+    for (const auto& column : entry.dropped)
+      if (reader.empty()) reader = left_out_.reader_of(column.table);
+    for (const auto& name : entry.drops)
+      if (reader.empty() && entry.kind == StatementKind::kDrop) reader = left_out_.reader_of(name);
+    if (reader.empty()) return false;
+    Decision decision;
+    decision.file = entry.file;
+    decision.line = entry.line;
+    decision.sql = entry.piece.sql;
+    decision.why = fmt::format(
+        "it drops data, and a statement before it, which may need that, is left to a "
+        "person: {}",
+        reader.substr(0, reader.find('\n')));
+    decision.choices = {"do that one first, and drop this in a migration of its own behind it"};
+    out_.decisions.push_back(std::move(decision));
+    if (const auto statement = schema::parse_statement(entry.piece.sql)) left_out_.add(*statement);
+    return true;
+  }
+
+  void take_partition_lock(const Statement& statement, Entry& entry) {
+    auto more = partition_locks_.of(statement, names_);
+    partition_locks_.after(statement, names_);
+    if (!more) return;
+    entry.lock = std::move(more->lock);
+    if (!more->note.empty() && std::ranges::find(out_.notes, more->note) == out_.notes.end())
+      out_.notes.push_back(std::move(more->note));
+  }
+
   Status enter(Piece piece, int line, bool single) {
     auto statement = schema::parse_statement(piece.sql);
     if (!statement)
@@ -444,6 +476,7 @@ class Reader {
       else
         entry.lock.relation = names_.resolve(entry.lock.relation);
     }
+    take_partition_lock(*statement, entry);
     if (entry.kind == StatementKind::kVacuum || entry.kind == StatementKind::kAnalyze ||
         entry.kind == StatementKind::kReindex)
       entry.effect.leaves_nothing = true;
@@ -460,7 +493,7 @@ class Reader {
     entry.piece = std::move(piece);
     if (follows && !drops && single) keep_together(out_.entries, words, entry);
     if (entry.piece.phase == change::Phase::kContract) behind_drops_.add(*statement, entry, names_);
-    if (drops && torn(entry)) return {};
+    if (drops && (torn(entry) || (entry.effect.destructive && before_its_reader(entry)))) return {};
     copies_.add(*statement, entry, out_.entries.size(), names_);
     names_.after(*statement);
     out_.entries.push_back(std::move(entry));
@@ -537,6 +570,7 @@ class Reader {
   Settings settings_;
   BehindDrops behind_drops_;
   LeftOut left_out_;
+  PartitionLocks partition_locks_;
   Copies copies_;
   std::vector<UnindexedKey> unindexed_;
   std::size_t transaction_ = 0;

@@ -6,6 +6,7 @@
 
 #include "lint/context.h"
 #include "lint/locks.h"
+#include "lint/partitions.h"
 #include "lint/types.h"
 #include "migration/safe_form.h"
 #include "schema/tree.h"
@@ -176,16 +177,35 @@ std::string key_column(const std::string& key) {
   return columns.size() == 1 ? columns.front() : "";
 }
 
+// Of the catalog; one that the script has made itself nobody uses yet.
+const schema::Table* default_of(const Turning& turning, const schema::Table& parent) {
+  return turning.names.catalog() == nullptr ? nullptr
+                                            : lint::default_partition(*turning.names.catalog(), parent);
+}
+
 // CONCURRENTLY leaves a CHECK of the bounds on the partition, which the author's statement does not.
 void turn_detach(const Turning& turning, const Action& action) {
   const auto* command = schema::as<PgQuery__PartitionCmd>(action.command.def);
-  if (command == nullptr || command->concurrent || command->name == nullptr) {
+  const auto* parent = turning.names.table(action.table);
+  const auto* rest = parent == nullptr ? nullptr : default_of(turning, *parent);
+  if (rest != nullptr && command != nullptr && command->concurrent)
+    return turning.out.decide(
+        turning.statement,
+        fmt::format(
+            "PostgreSQL detaches no partition concurrently where there is a default partition, and {} "
+            "is one",
+            rest->qualified().to_sql()),
+        {"leave CONCURRENTLY out: the parent and the default partition are locked with ACCESS EXCLUSIVE for "
+         "an "
+         "instant, behind the longest transaction that uses one of them"});
+  // With its true lock: there is no other way.
+  if (rest != nullptr || command == nullptr || command->concurrent || command->name == nullptr) {
     turning.out.add(turning.statement.text());
     turning.out.pieces.back().alone = true;
     turning.out.pieces.back().rewritten = false;
+    turning.out.pieces.back().proven = rest != nullptr;
     return;
   }
-  const auto* parent = turning.names.table(action.table);
   const schema::QualifiedName partition = turning.names.resolve(schema::name_of(*command->name));
   if (parent == nullptr)
     return turning.out.decide(
@@ -195,17 +215,21 @@ void turn_detach(const Turning& turning, const Action& action) {
         "on the partition, whose name the columns of the partition key tell",
         {"give --database-url, so that they are known",
          "write DETACH PARTITION ... CONCURRENTLY, and drop that CHECK where it is not wanted"});
-  const std::string check =
-      chosen(turning, book_of(turning).constraint(partition, key_column(parent->partition_key), "check"));
+  const ChosenName check = book_of(turning).constraint(partition, key_column(parent->partition_key), "check");
+  if (!check.sure)
+    return turning.out.decide(
+        turning.statement,
+        "CONCURRENTLY, which keeps nobody out of the table, leaves a CHECK on the partition; what that is "
+        "called "
+        "the statements before this one leave open, so that no step can drop it",
+        {"put it into a migration of its own",
+         "write DETACH PARTITION ... CONCURRENTLY, and drop that CHECK where it is not wanted"});
   turning.out.add(turning.statement.text() + " CONCURRENTLY");
   turning.out.pieces.back().alone = true;
-  turning.out.add(
-      fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", partition.to_sql(), quote_identifier(check)),
-      fmt::format("drop the CHECK of its bounds that this leaves on {}", partition.to_sql()));
+  turning.out.add(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", partition.to_sql(),
+                              quote_identifier(check.name)),
+                  fmt::format("drop the CHECK of its bounds that this leaves on {}", partition.to_sql()));
   turning.out.pieces.back().alone = turning.out.pieces.back().proven = true;
-  turning.out.notes.push_back(
-      "PostgreSQL detaches no partition concurrently where the table has a default partition: there the step "
-      "fails, and nothing is changed");
 }
 
 // The whole statement, which is one action.

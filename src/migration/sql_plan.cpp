@@ -6,6 +6,7 @@
 #include <map>
 
 #include "change/table_sql.h"
+#include "lint/partitions.h"
 #include "migration/effect_probe.h"
 #include "migration/read_back.h"
 #include "migration/reading.h"
@@ -57,9 +58,9 @@ std::optional<double> seconds_of(const lint::LockInfo& lock, bool backfill, cons
   const schema::Table* table =
       catalog == nullptr || lock.relation.name.empty() ? nullptr : catalog->table(lock.relation);
   if (table == nullptr) return std::nullopt;
-  const auto bytes = static_cast<double>(table->bytes);
-  if (backfill)
-    return table->estimated_rows < 0 ? std::nullopt : std::optional(table->estimated_rows / kBackfillRows);
+  const auto bytes = static_cast<double>(lint::bytes_of(*catalog, *table));
+  const double rows = lint::rows_of(*catalog, *table);
+  if (backfill) return rows < 0 ? std::nullopt : std::optional(rows / kBackfillRows);
   switch (lock.work) {
     case Work::kScan: return kCatalogSeconds + bytes / kScanBytes;
     case Work::kIndexBuild: return kCatalogSeconds + bytes / kBuildBytes;

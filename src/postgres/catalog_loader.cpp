@@ -291,6 +291,8 @@ Result<schema::Catalog> load_catalog(ports::Session& session, const CatalogFilte
                            {unqualified_query(), {}}};
   if (filter.whole)
     for (auto& query : part_queries()) queries.push_back({std::move(query), {schemas}});
+  else if (filter.bounds)
+    queries.push_back({partition_query(), {schemas}});
   PL_TRY(const auto answers, session.pipeline(queries));
 
   schema::Catalog catalog;

@@ -16,7 +16,8 @@ namespace poundlock::postgres {
 struct CatalogFilter {
   std::vector<std::string> schemas;           // unquoted; empty: all
   std::vector<schema::QualifiedName> tables;  // empty: all; functions and types are not filtered by it
-  bool whole = false;  // Catalog::parts too, of all tables; a plan needs none of it, and it costs its time
+  bool whole = false;   // Catalog::parts too, of all tables; a plan needs none of it, and it costs its time
+  bool bounds = false;  // of Catalog::parts those of kind "partition": which one is the default, above all
 };
 
 // One pipeline of queries. Sees the effects of the session's own open transaction. Definitions are the

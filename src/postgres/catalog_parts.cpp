@@ -169,6 +169,10 @@ std::string no_extension(std::string_view catalog, std::string_view oid) {
       catalog, oid);
 }
 
+std::string partition_query() {
+  return partitions();
+}
+
 std::vector<std::string> part_queries() {
   std::vector<std::string> all{partitions(), extension_uses(), policies(), owners(),
                                grants(),     publications(),   others(),   roles()};

@@ -18,6 +18,7 @@ std::string no_extension(std::string_view catalog, std::string_view oid);
 
 // Each answers kind, name, of_kind, of and definition; $1 as in kSchemaFilter. PostgreSQL 12 and later.
 std::vector<std::string> part_queries();
+std::string partition_query();                   // the one of them about partition trees and their bounds
 std::vector<std::string> environment_queries();  // the rest of them, in catalog_environment.cpp
 
 }  // namespace poundlock::postgres

@@ -2,22 +2,13 @@
 
 #include <algorithm>
 
+#include "lint/partitions.h"
 #include "lint/rule.h"
 #include "lint/script_facts.h"
 #include "schema/tree.h"
 
 namespace poundlock::lint {
 namespace {
-
-// The column of a key such as "RANGE (at)"; "" when it is of several columns, an expression or not known.
-std::string key_column(const schema::Table* parent) {
-  if (parent == nullptr) return "";
-  const std::size_t open = parent->partition_key.find('(');
-  if (open == std::string::npos || !parent->partition_key.ends_with(')')) return "";
-  const auto name = schema::parse_identifier(
-      std::string_view(parent->partition_key).substr(open + 1, parent->partition_key.size() - open - 2));
-  return name ? *name : "";
-}
 
 bool names(const PgQuery__Node* condition, std::string_view column) {
   bool found = false;
@@ -29,43 +20,24 @@ bool names(const PgQuery__Node* condition, std::string_view column) {
   return found;
 }
 
-// The words between the parentheses that follow the word: "'a', 'b'" of IN ('a', 'b').
-std::string between(const Context& context, const Action& action, std::string_view word) {
-  const schema::Statement& statement = context.statement;
-  const auto at = schema::find_words(statement.text(), statement.tokens(), {word, "("}, action.range.begin);
-  if (!at) return "";
-  int depth = 1;
-  for (const schema::Token& token : statement.tokens()) {
-    if (token.range.begin < at->end) continue;
-    const std::string_view text = statement.slice(token.range);
-    depth += text == "(" ? 1 : text == ")" ? -1 : 0;
-    if (depth == 0) return std::string(statement.slice({at->end, token.range.begin}));
-  }
-  return "";
+// Is the table itself read? Not a new one, and not one with a validated CHECK on the key: whether that is
+// narrow enough only the server can say, but that there is one shows the intent.
+bool is_read(const Context& context, const schema::QualifiedName& child, const std::string& column) {
+  if (context.is_new(child)) return false;
+  std::vector<schema::Statement> parsed;
+  return std::ranges::none_of(validated_checks(context, child, parsed), [&](const PgQuery__Node* condition) {
+    return column.empty() || names(condition, column);
+  });
 }
 
-// The condition that all rows of the partition meet; "" where it takes thought.
-std::string implied(const Context& context, const Action& action, const PgQuery__PartitionBoundSpec& bound,
-                    const std::string& column) {
-  if (column.empty() || bound.is_default || schema::text_of(bound.strategy).empty()) return "";
-  const std::string name = schema::quote_identifier(column);
-  if (bound.strategy[0] == 'l') {
-    const std::string values = between(context, action, "IN");
-    const bool null =
-        schema::find_words(context.statement.text(), context.statement.tokens(), {"NULL"}, action.range.begin)
-            .has_value();
-    return values.empty() || null ? "" : fmt::format("{0} IS NOT NULL AND {0} IN ({1})", name, values);
-  }
-  if (bound.strategy[0] != 'r' || bound.n_lowerdatums != 1) return "";
-  std::string condition = name + " IS NOT NULL";
-  for (const auto& [word, op] : {std::pair{"FROM", ">="}, std::pair{"TO", "<"}}) {
-    const std::string value = between(context, action, word);
-    if (value.empty()) return "";
-    const bool open =
-        schema::equals_ignoring_case(value, "MINVALUE") || schema::equals_ignoring_case(value, "MAXVALUE");
-    if (!open) condition += fmt::format(" AND {} {} {}", name, op, value);
-  }
-  return condition;
+std::string with_child_proved(const Context& context, const schema::QualifiedName& child,
+                              const std::string& condition, const std::string& attach) {
+  if (condition.empty()) return "";
+  return fmt::format(
+      "ALTER TABLE {0} ADD CONSTRAINT {1} CHECK ({2}) NOT VALID;\nALTER TABLE {0} VALIDATE CONSTRAINT {1};\n"
+      "{3};\nALTER TABLE {0} DROP CONSTRAINT {1};",
+      child.to_sql(), schema::quote_identifier(free_name(context, child, {child.name, "bound", "check"})),
+      condition, attach);
 }
 
 std::vector<Match> check(const Context& context) {
@@ -73,27 +45,28 @@ std::vector<Match> check(const Context& context) {
   each_action(context.statement, [&](const Action& action) {
     const auto* partition = schema::as<PgQuery__PartitionCmd>(action.command.def);
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition || partition == nullptr ||
-        partition->name == nullptr || partition->bound == nullptr)
+        partition->name == nullptr || partition->bound == nullptr || context.is_new(action.table))
       return;
     const schema::QualifiedName child = schema::name_of(*partition->name);
-    if (context.is_new(child)) return;
     const std::string column = key_column(context.table(action.table));
-    std::vector<schema::Statement> parsed;
-    // Whether the CHECK is narrow enough only the server can say; that there is one shows the intent.
-    for (const PgQuery__Node* condition : validated_checks(context, child, parsed))
-      if (column.empty() || names(condition, column)) return;
-    std::string rewrite;
-    if (const std::string condition = implied(context, action, *partition->bound, column); !condition.empty())
-      rewrite = fmt::format(
-          "ALTER TABLE {0} ADD CONSTRAINT {1} CHECK ({2}) NOT VALID;\nALTER TABLE {0} VALIDATE CONSTRAINT "
-          "{1};\n"
-          "{3};\nALTER TABLE {0} DROP CONSTRAINT {1};",
-          child.to_sql(), schema::quote_identifier(free_name(context, child, {child.name, "bound", "check"})),
-          condition, context.statement.text());
+    const Bounds bounds{*partition->bound, context.statement, action.range.begin};
+    const schema::Table* rest = partition->bound->is_default ? nullptr : read_default(context, action.table);
+    const bool child_read = is_read(context, child, column);
+    if (!child_read && rest == nullptr) return;
+    std::string rewrite = context.statement.text();
+    if (rest != nullptr) rewrite = with_default_spared(context, *rest, bounds, column, rewrite);
+    if (child_read && !rewrite.empty()) {
+      while (rewrite.ends_with(';')) rewrite.pop_back();
+      rewrite = with_child_proved(context, child, within(bounds, column), rewrite);
+    }
+    std::string detail = child_read ? table_text(child) : "";
+    if (rest != nullptr)
+      detail += fmt::format("{}the default partition {} is locked and read", detail.empty() ? "" : ", and ",
+                            rest->qualified().to_sql());
     matches.push_back({.range = action.range,
-                       .detail = table_text(child),
+                       .detail = detail,
                        .rewrite = rewrite,
-                       .lesser = context.is_small(child)});
+                       .lesser = rest == nullptr && context.is_small(child)});
   });
   return matches;
 }

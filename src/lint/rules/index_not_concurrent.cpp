@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "lint/locks.h"
+#include "lint/partitions.h"
 #include "lint/rule.h"
 #include "lint/transaction_rules.h"
 #include "schema/tree.h"
@@ -49,6 +50,9 @@ std::vector<Match> check(const Context& context) {
   std::vector<Match> matches;
   each_action(context, [&](const Action& action) {
     if (action.command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition) return;
+    // There PostgreSQL refuses CONCURRENTLY.
+    const schema::Table* parent = context.table(action.table);
+    if (parent != nullptr && default_partition(*context.options.catalog, *parent) != nullptr) return;
     matches.push_back({action.range, "a partition of " + table_text(action.table),
                        in_place_of(statement, action,
                                    fmt::format("ALTER TABLE {} {} CONCURRENTLY;", action.table.to_sql(),

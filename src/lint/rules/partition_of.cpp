@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "lint/partitions.h"
 #include "lint/rule.h"
 #include "schema/tree.h"
 
@@ -8,8 +9,9 @@ namespace {
 
 // The same partition made beside the table and then attached, which locks the table for no reader and no
 // writer. LIKE takes over what ATTACH asks for; ATTACH builds the missing indexes, of which each is empty.
-std::string rewritten(const schema::Statement& statement, const PgQuery__CreateStmt& create,
+std::string rewritten(const Context& context, const PgQuery__CreateStmt& create,
                       const schema::QualifiedName& parent) {
+  const schema::Statement& statement = context.statement;
   const bool plain = create.n_table_elts == 0 && create.partspec == nullptr && create.n_options == 0 &&
                      schema::text_of(create.tablespacename).empty() &&
                      schema::text_of(create.access_method).empty();
@@ -18,11 +20,20 @@ std::string rewritten(const schema::Statement& statement, const PgQuery__CreateS
   if (!bound) bound = schema::find_words(statement.text(), statement.tokens(), {"DEFAULT"});
   if (!bound) return "";
   const std::string own = schema::name_of(*create.relation).to_sql();
+  std::string attach = fmt::format("ALTER TABLE {} ATTACH PARTITION {} {}", parent.to_sql(), own,
+                                   statement.slice({bound->begin, statement.text().size()}));
+  const schema::Table* rest = create.partbound->is_default ? nullptr : read_default(context, parent);
+  if (rest != nullptr) {
+    attach = with_default_spared(context, *rest, {*create.partbound, statement, bound->begin},
+                                 key_column(context.table(parent)), attach);
+    if (attach.empty()) return "";
+  } else {
+    attach += ";";
+  }
   return fmt::format(
       "CREATE TABLE {}{} (LIKE {} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS "
-      "INCLUDING STORAGE INCLUDING COMPRESSION);\nALTER TABLE {} ATTACH PARTITION {} {};",
-      create.if_not_exists ? "IF NOT EXISTS " : "", own, parent.to_sql(), parent.to_sql(), own,
-      statement.slice({bound->begin, statement.text().size()}));
+      "INCLUDING STORAGE INCLUDING COMPRESSION);\n{}",
+      create.if_not_exists ? "IF NOT EXISTS " : "", own, parent.to_sql(), attach);
 }
 
 std::vector<Match> check(const Context& context) {
@@ -33,7 +44,7 @@ std::vector<Match> check(const Context& context) {
   const schema::QualifiedName parent = schema::name_of(*relation);
   if (context.is_new(parent)) return {};
   return {{context.statement.words({"PARTITION", "OF"}), "of " + table_text(parent),
-           rewritten(context.statement, *create, parent)}};
+           rewritten(context, *create, parent)}};
 }
 
 }  // namespace
