@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/suggest.h"
 #include "lint/context.h"
@@ -17,6 +18,7 @@
 #include "migration/copies.h"
 #include "migration/effect_probe.h"
 #include "migration/left_out.h"
+#include "migration/made_again.h"
 #include "migration/partition_locks.h"
 #include "migration/settings.h"
 #include "schema/text.h"
@@ -112,6 +114,7 @@ class Reader {
       if (!names_.leads_new_index(one.table, one.column) &&
           std::ranges::find(out_.notes, one.note) == out_.notes.end())
         out_.notes.push_back(std::move(one.note));
+    std::erase_if(out_.entries, [](const Entry& entry) { return entry.left_out; });
     return std::move(out_);
   }
 
@@ -247,6 +250,7 @@ class Reader {
       if (std::ranges::find(out_.notes, note) == out_.notes.end()) out_.notes.push_back(std::move(note));
     std::ranges::move(form.unindexed, std::back_inserter(unindexed_));
     bool late = false;  // what one piece waits for, those behind it wait for
+    met_again_ = false;
     for (auto& piece : form.pieces) {
       if (late) piece.phase = change::Phase::kContract;
       PL_CHECK(enter(std::move(piece), line_of(statement), form.pieces.size() == 1));
@@ -445,6 +449,23 @@ class Reader {
       out_.notes.push_back(std::move(more->note));
   }
 
+  // Nothing tells whether the drop has been run: a second run would take the new one, with its rows.
+  bool again(const Statement& statement, Entry& entry) {
+    const auto met = made_again_.met(statement, names_);
+    if (met.why.empty()) return false;
+    met_again_ = true;
+    const auto leave_out = [&](Entry& one, const Statement& text) {
+      if (std::exchange(one.left_out, true)) return;
+      out_.decisions.push_back({one.file, one.line, 1, one.piece.sql, met.why, met.choices, ""});
+      left_out_.add(text);
+    };
+    for (const std::size_t place : met.places)
+      if (const auto drop = schema::parse_statement(out_.entries[place].piece.sql))
+        leave_out(out_.entries[place], *drop);
+    leave_out(entry, statement);
+    return true;
+  }
+
   Status enter(Piece piece, int line, bool single) {
     auto statement = schema::parse_statement(piece.sql);
     if (!statement)
@@ -494,6 +515,9 @@ class Reader {
     if (follows && !drops && single) keep_together(out_.entries, words, entry);
     if (entry.piece.phase == change::Phase::kContract) behind_drops_.add(*statement, entry, names_);
     if (drops && (torn(entry) || (entry.effect.destructive && before_its_reader(entry)))) return {};
+    // The pieces behind it of the same statement speak of what is left out, too.
+    if (again(*statement, entry) || (met_again_ && !left_out_.needed_by(words).empty())) return {};
+    made_again_.add(*statement, out_.entries.size(), names_);
     copies_.add(*statement, entry, out_.entries.size(), names_);
     names_.after(*statement);
     out_.entries.push_back(std::move(entry));
@@ -572,6 +596,8 @@ class Reader {
   LeftOut left_out_;
   PartitionLocks partition_locks_;
   Copies copies_;
+  MadeAgain made_again_;
+  bool met_again_ = false;  // a piece of the statement that is read makes again what the script drops
   std::vector<UnindexedKey> unindexed_;
   std::size_t transaction_ = 0;
   bool begun_ = false;

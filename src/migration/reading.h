@@ -28,6 +28,7 @@ struct Entry {
   bool of_new = false;  // it is about what the script has made alone: that goes with it
   std::vector<change::ColumnRef> dropped;
   std::set<std::string> drops;  // the names, without their schema, of what a DROP takes away
+  bool left_out = false;        // it became a decision by what stands behind it
 };
 
 struct Reading {

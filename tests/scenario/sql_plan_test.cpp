@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(
         "DROP INDEX items_total",
         "ALTER TABLE \"Order Items\" DROP COLUMN status; VACUUM FULL ANALYZE \"Order Items\"",
         "DROP VIEW totals; CREATE VIEW totals AS SELECT count(*) AS n FROM heap",
-        "DROP VIEW totals; ALTER TABLE heap DROP COLUMN b; ALTER TABLE heap ADD COLUMN b int",
+        "DROP VIEW totals; ALTER TABLE heap DROP COLUMN b; ALTER TABLE heap ADD COLUMN c int",
         "BEGIN; DROP TRIGGER touch ON \"Order Items\"; CREATE TRIGGER touch BEFORE INSERT ON \"Order Items\""
         " FOR EACH ROW EXECUTE FUNCTION touch(); COMMIT",
         "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id = NEW.id; "
