@@ -8,6 +8,7 @@
 #include "change/table_sql.h"
 #include "lint/partitions.h"
 #include "migration/effect_probe.h"
+#include "migration/once.h"
 #include "migration/read_back.h"
 #include "migration/reading.h"
 
@@ -312,6 +313,7 @@ class Builder {
     if (const auto path = search_path(group); !path.empty() && !whole.sql.empty())
       whole.sql.insert(whole.sql.begin(), path);
     whole.probe = probe_of(group);
+    if (whole.probe.empty()) tell_of_second_run(group);
     // Outside a transaction a setting would stay for what comes behind it in the same session or file.
     if (group.front()->standalone)
       for (std::size_t i = 0, end = whole.sql.size(); i < end; ++i)
@@ -319,6 +321,15 @@ class Builder {
           whole.sql.push_back("RESET " + name);
     item.step = std::move(whole);
     out_.plan.items.push_back(std::move(item));
+  }
+
+  void tell_of_second_run(std::span<const Entry* const> group) {
+    for (const Entry* one : group)
+      if (!one->piece.backfill && only_once(one->piece.sql))
+        reading_.notes.push_back(fmt::format(
+            "a second run would change the same rows once more, and nothing in the database tells whether "
+            "the first has been: {}",
+            title_of(*one)));
   }
 
   Reading reading_;

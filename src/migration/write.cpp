@@ -6,6 +6,7 @@
 
 #include "change/table_sql.h"
 #include "migration/do_block.h"
+#include "migration/once.h"
 #include "migration/source_words.h"
 #include "schema/sql.h"
 #include "schema/text.h"
@@ -153,11 +154,38 @@ std::string guarded(const Migration& migration, const std::string& body) {
       finishes ? fmt::format("\\elif :poundlock_half\n{}\n", with_semicolon(step.repair.front())) : "", body);
 }
 
+// What a second run would do once more, and nothing tells that it has been done; null for none.
+const SqlStep* only_once(const Migration& migration) {
+  if (!migration.probe.empty()) return nullptr;
+  for (const auto* one : migration.steps)
+    if (one->step.kind == StepKind::kTransaction)
+      for (const auto& sql : one->step.sql)
+        if (migration::only_once(sql)) return one;
+  return nullptr;
+}
+
+// A script has no history: behind a stop it is run from its beginning.
 Result<std::vector<WrittenFile>> write_sql(std::span<const Migration> migrations) {
-  std::string text(kOwnScript);
-  text +=
-      "-- It stops at the first error. Run again, it leaves out what is there already.\n"
-      "\\set ON_ERROR_STOP on\n";
+  std::string again = "-- It stops at the first error. Run again, it leaves out what is there already.\n";
+  for (const auto& migration : migrations) {
+    const SqlStep* once = only_once(migration);
+    if (once == nullptr) continue;
+    if (migrations.size() > 1)
+      return fail(
+          user_error("plan.only_once",
+                     fmt::format("a script for psql has no history: stopped behind this statement and run "
+                                 "again, it would change the same rows once more: {}",
+                                 in_one_line(once->step.title)))
+              .with_hint("write it for a tool that keeps a history (--format flyway), give the statement a "
+                         "script of its own, or write it so that a second run finds nothing to do (ON "
+                         "CONFLICT, WHERE)")
+              .at({once->file, once->line, 1}));
+    again =
+        "-- It stops at the first error. DO NOT RUN IT AGAIN once it has said COMMIT: nothing tells that "
+        "the\n"
+        "-- rows below have been changed, and a second run would change them once more.\n";
+  }
+  std::string text = std::string(kOwnScript) + again + "\\set ON_ERROR_STOP on\n";
   bool contract = false;
   for (const auto& migration : migrations) {
     const std::string body = answered(migration, migration.forward(), false);
@@ -251,10 +279,11 @@ Result<std::vector<WrittenFile>> write_liquibase(std::span<const Migration> migr
         migration.in_transaction ? "true" : "false");
     std::string rollback;
     const auto back = migration.back();
-    // Only one statement can be sent outside a transaction at once.
-    if (back.empty() || has_odd_line(back) || (!migration.back_in_transaction() && back.size() > 1))
-      rollback = "--rollback empty\n";
-    else
+    // Only one statement can be sent outside a transaction at once. Without a line Liquibase refuses to take
+    // the changeset back; of an empty rollback it would say that it has been, and run it again.
+    if (back.empty())
+      rollback = migration.leaves_nothing() ? "--rollback empty\n" : "";
+    else if (!has_odd_line(back) && (migration.back_in_transaction() || back.size() == 1))
       for (const auto& one : back) rollback += rollback_lines(one);
     if (migration.in_transaction) {
       text +=
@@ -347,6 +376,19 @@ std::string contract_comment(const Migration& migration, std::string_view mark) 
 
 bool Migration::is_contract() const {
   return first->step.phase == change::Phase::kContract;
+}
+
+bool Migration::leaves_nothing() const {
+  return std::ranges::all_of(steps, [](const SqlStep* one) {
+    const change::Step& step = one->step;
+    if (step.destructive) return false;
+    if (step.kind == StepKind::kBackfill || step.kind == StepKind::kVerify) return true;
+    return std::ranges::all_of(step.sql, [](const std::string& sql) {
+      return (sql.starts_with("ALTER TABLE ") && sql.find(" VALIDATE CONSTRAINT ") != sql.npos) ||
+             sql.starts_with("VACUUM") || sql.starts_with("ANALYZE") || sql.starts_with("REINDEX") ||
+             sql.starts_with("SET ");
+    });
+  });
 }
 
 bool Migration::back_in_transaction() const {

@@ -45,6 +45,9 @@ struct Migration {
   std::vector<std::string> forward() const;  // whole statements with their semicolons, time-outs first
   std::vector<std::string> back() const;     // time-outs first; may be empty
   bool back_in_transaction() const;
+  // Its way back has nothing to take away: it proves, vacuums, or fills rows that may stay as they are. What
+  // has neither such nothing nor a way back must stop whoever takes it back: the next run would do it again.
+  bool leaves_nothing() const;
   bool is_contract() const;
 };
 std::vector<Migration> migrations_of(const SqlPlan& plan);

@@ -1,8 +1,6 @@
 // Alembic's and Rails' migrations: programs that hold the SQL as text.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "migration/write.h"
 #include "schema/text.h"
 
@@ -46,11 +44,17 @@ std::vector<std::string> texts(const std::vector<std::string>& statements, bool 
 }
 
 std::string python_body(const std::vector<std::string>& statements) {
-  if (statements.empty()) return "    pass\n";
   // Commits what came before: each text is a transaction of its own, however the environment is set.
   std::string out = "    with op.get_context().autocommit_block():\n";
   for (const auto& one : statements) out += fmt::format("        run({})\n", literal(one));
   return out;
+}
+
+std::string python_back(const Migration& migration, const std::vector<std::string>& statements) {
+  if (!statements.empty()) return python_body(statements);
+  return migration.leaves_nothing()
+             ? "    pass  # nothing to take back\n"
+             : "    raise NotImplementedError(\"what this revision did cannot be taken back\")\n";
 }
 
 std::string ruby_class(std::string_view slug) {
@@ -65,20 +69,6 @@ std::string ruby_class(std::string_view slug) {
     upper = false;
   }
   return out;
-}
-
-// A step that leaves nothing behind which its way back would have to take away: Rails would stop there, and
-// all that came before could not be taken back either.
-bool leaves_nothing(const Migration& migration) {
-  return std::all_of(migration.steps.begin(), migration.steps.end(), [](const SqlStep* one) {
-    const change::Step& step = one->step;
-    if (step.destructive) return false;
-    if (step.kind == change::StepKind::kBackfill || step.kind == change::StepKind::kVerify) return true;
-    return std::all_of(step.sql.begin(), step.sql.end(), [](const std::string& sql) {
-      return (sql.starts_with("ALTER TABLE ") && sql.find(" VALIDATE CONSTRAINT ") != std::string::npos) ||
-             sql.starts_with("VACUUM") || sql.starts_with("ANALYZE");
-    });
-  });
 }
 
 std::string ruby_body(const std::vector<std::string>& statements) {
@@ -117,7 +107,7 @@ std::vector<WrittenFile> write_alembic(std::span<const Migration> migrations, co
              "    op.execute(sa.text(sql.replace(\":\", \"\\\\:\")))\n\n\ndef upgrade():\n{}\n\ndef "
              "downgrade():\n{}",
              i + 1, change::to_string(migration.first->step.phase), title, contract_comment(migration, "#"),
-             revision, after, python_body(forward), python_body(back)),
+             revision, after, python_body(forward), python_back(migration, back)),
          migration.is_contract()});
     after = "\"" + revision + "\"";
   }
@@ -147,9 +137,9 @@ Result<std::vector<WrittenFile>> write_rails(std::span<const Migration> migratio
              "{}class {} < ActiveRecord::Migration[6.0]\n{}  def up\n{}  end\n\n  def down\n{}  end\nend\n",
              contract_comment(migration, "#"), ruby_class(plain), "  disable_ddl_transaction!\n\n",
              ruby_body(texts(migration.forward(), migration.in_transaction)),
-             !back.empty()               ? ruby_body(back)
-             : leaves_nothing(migration) ? "    # nothing to take back\n"
-                                         : "    raise ActiveRecord::IrreversibleMigration\n"),
+             !back.empty()                ? ruby_body(back)
+             : migration.leaves_nothing() ? "    # nothing to take back\n"
+                                          : "    raise ActiveRecord::IrreversibleMigration\n"),
          migration.is_contract()});
   }
   return out;

@@ -11,7 +11,9 @@ namespace poundlock::migration {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 SqlPlan plan_of(std::string sql) {
@@ -147,6 +149,57 @@ TEST(WritePlan, GivesBackfillsAndWaysBackTheirTimeOuts) {
   // Rails stops at a migration without a way back, and all before it could not be taken back either.
   for (const auto& file : written(plan, Format::kRails, {.version = "20261122210000"}))
     EXPECT_THAT(file.text, Not(HasSubstr("IrreversibleMigration"))) << file.name;
+}
+
+// A way back that does nothing and says that all went well leaves the next run to do it twice.
+TEST(WritePlan, RefusesToTakeBackWhatCannotBe) {
+  for (const char* sql :
+       {"UPDATE orders SET total = total * 1.19 WHERE id < 5;", "INSERT INTO orders (id) VALUES (1);",
+        "ALTER TABLE orders DROP COLUMN legacy;", "DROP TABLE orders;", "DELETE FROM orders WHERE id = 1;"}) {
+    const auto plan = plan_of(sql);
+    ASSERT_THAT(plan.steps, testing::SizeIs(1)) << sql;
+    EXPECT_THAT(written(plan, Format::kLiquibase, {}).front().text, Not(HasSubstr("--rollback"))) << sql;
+    EXPECT_THAT(written(plan, Format::kAlembic, {}).front().text, HasSubstr("raise NotImplementedError("));
+    EXPECT_THAT(written(plan, Format::kRails, {.version = "20261122210000"}).front().text,
+                HasSubstr("raise ActiveRecord::IrreversibleMigration"));
+    EXPECT_THAT(written(plan, Format::kFlyway, {.version = "1"}), testing::SizeIs(1)) << sql;
+  }
+  const auto filled = plan_of("ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL;");
+  EXPECT_THAT(written(filled, Format::kLiquibase, {}).front().text, HasSubstr("--rollback empty"));
+  for (const auto& file : written(filled, Format::kAlembic, {}))
+    EXPECT_THAT(file.text, Not(HasSubstr("raise "))) << file.name;
+}
+
+TEST(WritePlan, WritesNoScriptThatWouldChangeRowsTwice) {
+  const std::string behind = " ALTER TABLE other ADD COLUMN b int;";
+  for (const char* sql :
+       {"UPDATE orders SET total = total * 1.19 WHERE id < 5;", "INSERT INTO orders (id) VALUES (1);",
+        "UPDATE orders o SET a = o.b, b = o.a WHERE id < 5;",
+        "INSERT INTO orders (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = orders.n + EXCLUDED.n;",
+        "WITH moved AS (DELETE FROM orders WHERE id = 1 RETURNING id) INSERT INTO other SELECT id FROM "
+        "moved;"}) {
+    const auto plan = plan_of(sql + behind);
+    ASSERT_THAT(plan.decisions, IsEmpty()) << sql;
+    EXPECT_THAT(plan.plan.notes, Contains(HasSubstr("a second run would change the same rows"))) << sql;
+    const auto refused = write_plan(plan, Format::kSql, {});
+    ASSERT_FALSE(refused) << sql;
+    EXPECT_EQ(refused.error().code, "plan.only_once");
+    EXPECT_TRUE(write_plan(plan, Format::kFlyway, {.version = "1"})) << "a tool has a history";
+    const std::string alone = written(plan_of(sql), Format::kSql, {}).front().text;
+    EXPECT_THAT(alone, AllOf(HasSubstr("DO NOT RUN IT AGAIN"), Not(HasSubstr("leaves out what is there"))));
+  }
+  for (const char* sql :
+       {"INSERT INTO orders (id) VALUES (1) ON CONFLICT DO NOTHING;",
+        "INSERT INTO orders (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n;",
+        "INSERT INTO orders (id) SELECT 1 WHERE NOT EXISTS (SELECT FROM orders WHERE id = 1);",
+        "UPDATE orders SET email = lower(btrim(email)) WHERE id = 1;",
+        "UPDATE orders o SET name = c.name FROM customers c WHERE c.id = o.id AND o.id = 1;",
+        "DELETE FROM orders WHERE id = 1;",
+        "BEGIN; CREATE TABLE fresh (id int); INSERT INTO fresh VALUES (1); COMMIT;"}) {
+    const auto plan = plan_of(sql + behind);
+    EXPECT_TRUE(write_plan(plan, Format::kSql, {})) << sql;
+    EXPECT_THAT(plan.plan.notes, Not(Contains(HasSubstr("a second run")))) << sql;
+  }
 }
 
 TEST(WritePlan, WritesFilesThatPassLint) {
