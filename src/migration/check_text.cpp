@@ -346,13 +346,17 @@ Alike same_constraint(const PgQuery__Constraint& wanted, std::string_view defini
   return wanted.contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK ? same_check(wanted, *there) : Alike::kUnknown;
 }
 
+std::string printed_as(std::string_view printed, const PgQuery__Node* wanted) {
+  return fmt::format("pg_catalog.regexp_replace({}, {}, '', 'g') ~ {}", printed,
+                     schema::quote_literal(kPassedOverThere),
+                     schema::quote_literal(pattern_of(text(wanted))));
+}
+
 std::string check_condition(const PgQuery__Constraint& wanted, std::string_view table) {
   const auto columns = columns_of(wanted.raw_expr, table);
   if (!columns) return "k.contype = 'c'";  // printed as t.*, or not at all as it was written
-  std::string out = fmt::format(
-      "k.contype = 'c' AND pg_catalog.regexp_replace(pg_catalog.pg_get_expr(k.conbin, k.conrelid), {}, '', "
-      "'g') ~ {}",
-      schema::quote_literal(kPassedOverThere), schema::quote_literal(pattern_of(text(wanted.raw_expr))));
+  std::string out =
+      "k.contype = 'c' AND " + printed_as("pg_catalog.pg_get_expr(k.conbin, k.conrelid)", wanted.raw_expr);
   std::string names;
   for (const auto& one : *columns) names += (names.empty() ? "" : ", ") + schema::quote_literal(one);
   return out + fmt::format(

@@ -7,6 +7,7 @@
 #include <string_view>
 
 struct PgQuery__Constraint;
+struct PgQuery__Node;
 
 namespace poundlock::migration {
 
@@ -19,5 +20,10 @@ Alike same_constraint(const PgQuery__Constraint& wanted, std::string_view defini
 // sure how PostgreSQL prints them? What is not sure matches anything: a step must never miss what it made.
 // `table`: its name without the schema, which stands for a whole row.
 std::string check_condition(const PgQuery__Constraint& wanted, std::string_view table);
+
+// A condition: is what the SQL expression `printed` gives, a text of pg_get_expr() or its like, the
+// expression in PostgreSQL's words, so far as it is sure how it prints them? What is not sure matches
+// anything.
+std::string printed_as(std::string_view printed, const PgQuery__Node* wanted);
 
 }  // namespace poundlock::migration

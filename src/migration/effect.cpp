@@ -114,15 +114,32 @@ Effect rename_of(const PgQuery__RenameStmt& rename, const Names& names) {
   return effect;
 }
 
+// The value, and where it stands: no value that was there before it may lie between it and its neighbour.
+// Those that a script adds later have a higher oid.
 Effect enum_value(const PgQuery__AlterEnumStmt& change, const Names& names) {
   if (!text_of(change.old_val).empty()) return {};
   const QualifiedName type = names.resolve_type(schema::name_of(change.type_name, change.n_type_name));
+  std::string place;
+  if (const auto neighbour = text_of(change.new_val_neighbor);
+      !change.skip_if_new_val_exists && !neighbour.empty())
+    place = fmt::format(
+        " AND EXISTS (SELECT FROM pg_catalog.pg_enum b WHERE b.enumtypid = t.oid AND b.enumlabel = {0} AND "
+        "b.enumsortorder {1} e.enumsortorder AND NOT EXISTS (SELECT FROM pg_catalog.pg_enum m WHERE "
+        "m.enumtypid = t.oid AND m.oid < e.oid AND m.enumsortorder {2} b.enumsortorder AND m.enumsortorder "
+        "{1} "
+        "e.enumsortorder))",
+        quote_literal(neighbour), change.new_val_is_after ? "<" : ">", change.new_val_is_after ? ">" : "<");
+  else if (!change.skip_if_new_val_exists)
+    place =
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_enum m WHERE m.enumtypid = t.oid AND m.oid < e.oid AND "
+        "m.enumsortorder > e.enumsortorder)";
   return {
       .probe = fmt::format(
           "SELECT EXISTS (SELECT FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid "
           "JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = {} AND t.typname = {} "
-          "AND e.enumlabel = {})",
-          quote_literal(type.schema), quote_literal(type.name), quote_literal(text_of(change.new_val))),
+          "AND e.enumlabel = {}{})",
+          quote_literal(type.schema), quote_literal(type.name), quote_literal(text_of(change.new_val)),
+          place),
       .undo = {}};
 }
 

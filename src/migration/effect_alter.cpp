@@ -9,6 +9,7 @@
 #include "migration/check_text.h"
 #include "migration/effect.h"
 #include "migration/effect_probe.h"
+#include "migration/effect_same.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -37,8 +38,7 @@ Effect add_column(const Site& site) {
   if (column == nullptr) return {};
   const std::string name(text_of(column->colname));
   std::string condition = "true";
-  if (column->type_name != nullptr && !site.action.command.missing_ok)
-    condition = is_type("a.atttypid", *column->type_name);
+  if (column->type_name != nullptr && !site.action.command.missing_ok) condition = same_column(*column);
   Effect effect;
   effect.probe = attribute_probe(site.table, name, condition);
   const bool may_be_older =
@@ -93,7 +93,11 @@ Effect column_default(const Site& site) {
   } else if (is_null(site.action.command.def)) {
     // NULL is mostly kept as no default at all, and of a domain as one: the ledger tells.
   } else if (site.names.is_new_column(site.table, site.action.name) || (before && !before->default_expr)) {
-    effect.probe = attribute_probe(site.table, site.action.name, "a.atthasdef");
+    effect.probe = attribute_probe(
+        site.table, site.action.name,
+        "EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        "AND " +
+            printed_as("pg_catalog.pg_get_expr(d.adbin, d.adrelid)", site.action.command.def) + ")");
   } else if (const auto* constant = as<PgQuery__AConst>(site.action.command.def);
              constant && before && kept_as_written(*constant, before->type)) {
     effect.probe = attribute_probe(site.table, site.action.name, constant_default(*constant));
@@ -118,7 +122,7 @@ std::string names_array(PgQuery__Node* const* nodes, std::size_t count) {
 }
 
 // What tells the wanted constraint from another one of its name, so far as the catalog tells it.
-std::string constraint_traits(const PgQuery__Constraint& constraint, const QualifiedName& table) {
+std::string constraint_traits(const PgQuery__Constraint& constraint, const Site& site) {
   const auto over = [](const std::string& columns) {
     return fmt::format(
         " AND ARRAY(SELECT (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid "
@@ -128,18 +132,14 @@ std::string constraint_traits(const PgQuery__Constraint& constraint, const Quali
         columns);
   };
   switch (constraint.contype) {
-    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return " AND " + check_condition(constraint, table.name);
-    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-      return fmt::format(
-          " AND k.contype = 'f'{} AND (SELECT r.relname FROM pg_catalog.pg_class r WHERE r.oid = "
-          "k.confrelid) = "
-          "{}",
-          over(names_array(constraint.fk_attrs, constraint.n_fk_attrs)),
-          quote_literal(constraint.pktable == nullptr ? "" : text_of(constraint.pktable->relname)));
+    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return " AND " + check_condition(constraint, site.table.name);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: return same_foreign_key(constraint, site.names);
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE: {
       const bool primary = constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
-      const std::string kind = fmt::format(" AND k.contype = '{}'", primary ? 'p' : 'u');
+      const std::string kind = fmt::format(
+          " AND k.contype = '{}' AND k.condeferrable = {} AND k.condeferred = {}", primary ? 'p' : 'u',
+          constraint.deferrable ? "true" : "false", constraint.initdeferred ? "true" : "false");
       return constraint.n_keys == 0 ? kind : kind + over(names_array(constraint.keys, constraint.n_keys));
     }
     default: return "";
@@ -153,7 +153,7 @@ Effect add_constraint(const Site& site) {
   Effect effect;
   effect.probe = constraint_probe(
       site.table, name,
-      (constraint->skip_validation ? "true" : "k.convalidated") + constraint_traits(*constraint, site.table));
+      (constraint->skip_validation ? "true" : "k.convalidated") + constraint_traits(*constraint, site));
   effect.undo = {fmt::format("{} DROP CONSTRAINT IF EXISTS {}", site.alter(), force_quote_identifier(name))};
   return effect;
 }

@@ -4,6 +4,7 @@
 #include "change/table_sql.h"
 #include "migration/effect.h"
 #include "migration/effect_probe.h"
+#include "migration/effect_same.h"
 #include "schema/tree.h"
 
 namespace poundlock::migration {
@@ -24,36 +25,13 @@ Effect made(std::string probe, std::string_view word, const std::string& name, b
   return effect;
 }
 
-// What tells the wanted index from another one of its name, so far as it can be told without comparing
-// expressions: another one must stop the step with an error, and not be taken for done.
-std::string index_traits(const PgQuery__IndexStmt& index) {
-  std::string keys;
-  for (std::size_t i = 0; i < index.n_index_params; ++i) {
-    const auto* element = as<PgQuery__IndexElem>(index.index_params[i]);
-    const std::string_view column = element == nullptr ? "" : text_of(element->name);
-    keys += (i == 0 ? "" : ", ") + (column.empty() ? std::string("NULL") : quote_literal(column));
-  }
-  const std::string_view method = text_of(index.access_method);
-  return fmt::format(
-      " AND i.indisunique = {} AND (i.indpred IS NOT NULL) = {} AND i.indnkeyatts = {} AND i.indnatts = {} "
-      "AND "
-      "(SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = x.relam) = {} AND ARRAY(SELECT (SELECT "
-      "a.attname "
-      "FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = k.attnum)::text FROM "
-      "pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) WHERE k.place <= {} ORDER BY "
-      "k.place) = ARRAY[{}]::text[]",
-      index.unique ? "true" : "false", index.where_clause != nullptr ? "true" : "false", index.n_index_params,
-      index.n_index_params + index.n_index_including_params, quote_literal(method.empty() ? "btree" : method),
-      index.n_index_params, keys);
-}
-
 Effect create_index(const PgQuery__IndexStmt& index, const Names& names) {
   const QualifiedName table = names.resolve(schema::name_of(*index.relation));
   const std::string name(text_of(index.idxname));
   if (name.empty()) return {};  // which one it is, only PostgreSQL knows
   const std::string quoted =
       fmt::format("{}.{}", force_quote_identifier(table.schema), force_quote_identifier(name));
-  const std::string traits = index_traits(index);
+  const std::string traits = same_index(index);
   Effect effect;
   // On a partitioned table ONLY leaves an index that is not valid before those of the partitions are
   // attached.
@@ -147,7 +125,8 @@ Effect create_function(const PgQuery__CreateFunctionStmt& create, const Names& n
 Effect create_view(const PgQuery__ViewStmt& create, const Names& names) {
   const QualifiedName name = names.resolve_new(schema::name_of(*create.view));
   if (!create.replace)
-    return made(relation_probe(name, " AND o.relkind = 'v'"), "VIEW", quoted_table(name), false);
+    return made(relation_probe(name, " AND o.relkind = 'v' AND " + same_view_columns(create)), "VIEW",
+                quoted_table(name), false);
   const schema::Table* before = names.table(name);
   if (before != nullptr) return effect_of_replaced_view(create, *before, names);
   return names.catalog() == nullptr ? Effect{}
@@ -168,21 +147,36 @@ Effect create_table_as(const PgQuery__CreateTableAsStmt& create, const Names& na
               may_be_older(create.if_not_exists, name, names));
 }
 
+// Every column with its type, and the key. Columns and constraints may have been added since.
+std::string table_traits(const PgQuery__CreateStmt& create) {
+  std::string out =
+      fmt::format(" AND o.relkind = '{}' AND o.relispartition = {}", create.partspec != nullptr ? 'p' : 'r',
+                  create.partbound != nullptr ? "true" : "false");
+  bool key = false;
+  const auto see = [&key](const PgQuery__Node* node) {
+    const auto* one = as<PgQuery__Constraint>(node);
+    key = key || (one != nullptr && one->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY);
+  };
+  for (std::size_t i = 0; i < create.n_table_elts; ++i) {
+    see(create.table_elts[i]);
+    const auto* column = as<PgQuery__ColumnDef>(create.table_elts[i]);
+    if (column == nullptr) continue;
+    for (std::size_t k = 0; k < column->n_constraints; ++k) see(column->constraints[k]);
+    out += fmt::format(
+        " AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = o.oid AND a.attname = {} AND "
+        "NOT a.attisdropped AND {})",
+        quote_literal(text_of(column->colname)), same_column(*column));
+  }
+  if (key)
+    out +=
+        " AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = o.oid AND k.contype = 'p')";
+  return out;
+}
+
 Effect create_table(const PgQuery__CreateStmt& create, const Names& names) {
   const QualifiedName name = names.resolve_new(schema::name_of(*create.relation));
-  std::string columns;
-  for (std::size_t i = 0; i < create.n_table_elts; ++i)
-    if (const auto* column = as<PgQuery__ColumnDef>(create.table_elts[i]))
-      columns += (columns.empty() ? "" : ", ") + quote_literal(text_of(column->colname));
-  std::string traits;
-  if (!create.if_not_exists)
-    traits = fmt::format(
-        " AND o.relkind = '{}' AND o.relispartition = {} AND ARRAY(SELECT a.attname::text FROM "
-        "pg_catalog.pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped) @> "
-        "ARRAY[{}]::text[]",
-        create.partspec != nullptr ? 'p' : 'r', create.partbound != nullptr ? "true" : "false", columns);
-  return made(relation_probe(name, traits), "TABLE", quoted_table(name),
-              may_be_older(create.if_not_exists, name, names));
+  return made(relation_probe(name, create.if_not_exists ? "" : table_traits(create)), "TABLE",
+              quoted_table(name), may_be_older(create.if_not_exists, name, names));
 }
 
 // The kind, the type of its numbers and the column that it goes with.
@@ -233,11 +227,7 @@ Effect create_enum(const PgQuery__CreateEnumStmt& create, const Names& names) {
 Effect create_trigger(const PgQuery__CreateTrigStmt& create, const Names& names) {
   if (create.replace || create.relation == nullptr) return {};
   const QualifiedName table = names.resolve(schema::name_of(*create.relation));
-  const QualifiedName function = schema::name_of(create.funcname, create.n_funcname);
-  return {.probe = on_table_probe(
-              "pg_trigger", "tg", table, text_of(create.trigname),
-              fmt::format(" AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = o.tgfoid) = {}",
-                          quote_literal(function.name))),
+  return {.probe = on_table_probe("pg_trigger", "tg", table, text_of(create.trigname), same_trigger(create)),
           .undo = {fmt::format("DROP TRIGGER IF EXISTS {} ON {}",
                                force_quote_identifier(text_of(create.trigname)), quoted_table(table))}};
 }

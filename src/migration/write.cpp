@@ -73,17 +73,30 @@ bool repairs_index(const change::Step& step) {
 }
 
 // An index that a failed build left invalid is dropped first; a valid one is kept, and not built again.
+// Another one of the name is not taken for it, as IF NOT EXISTS would.
 std::vector<std::string> index_again(const change::Step& step, std::string create) {
   std::vector<std::string> out;
   if (!repairs_index(step) || step.repair_when.empty()) return {with_semicolon(std::move(create))};
-  std::string drop = step.repair.front();
-  if (const auto at = drop.find("CONCURRENTLY "); at != std::string::npos) drop.erase(at, 13);
-  out.push_back(do_block(
-      fmt::format(" BEGIN\n  IF ({}) THEN\n    SET LOCAL lock_timeout = '1s';\n    {};\n  END IF;\nEND ",
-                  step.repair_when, drop)));
   const auto statement = schema::parse_statement(create);
   const auto* index = statement ? schema::as<PgQuery__IndexStmt>(statement->node()) : nullptr;
-  if (index != nullptr && !index->if_not_exists) {
+  const bool own = index != nullptr && !index->if_not_exists;  // else the author is content with any
+  std::string drop = step.repair.front();
+  std::string another;
+  if (const auto at = drop.find("CONCURRENTLY "); at != std::string::npos) drop.erase(at, 13);
+  constexpr std::string_view kDrop = "DROP INDEX IF EXISTS ";
+  if (own && !step.probe.empty() && drop.starts_with(kDrop)) {
+    const std::string name = drop.substr(kDrop.size());
+    another = fmt::format(
+        "  IF pg_catalog.to_regclass({}) IS NOT NULL AND NOT coalesce(({}), false) THEN\n"
+        "    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\n",
+        quote_literal(name), step.probe,
+        quote_literal(fmt::format("there is {} already, and it is not the index that is to be built",
+                                  in_one_line(name))));
+  }
+  out.push_back(do_block(
+      fmt::format(" BEGIN\n  IF ({}) THEN\n    SET LOCAL lock_timeout = '1s';\n    {};\n  END IF;\n{}END ",
+                  step.repair_when, drop, another)));
+  if (own) {
     const auto words = statement->words({"CONCURRENTLY"});
     create = statement->text();
     create.insert(words.end, " IF NOT EXISTS");
@@ -140,6 +153,47 @@ std::string heading(const Migration& migration) {
   return out;
 }
 
+// PostgreSQL's own print of both is compared: the view is made once more as a temporary one, for which
+// nobody's lock is waited for. "" for what makes no view, or may replace one.
+std::string view_compared(const std::string& sql) {
+  const auto statement = schema::parse_statement(sql);
+  const auto* view = statement ? schema::as<PgQuery__ViewStmt>(statement->node()) : nullptr;
+  if (view == nullptr || view->replace) return {};
+  const auto& tokens = statement->tokens();
+  const auto word = [&](std::size_t i) {
+    return i < tokens.size() ? statement->slice(tokens[i].range) : std::string_view();
+  };
+  if (!schema::equals_ignoring_case(word(1), "VIEW")) return {};  // RECURSIVE
+  std::size_t name = 2;
+  while (word(name + 1) == ".") name += 2;
+  if (name >= tokens.size()) return {};
+  const std::string written(schema::name_of(*view->view).to_sql());
+  return do_block(
+      fmt::format(" BEGIN\n  CREATE TEMPORARY VIEW poundlock_wanted{};\n"
+                  "  IF pg_catalog.pg_get_viewdef('pg_temp.poundlock_wanted'::regclass) IS DISTINCT FROM "
+                  "pg_catalog.pg_get_viewdef(pg_catalog.to_regclass({})) THEN\n"
+                  "    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\n"
+                  "  DROP VIEW pg_temp.poundlock_wanted;\nEND ",
+                  statement->text().substr(tokens[name].range.end), quote_literal(written),
+                  quote_literal(fmt::format("there is a view {} already, and it reads something else",
+                                            in_one_line(written)))));
+}
+
+std::string views_compared(const Migration& migration) {
+  std::vector<std::string> statements;
+  bool some = false;
+  for (const auto* one : migration.steps)
+    for (const auto& sql : one->step.sql) {
+      std::string compared = view_compared(sql);
+      some = some || !compared.empty();
+      if (!compared.empty())
+        statements.push_back(std::move(compared));
+      else if (sql.starts_with("SET LOCAL "))
+        statements.push_back(with_semicolon(sql));
+    }
+  return some ? "BEGIN;\n" + answered(migration, statements, false) + "COMMIT;\n" : "";
+}
+
 // Nothing of an author's stands in a command of psql's: \echo would run what is between backticks.
 std::string guarded(const Migration& migration, const std::string& body) {
   if (migration.probe.empty()) return body;
@@ -148,9 +202,10 @@ std::string guarded(const Migration& migration, const std::string& body) {
   const bool finishes = !step.repair.empty() && !step.repair_when.empty() && !repairs_index(step);
   return fmt::format(
       "SELECT coalesce(({}), false) AS poundlock_done{} \\gset\n\\if :poundlock_done\n"
-      "\\echo this is there already\n{}\\else\n{}\\endif\n",
+      "{}\\echo this is there already\n{}\\else\n{}\\endif\n",
       migration.probe,
       finishes ? fmt::format(", coalesce(({}), false) AS poundlock_half", step.repair_when) : "",
+      views_compared(migration),
       finishes ? fmt::format("\\elif :poundlock_half\n{}\n", with_semicolon(step.repair.front())) : "", body);
 }
 
