@@ -8,7 +8,6 @@
 #include <set>
 #include <utility>
 
-#include "base/suggest.h"
 #include "lint/context.h"
 #include "lint/ignore.h"
 #include "lint/lint.h"
@@ -19,6 +18,7 @@
 #include "migration/effect_probe.h"
 #include "migration/left_out.h"
 #include "migration/made_again.h"
+#include "migration/missing_table.h"
 #include "migration/partition_locks.h"
 #include "migration/settings.h"
 #include "schema/text.h"
@@ -45,36 +45,6 @@ bool solved_by_boundaries(std::string_view rule) {
                                                  "missing_timeouts",
                                                  "several_alters"};
   return solved.contains(rule);
-}
-
-// The table that a statement changes, where the catalog has none of that name and the script makes none: the
-// steps would be those of another database.
-std::optional<Decision> missing_table(const Statement& statement, const Names& names) {
-  const auto* alter = as<PgQuery__AlterTableStmt>(statement.node());
-  const auto kind = statement.kind();
-  const bool changes = (alter != nullptr && !alter->missing_ok) || kind == StatementKind::kCreateIndex ||
-                       kind == StatementKind::kUpdate || kind == StatementKind::kDelete ||
-                       kind == StatementKind::kInsert;
-  if (!changes || names.catalog() == nullptr || !names.book().knows_all()) return std::nullopt;
-  const auto* insert = as<PgQuery__InsertStmt>(statement.node());
-  const QualifiedName written =
-      insert != nullptr ? schema::name_of(*insert->relation) : lint::strongest_lock(statement).relation;
-  const QualifiedName table = names.resolve(written);
-  if (written.name.empty() || names.book().relation_taken(table) || table.schema.starts_with("pg_") ||
-      table.schema == "information_schema")
-    return std::nullopt;
-  std::vector<std::string> known;
-  for (const auto& one : names.catalog()->tables)
-    known.push_back(written.schema.empty() ? one.name : one.qualified().to_sql());
-  const std::string near(
-      nearest(written.schema.empty() ? written.name : written.to_sql(), std::span<const std::string>(known)));
-  Decision out;
-  out.sql = statement.text();
-  out.why = fmt::format("the database has no table {}, and the script makes none before", written.to_sql());
-  out.choices = {near.empty() ? "plan against the database that it is meant for (--database-url)"
-                              : fmt::format("did you mean {}?",
-                                            written.schema.empty() ? schema::quote_identifier(near) : near)};
-  return out;
 }
 
 class Reader {
@@ -399,22 +369,24 @@ class Reader {
     return out;
   }
 
+  void leave_to_a_person(const Entry& entry, std::string why, std::vector<std::string> choices) {
+    out_.decisions.push_back(
+        {entry.file, entry.line, 1, entry.piece.sql, std::move(why), std::move(choices), ""});
+    if (const auto statement = schema::parse_statement(entry.piece.sql)) left_out_.add(*statement);
+  }
+
   // A copy of rows and the drop of where they came from, with a phase of days in between.
   bool torn(const Entry& drop) {
     const std::string copy = copies_.before(out_.entries, drop);
     if (copy.empty()) return false;
-    Decision decision;
-    decision.file = drop.file;
-    decision.line = drop.line;
-    decision.sql = drop.piece.sql;
-    decision.why = fmt::format(
-        "a statement before it reads its rows: {}. What the application writes there between that one and "
-        "the contract phase would be missing where they went",
-        copy.substr(0, copy.find('\n')));
-    decision.choices = {"a rollout of change_column, which keeps both in step until nobody uses the old one",
-                        "drop it in a migration of its own, when nobody writes it any more"};
-    out_.decisions.push_back(std::move(decision));
-    if (const auto statement = schema::parse_statement(drop.piece.sql)) left_out_.add(*statement);
+    leave_to_a_person(
+        drop,
+        fmt::format(
+            "a statement before it reads its rows: {}. What the application writes there between that "
+            "one and the contract phase would be missing where they went",
+            copy.substr(0, copy.find('\n'))),
+        {"a rollout of change_column, which keeps both in step until nobody uses the old one",
+         "drop it in a migration of its own, when nobody writes it any more"});
     return true;
   }
 
@@ -426,17 +398,12 @@ class Reader {
     for (const auto& name : entry.drops)
       if (reader.empty() && entry.kind == StatementKind::kDrop) reader = left_out_.reader_of(name);
     if (reader.empty()) return false;
-    Decision decision;
-    decision.file = entry.file;
-    decision.line = entry.line;
-    decision.sql = entry.piece.sql;
-    decision.why = fmt::format(
-        "it drops data, and a statement before it, which may need that, is left to a "
-        "person: {}",
-        reader.substr(0, reader.find('\n')));
-    decision.choices = {"do that one first, and drop this in a migration of its own behind it"};
-    out_.decisions.push_back(std::move(decision));
-    if (const auto statement = schema::parse_statement(entry.piece.sql)) left_out_.add(*statement);
+    leave_to_a_person(
+        entry,
+        fmt::format("it drops data, and a statement before it, which may need that, is left to a "
+                    "person: {}",
+                    reader.substr(0, reader.find('\n'))),
+        {"do that one first, and drop this in a migration of its own behind it"});
     return true;
   }
 
@@ -454,15 +421,11 @@ class Reader {
     const auto met = made_again_.met(statement, names_);
     if (met.why.empty()) return false;
     met_again_ = true;
-    const auto leave_out = [&](Entry& one, const Statement& text) {
-      if (std::exchange(one.left_out, true)) return;
-      out_.decisions.push_back({one.file, one.line, 1, one.piece.sql, met.why, met.choices, ""});
-      left_out_.add(text);
+    const auto leave_out = [&](Entry& one) {
+      if (!std::exchange(one.left_out, true)) leave_to_a_person(one, met.why, met.choices);
     };
-    for (const std::size_t place : met.places)
-      if (const auto drop = schema::parse_statement(out_.entries[place].piece.sql))
-        leave_out(out_.entries[place], *drop);
-    leave_out(entry, statement);
+    for (const std::size_t place : met.places) leave_out(out_.entries[place]);
+    leave_out(entry);
     return true;
   }
 
