@@ -76,6 +76,26 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"a_date_beside_it", "day", "date", "day + 1", "fresh - 1", ""}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
+// The comparison casts, and a cast cuts: the beginning of a value must not pass for all of it.
+TEST_F(ExpressionGuardTest, TheBeginningOfAValueIsNotInStep) {
+  make_rows();
+  const auto made = plan(
+      "change_column:\n  table: shop.rows\n  from: note\n  to: {name: fresh, type: varchar(8)}\n  up: note\n"
+      "  down: fresh\n");
+  must_run(step(made.steps, "dual_write.add_column"));
+  must_run(step(made.steps, "dual_write.sync_trigger"));
+  const std::string open =
+      "SELECT count(*) FROM shop.rows WHERE " + step(made.steps, "dual_write.backfill").in_step->out_of_step;
+  const auto after = [&](const std::string& write) {
+    must(write);
+    return row("SELECT note, fresh FROM shop.rows") + " " + row(open);
+  };
+  EXPECT_EQ(after("INSERT INTO shop.rows (id, note) VALUES (1, 'exactly8')"), "exactly8|exactly8 0");
+  EXPECT_EQ(after("UPDATE shop.rows SET note = 'exactly8 and more'"), "exactly8 and more|<null> 1");
+  // An assignment cuts spaces, by SQL's rule for character types.
+  EXPECT_EQ(after("UPDATE shop.rows SET note = 'exactly8   '"), "exactly8   |exactly8 0");
+}
+
 TEST_F(ExpressionGuardTest, EveryWriterMayExecuteWhatTheTriggerCalls) {
   make_rows();
   must("REVOKE EXECUTE ON FUNCTION shop.clean(text) FROM PUBLIC");
