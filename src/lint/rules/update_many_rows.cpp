@@ -10,6 +10,13 @@ namespace {
 
 using schema::as;
 
+// id > 0, id >= 1: what a sequence gives out is behind it.
+bool takes_all_numbers(const PgQuery__AExpr& comparison, const std::string& op) {
+  const auto* number = as<PgQuery__AConst>(comparison.rexpr);
+  return (op == ">" || op == ">=") && number != nullptr && number->val_case == PG_QUERY__A__CONST__VAL_IVAL &&
+         number->ival->ival <= 1;
+}
+
 // The column that the condition holds to a value or a range; "" for <>, LIKE, IS NULL and the rest, which
 // may leave nearly all rows.
 std::string bound_column(const PgQuery__Node* condition, bool joins_bind) {
@@ -32,6 +39,7 @@ std::string bound_column(const PgQuery__Node* condition, bool joins_bind) {
   const bool joins = as<PgQuery__ColumnRef>(comparison->lexpr) != nullptr &&
                      as<PgQuery__ColumnRef>(comparison->rexpr) != nullptr;
   if (joins && !joins_bind) return "";
+  if (takes_all_numbers(*comparison, op)) return "";
   for (const PgQuery__Node* side : {comparison->lexpr, comparison->rexpr})
     if (const auto* ref = as<PgQuery__ColumnRef>(side))
       return schema::strings(ref->fields, ref->n_fields).back();
@@ -74,28 +82,84 @@ std::string many(const Context& context, const schema::QualifiedName& table,
                      std::max(0.0, known->estimated_rows));
 }
 
-std::vector<Match> check(const Context& context) {
-  std::vector<Match> matches;
+// The rows that a statement takes: of which table, by which condition, and whether those of another table
+// that it joins are known to be few.
+struct Taken {
   const PgQuery__RangeVar* target = nullptr;
   const PgQuery__Node* where = nullptr;
   bool few_joined = true;
-  if (const auto* update = as<PgQuery__UpdateStmt>(context.statement.node())) {
-    target = update->relation;
-    where = update->where_clause;
-    few_joined =
-        update->with_clause != nullptr || joins_bind(context, update->from_clause, update->n_from_clause);
-  } else if (const auto* remove = as<PgQuery__DeleteStmt>(context.statement.node())) {
-    target = remove->relation;
-    where = remove->where_clause;
-    few_joined =
-        remove->with_clause != nullptr || joins_bind(context, remove->using_clause, remove->n_using_clause);
+};
+
+bool has_column(const PgQuery__Node* condition) {
+  bool found = false;
+  schema::walk(schema::content(condition), [&](const schema::Message* message) {
+    found = found || as<PgQuery__ColumnRef>(message) != nullptr;
+    return !found;
+  });
+  return found;
+}
+
+// WHEN MATCHED; where nothing is compared, update_without_where says more.
+Taken taken_by(const Context& context, const PgQuery__MergeStmt& merge) {
+  bool changes = false;
+  for (std::size_t i = 0; i < merge.n_merge_when_clauses; ++i) {
+    const auto* when = as<PgQuery__MergeWhenClause>(merge.merge_when_clauses[i]);
+    changes = changes || (when != nullptr && when->matched && when->condition == nullptr &&
+                          (when->command_type == PG_QUERY__CMD_TYPE__CMD_UPDATE ||
+                           when->command_type == PG_QUERY__CMD_TYPE__CMD_DELETE));
   }
-  if (target == nullptr || where == nullptr) return {};  // update_without_where says more
-  const schema::QualifiedName table = schema::name_of(*target);
+  if (!changes || !has_column(merge.join_condition)) return {};
+  PgQuery__Node* const from[] = {merge.source_relation};
+  return {merge.relation, merge.join_condition, merge.with_clause != nullptr || joins_bind(context, from, 1)};
+}
+
+// INSERT ... SELECT ... ON CONFLICT DO UPDATE: each row that is there already is one that it changes.
+bool upserts_many(const Context& context, const PgQuery__InsertStmt& insert) {
+  const auto* select = as<PgQuery__SelectStmt>(insert.select_stmt);
+  if (insert.on_conflict_clause == nullptr ||
+      insert.on_conflict_clause->action != PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE ||
+      select == nullptr || select->limit_count != nullptr || select->with_clause != nullptr ||
+      insert.with_clause != nullptr || joins_bind(context, select->from_clause, select->n_from_clause))
+    return false;
+  std::vector<std::string> columns;
+  bound_columns(select->where_clause, false, columns);
+  return columns.empty();
+}
+
+// Of one table; with another beside it, or a LIMIT, it is a query that looks for its rows.
+Taken taken_by(const PgQuery__SelectStmt& select) {
+  if (select.n_locking_clause == 0 || select.limit_count != nullptr || select.n_from_clause != 1) return {};
+  return {as<PgQuery__RangeVar>(select.from_clause[0]), select.where_clause, true};
+}
+
+std::vector<Match> check(const Context& context) {
+  Taken taken;
+  const PgQuery__Node* node = context.statement.node();
+  bool all = false;
+  if (const auto* update = as<PgQuery__UpdateStmt>(node)) {
+    taken = {
+        update->relation, update->where_clause,
+        update->with_clause != nullptr || joins_bind(context, update->from_clause, update->n_from_clause)};
+  } else if (const auto* remove = as<PgQuery__DeleteStmt>(node)) {
+    taken = {
+        remove->relation, remove->where_clause,
+        remove->with_clause != nullptr || joins_bind(context, remove->using_clause, remove->n_using_clause)};
+  } else if (const auto* merge = as<PgQuery__MergeStmt>(node)) {
+    taken = taken_by(context, *merge);
+  } else if (const auto* insert = as<PgQuery__InsertStmt>(node)) {
+    all = upserts_many(context, *insert);
+    if (all) taken.target = insert->relation;
+  } else if (const auto* select = as<PgQuery__SelectStmt>(node)) {
+    taken = taken_by(*select);
+    all = taken.where == nullptr;
+  }
+  // Of an UPDATE or DELETE without any condition update_without_where says more.
+  if (taken.target == nullptr || (taken.where == nullptr && !all)) return {};
+  const schema::QualifiedName table = schema::name_of(*taken.target);
   if (context.is_new(table) || context.is_small(table)) return {};
   std::vector<std::string> columns;
-  bound_columns(where, few_joined, columns);
-  const std::string why = many(context, table, columns);
+  if (!all) bound_columns(taken.where, taken.few_joined, columns);
+  const std::string why = all ? "nothing holds it to a few rows" : many(context, table, columns);
   if (why.empty()) return {};
   return {{{0, context.statement.text().size()}, fmt::format("{}: {}", table_text(table), why), ""}};
 }
@@ -106,7 +170,7 @@ const Rule& update_many_rows() {
   static const Rule rule{
       .id = "update_many_rows",
       .severity = Severity::kWarning,
-      .title = "an UPDATE or DELETE that may take very many rows",
+      .title = "a statement that may change or lock very many rows",
       .reason =
           "Each row stays locked until the statement ends, so that the application's writes wait for all of "
           "it; all new row versions are written at once and the replicas fall behind.",
@@ -116,10 +180,18 @@ const Rule& update_many_rows() {
       .bad = {"UPDATE orders SET new_status = legacy_status WHERE new_status IS NULL;",
               "DELETE FROM orders WHERE status <> 'paid';",
               "UPDATE orders o SET a = c.b FROM child c WHERE c.id = o.id;",
-              "UPDATE orders SET code = upper(code) WHERE code LIKE '%x' OR total > 3;"},
+              "UPDATE orders SET code = upper(code) WHERE code LIKE '%x' OR total > 3;",
+              "UPDATE orders SET note = 'x' WHERE id > 0;",
+              "MERGE INTO orders o USING child c ON o.id = c.id WHEN MATCHED THEN UPDATE SET a = c.b;",
+              "INSERT INTO orders SELECT * FROM child ON CONFLICT (id) DO UPDATE SET a = excluded.a;",
+              "SELECT id FROM orders FOR UPDATE;"},
       .good =
           {"UPDATE orders SET new_status = legacy_status WHERE new_status IS NULL AND id BETWEEN 1 AND 1000;",
-           "DELETE FROM orders WHERE id = 7;",
+           "DELETE FROM orders WHERE id = 7;", "SELECT id FROM orders WHERE id = 7 FOR UPDATE;",
+           "SELECT id FROM orders ORDER BY id LIMIT 10 FOR UPDATE SKIP LOCKED;",
+           "INSERT INTO orders (id, a) VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET a = excluded.a;",
+           "MERGE INTO orders o USING (VALUES (1, 2)) v (id, a) ON o.id = v.id\n"
+           "WHEN MATCHED THEN UPDATE SET a = v.a;",
            "WITH batch AS (SELECT id FROM orders WHERE status IS NULL LIMIT 1000)\n"
            "UPDATE orders o SET status = 'new' FROM batch WHERE batch.id = o.id;",
            "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE status IS NULL LIMIT 1000);",
