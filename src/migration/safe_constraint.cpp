@@ -5,6 +5,7 @@
 
 #include "change/table_sql.h"
 #include "lint/context.h"
+#include "migration/effect.h"
 #include "migration/safe_form.h"
 #include "schema/tree.h"
 
@@ -59,9 +60,12 @@ void not_valid(const Turning& turning, const lint::Action& action, const PgQuery
     text.insert(3, " CONSTRAINT " + quote_identifier(name));  // behind ADD
   turning.out.add(fmt::format("{} {} NOT VALID", alter, text), fmt::format("hold {} for new rows", name));
   turning.out.pieces.back().alone = true;
+  const auto held = schema::parse_statement(turning.out.pieces.back().sql);
   turning.out.add(fmt::format("{} VALIDATE CONSTRAINT {}", alter, quote_identifier(name)),
                   fmt::format("prove {} on the rows that are there, while writers go on", name));
   turning.out.pieces.back().alone = true;
+  // Another one of the name that is proved says nothing of this one.
+  if (held) turning.out.pieces.back().and_probe = effect_of(*held, turning.names).probe;
   const auto* table = turning.names.table(action.table);
   if (!foreign || table == nullptr || columns.empty()) return;
   for (const auto& index : table->indexes)
