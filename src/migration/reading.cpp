@@ -21,6 +21,7 @@
 #include "migration/missing_table.h"
 #include "migration/partition_locks.h"
 #include "migration/settings.h"
+#include "migration/span_plan.h"
 #include "schema/text.h"
 #include "schema/tree.h"
 
@@ -61,13 +62,24 @@ class Reader {
     take_search_path();
     begun_ = false;
     transaction_ += 1;
+    std::vector<std::set<std::string>> accepted(script.statements.size());
+    for (const auto& ignore : ignores)
+      if (ignore.problem.empty() && ignore.statement < accepted.size())
+        for (const auto& rule : ignore.rules)
+          if (rule != "missing_timeouts") accepted[ignore.statement].insert(rule);
+    const auto spans = taken_off(script, names_);
+    span_steps_.clear();
     for (std::size_t i = 0; i < script.statements.size(); ++i) {
-      std::set<std::string> accepted;
-      for (const auto& ignore : ignores)
-        if (ignore.statement == i && ignore.problem.empty())
-          for (const auto& rule : ignore.rules)
-            if (rule != "missing_timeouts") accepted.insert(rule);
-      PL_CHECK(take(script.statements[i], accepted, i));
+      if (const auto span = spans.find(i); span != spans.end()) {
+        const FormOf form_of = [&](const Statement& statement, const Names& names, std::size_t at) {
+          SafeForm form = safe_form(statement, names, accepted[at]);
+          if (accepted[at].empty()) settle(form, statement, at);
+          return form;
+        };
+        span_steps_.merge(plan_span(script, span->second, names_, form_of,
+                                    [&](std::size_t at) { return !accepted[at].empty(); }));
+      }
+      PL_CHECK(take(script.statements[i], accepted[i], i));
       if (out_.entries.size() > kPlannedStepsMax)
         return fail(user_error("plan.too_many", fmt::format("more than {} steps", kPlannedStepsMax)));
     }
@@ -158,6 +170,20 @@ class Reader {
       form.decide(statement, fmt::format("{}. {}", fault.title, fault.reason), {fault.fix});
   }
 
+  SafeForm form_of(const Statement& statement, const std::set<std::string>& accepted, std::size_t index,
+                   const SpanStep& span) {
+    SafeForm form;
+    if (auto missing = missing_table(statement, names_)) {
+      form.decisions.push_back(*std::move(missing));
+      return form;
+    }
+    if (span.form) return *span.form;
+    form = safe_form(statement, names_, accepted);
+    if (accepted.empty()) settle(form, statement, index);
+    for (auto& piece : form.pieces) piece.joined = piece.joined || span.joined;
+    return form;
+  }
+
   Status take(const Statement& statement, const std::set<std::string>& accepted, std::size_t index) {
     switch (statement.kind()) {
       case StatementKind::kBegin:
@@ -188,16 +214,14 @@ class Reader {
         return set(statement);
       default: break;
     }
-    if (!begun_ && !source_->in_transaction) ++transaction_;
+    const auto found = span_steps_.find(index);
+    const SpanStep span = found == span_steps_.end() ? SpanStep{} : std::move(found->second);
+    if (!begun_ && !source_->in_transaction && !span.joined) ++transaction_;
     PL_CHECK(refuse_placeholder(statement));
-    if (keeps_alembics_history(statement)) return {};
+    if (span.left) left_out_.add(statement);
+    if (span.left || span.done || keeps_alembics_history(statement)) return {};
     if (merge_insert(statement)) return {};
-    SafeForm form;
-    if (auto missing = missing_table(statement, names_))
-      form.decisions.push_back(*std::move(missing));
-    else
-      form = safe_form(statement, names_, accepted);
-    if (accepted.empty()) settle(form, statement, index);
+    SafeForm form = form_of(statement, accepted, index, span);
     keep_settings(form, statement);
     if (const std::string needed = left_out_.needed_by(words_of(statement));
         !needed.empty() && form.decisions.empty()) {
@@ -448,6 +472,7 @@ class Reader {
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;
     entry.standalone = !lint::needs_no_transaction(*statement).what.empty();
     entry.effect = piece.backfill ? Effect{} : effect_of(*statement, names_);
+    if (!piece.probe.empty()) entry.effect.probe = piece.probe;
     if (!piece.and_probe.empty()) entry.effect.probe = both(entry.effect.probe, piece.and_probe);
     if (!piece.undo.empty()) entry.effect.undo = {piece.undo};
     if (!piece.or_probe.empty() && !entry.effect.probe.empty())
@@ -553,6 +578,7 @@ class Reader {
   const std::vector<std::string> usual_path_;
   const Source* source_ = nullptr;
   std::map<std::size_t, std::vector<lint::Finding>> faults_;  // by the statement's index in the source
+  std::map<std::size_t, SpanStep> span_steps_;                // by the same
   Reading out_;
   Settings settings_;
   BehindDrops behind_drops_;

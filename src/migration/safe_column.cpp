@@ -7,6 +7,7 @@
 #include "change/table_sql.h"
 #include "lint/columns.h"
 #include "migration/check_text.h"
+#include "migration/row_triggers.h"
 #include "migration/safe_form.h"
 #include "schema/tree.h"
 
@@ -231,8 +232,84 @@ void add_not_null(const Adding& adding, bool filled) {
   turn_set_not_null(adding.turning, adding.column.action.table, adding.name);
 }
 
+// A domain with conditions rewrites the table whatever the default is; of one that is not known, too.
+bool may_be_domain(const Adding& adding) {
+  const auto* definition = schema::as<PgQuery__ColumnDef>(adding.column.action.command.def);
+  if (definition->type_name == nullptr) return true;
+  const auto* catalog = adding.turning.names.catalog();
+  const auto type = schema::name_of(definition->type_name->names, definition->type_name->n_names);
+  if (type.schema == "pg_catalog") return false;
+  return catalog != nullptr && std::ranges::any_of(catalog->types, [&](const schema::Type& one) {
+           return one.kind == 'd' && one.name == type.name &&
+                  (type.schema.empty() || type.schema == one.schema);
+         });
+}
+
+// Since PostgreSQL 11 a default that is the same for every row is kept in the catalog: the rows that are
+// there read it without being written, so that no trigger fires for them.
+bool default_is_catalog_only(const Adding& adding) {
+  const ColumnPiece* value = adding.column.piece(kDefault);
+  const auto& action = adding.column.action;
+  const auto* table = adding.turning.names.table(action.table);
+  const bool partitioned_key =
+      adding.column.piece(kForeign) != nullptr && table != nullptr && table->kind == 'p';
+  return value != nullptr && !is_null(value->constraint->raw_expr) &&
+         !adding.column.traits.volatile_default && !adding.column.traits.serial && !partitioned_key &&
+         !may_be_domain(adding);
+}
+
+// "DEFAULT 3 NOT NULL" in the one statement.
+void add_with_default(const Adding& adding, const std::string& head) {
+  SafeForm& out = adding.turning.out;
+  const AddedColumn& column = adding.column;
+  std::string text =
+      fmt::format("{}ADD COLUMN {}{} {} {}", head, column.action.command.missing_ok ? "IF NOT EXISTS " : "",
+                  column.name, bare_type(adding), column.piece(kDefault)->text);
+  bool alike = true;
+  for (const auto& piece : column.pieces)
+    alike = alike && (static_cast<int>(piece.constraint->contype) == kDefault ||
+                      static_cast<int>(piece.constraint->contype) == kNotNull);
+  if (column.piece(kNotNull) != nullptr) text += " NOT NULL";
+  out.add(alike ? adding.turning.statement.text() : std::move(text));
+  out.pieces.back().rewritten = !alike;
+  out.pieces.back().proven = true;
+  out.notes.push_back(fmt::format(
+      "{}.{}: every row that is there reads as the default at once, and is not written. Where the column is "
+      "the new side of another one, take a rollout of change_column in place of this: it fills each row from "
+      "the old column, and not with the default",
+      adding.table, column.name));
+}
+
+// The statement as it was written writes the table anew and fires none.
+bool fires_what_writes(const Adding& adding) {
+  const auto* value = adding.column.piece(kDefault);
+  const bool fills =
+      adding.column.traits.serial ||
+      (value != nullptr && !is_null(value->constraint->raw_expr) && !default_is_catalog_only(adding));
+  if (!fills) return false;
+  const RowTriggers fire = row_triggers(adding.turning.names, adding.column.action.table, {adding.name});
+  if (fire.writing.empty()) {
+    if (!fire.all.empty())
+      adding.turning.out.notes.push_back(
+          fmt::format("{}.{}: {} fires for each old row, which the batches give its value by an UPDATE",
+                      adding.table, adding.column.name, fire.all));
+    return false;
+  }
+  adding.turning.out.decide(
+      adding.turning.statement,
+      fmt::format(
+          "the old rows get their value by an UPDATE of each, in batches, at which {} fires and may "
+          "change the row; written as one statement it would fire none, and the whole table be written "
+          "anew while nobody can read it",
+          fire.writing),
+      {"let the trigger pass such an UPDATE by (UPDATE OF other columns, or a WHEN), and plan it then",
+       "add the column with a default that is the same for every row, which writes none",
+       "accept the rewrite in a maintenance window: -- poundlock: ignore volatile_default REASON"});
+  return true;
+}
+
 void turn(const Adding& adding) {
-  if (there_already(adding) || undecided(adding) || refused(adding)) return;
+  if (there_already(adding) || undecided(adding) || refused(adding) || fires_what_writes(adding)) return;
   SafeForm& out = adding.turning.out;
   const AddedColumn& column = adding.column;
   const std::string head = adding.turning.statement.text().substr(0, column.action.range.begin);
@@ -242,11 +319,17 @@ void turn(const Adding& adding) {
   // it has no row to check.
   const auto* table = adding.turning.names.table(column.action.table);
   const bool together = foreign != nullptr && table != nullptr && table->kind == 'p';
-  out.add(fmt::format("{}ADD COLUMN {}{} {}{}", head, missing_ok ? "IF NOT EXISTS " : "", column.name,
-                      bare_type(adding), together ? " " + foreign->text + adding.attributes() : ""));
+  const bool at_once = default_is_catalog_only(adding);
+  if (at_once)
+    add_with_default(adding, head);
+  else
+    out.add(fmt::format("{}ADD COLUMN {}{} {}{}", head, missing_ok ? "IF NOT EXISTS " : "", column.name,
+                        bare_type(adding), together ? " " + foreign->text + adding.attributes() : ""));
   bool filled = false;
-  if (const ColumnPiece* value = column.piece(kDefault);
-      value != nullptr && is_null(value->constraint->raw_expr)) {
+  if (at_once) {
+    filled = true;
+  } else if (const ColumnPiece* value = column.piece(kDefault);
+             value != nullptr && is_null(value->constraint->raw_expr)) {
     filled = false;
   } else if (value != nullptr) {
     const auto at = schema::scan(Adding::body(*value));
@@ -264,7 +347,7 @@ void turn(const Adding& adding) {
     turn_unique(adding.turning, column.action.table, adding.constraint_name(*unique, "key"), {adding.name},
                 false, unique->constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "",
                 adding.attributes());
-  add_not_null(adding, filled);
+  if (!at_once) add_not_null(adding, filled);
 }
 
 }  // namespace

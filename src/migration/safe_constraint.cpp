@@ -140,12 +140,31 @@ void turn_unique(const Turning& turning, const schema::QualifiedName& table, con
   // A key's columns have to be NOT NULL before: USING INDEX would read the table under its strongest lock.
   for (const auto& column : columns)
     if (primary && !known_not_null(turning, table, column)) turn_set_not_null(turning, table, column);
-  turning.out.add(fmt::format("CREATE UNIQUE INDEX CONCURRENTLY {} ON {} ({}){}", quote_identifier(name),
-                              table.to_sql(), joined(columns), suffix));
-  turning.out.add(fmt::format("ALTER TABLE {0} ADD CONSTRAINT {1} {2} USING INDEX {1}{3}", table.to_sql(),
-                              quote_identifier(name), primary ? "PRIMARY KEY" : "UNIQUE", attributes),
-                  fmt::format("make a constraint of index {}", name));
-  turning.out.pieces.back().alone = true;
+  auto& pieces = turning.out.pieces;
+  const std::string build = fmt::format("ON {} ({}){}", table.to_sql(), joined(columns), suffix);
+  const std::string kind = primary ? "PRIMARY KEY" : "UNIQUE";
+  if (turning.replaced == nullptr) {
+    turning.out.add(fmt::format("CREATE UNIQUE INDEX CONCURRENTLY {} {}", quote_identifier(name), build));
+    turning.out.add(fmt::format("ALTER TABLE {0} ADD CONSTRAINT {1} {2} USING INDEX {1}{3}", table.to_sql(),
+                                quote_identifier(name), kind, attributes),
+                    fmt::format("make a constraint of index {}", name));
+    pieces.back().alone = true;
+    return;
+  }
+  // The old one holds until the new one is whole; with USING INDEX the index takes the constraint's name.
+  const schema::Constraint& old = *turning.replaced;
+  const std::string index = index_beside(turning, table, name);
+  const std::string done = replaced_probe(turning.names.resolve(table), name, old);
+  turning.out.add(fmt::format("CREATE UNIQUE INDEX CONCURRENTLY {} {}", quote_identifier(index), build),
+                  fmt::format("build the index of the new {} beside the old one", name));
+  pieces.back().or_probe = done;
+  turning.out.add(
+      fmt::format("ALTER TABLE {} DROP CONSTRAINT {}, ADD CONSTRAINT {} {} USING INDEX {}{}", table.to_sql(),
+                  quote_identifier(old.name), quote_identifier(name), kind, quote_identifier(index),
+                  attributes),
+      fmt::format("put {} in the place of {}", name, old.name == name ? "the old one" : old.name));
+  pieces.back().alone = pieces.back().proven = true;
+  pieces.back().probe = done;
 }
 
 void turn_constraint(const Turning& turning) {

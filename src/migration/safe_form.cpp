@@ -166,6 +166,7 @@ void turn(const Turning& turning) {
           statement, "CLUSTER writes the whole table anew while nobody can read it",
           {"pg_repack with --order-by does it online", "accept it in a maintenance window"});
     case StatementKind::kInsert:
+    case StatementKind::kMerge: return fresh ? as_written(turning) : turn_copied_rows(turning);
     case StatementKind::kSelect:
     case StatementKind::kCreateTable:
     case StatementKind::kCreateFunction:

@@ -25,6 +25,8 @@ struct Piece {
   bool proven = false;     // writes the catalog only, though the form alone would do more
   bool rewritten = false;  // not what the person wrote
   std::optional<change::InStep> backfill;  // in batches; `sql` is what they amount to
+  bool once = false;                       // of a backfill: each row at most once, by its key
+  std::string probe;                       // in place of the statement's own; "": that
   std::string or_probe;                    // the step is done as well where this says so
   std::string and_probe;                   // and only where this says so
   std::string undo;                        // in place of the statement's own; "": that
@@ -62,6 +64,7 @@ struct Turning {
   const schema::Statement& statement;
   const Names& names;
   SafeForm& out;
+  const schema::Constraint* replaced = nullptr;  // whose place a new key or UNIQUE takes
 };
 // Decides where a name that the statement gives is another object's; safe_names.cpp.
 bool meets_another(const Turning& turning);
@@ -76,6 +79,11 @@ void turn_constraint(const Turning& turning);  // safe_constraint.cpp: one ADD C
 void turn_unique(const Turning& turning, const schema::QualifiedName& table, const std::string& name,
                  const std::vector<std::string>& columns, bool primary, const std::string& suffix,
                  const std::string& attributes);
+// Of a key or UNIQUE that takes the place of another one: the free name that its index has until then, and
+// the probe that tells that it has. safe_replace.cpp.
+std::string index_beside(const Turning& turning, const schema::QualifiedName& table, const std::string& name);
+std::string replaced_probe(const schema::QualifiedName& table, const std::string& name,
+                           const schema::Constraint& old);
 // As schema::Index::columns: key columns, then INCLUDE columns; "" for an expression.
 std::vector<std::string> key_columns(const PgQuery__IndexStmt& index);
 void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX, REINDEX
@@ -84,7 +92,8 @@ void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX,
 std::string with_index_name(const Turning& turning);
 // CREATE INDEX of a partitioned table that the catalog knows.
 void turn_partitioned_index(const Turning& turning, const schema::Table& table);
-void turn_rows(const Turning& turning);  // safe_rows.cpp: UPDATE, DELETE
+void turn_rows(const Turning& turning);         // safe_rows.cpp: UPDATE, DELETE
+void turn_copied_rows(const Turning& turning);  // INSERT, MERGE
 // Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
 // they are not of that kind.
 std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "change/table_sql.h"
 #include "lint/context.h"
-#include "lint/rule.h"
+#include "migration/many_rows.h"
+#include "migration/row_triggers.h"
 #include "migration/safe_form.h"
 #include "schema/expression.h"
 #include "schema/tree.h"
@@ -128,16 +130,87 @@ std::string condition_of(const schema::Statement& statement, const PgQuery__Upda
   return {};
 }
 
-// As the lint says it: why it may be very many; "" where it is not.
-std::string many_rows(const Turning& turning) {
-  const auto script = schema::parse_script(turning.statement.text());
-  const auto& rules = lint::all_rules();
-  const auto rule = std::ranges::find(rules, "update_many_rows", &lint::Rule::id);
-  if (!script || script->statements.size() != 1 || rule == rules.end()) return {};
-  const lint::Options options{.catalog = turning.names.catalog()};
-  const auto found =
-      (*rule)->check({.script = *script, .statement = script->statements.front(), .options = options});
-  return found.empty() ? "" : found.front().detail;
+// WHERE new IS NULL of a column that is given a value: who runs it again finds what is left, and takes
+// nothing away from anybody.
+bool finds_what_is_left(const PgQuery__UpdateStmt& update, const std::vector<Assigned>& assigned) {
+  std::vector<const PgQuery__Node*> open{update.where_clause};
+  while (!open.empty()) {
+    const PgQuery__Node* one = open.back();
+    open.pop_back();
+    const auto* junction = as<PgQuery__BoolExpr>(one);
+    if (junction != nullptr && junction->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR)
+      open.insert(open.end(), junction->args, junction->args + junction->n_args);
+    const auto* test = as<PgQuery__NullTest>(one);
+    if (test == nullptr || test->nulltesttype != PG_QUERY__NULL_TEST_TYPE__IS_NULL) continue;
+    const auto* column = as<PgQuery__ColumnRef>(test->arg);
+    if (column == nullptr) continue;
+    const std::string name = schema::strings(column->fields, column->n_fields).back();
+    if (assigned.size() == 1 && assigned.front().column == name) return true;
+  }
+  return false;
+}
+
+// Repeated until none differs, batches would take away what the application writes meanwhile; once, they need
+// an order in which each row comes once. True where that is decided.
+bool has_no_order(const Turning& turning, const schema::QualifiedName& table,
+                  const std::vector<Assigned>& assigned) {
+  const auto* known = turning.names.table(table);
+  const bool keyed = known != nullptr && !known->primary_key.empty();
+  const bool moves = keyed && std::ranges::any_of(assigned, [&](const Assigned& one) {
+                       return std::ranges::find(known->primary_key, one.column) != known->primary_key.end();
+                     });
+  if (keyed && !moves) return false;
+  turning.out.decide(
+      turning.statement,
+      fmt::format(
+          "in one transaction it keeps rows of {0} locked until its end, and in batches each row has to "
+          "come once, in the order of the primary key: repeated until none differs, they would take "
+          "away what the application writes meanwhile. {1}",
+          table.to_sql(),
+          moves              ? "It changes the key itself"
+          : known == nullptr ? "No database tells the key"
+                             : "The table has none"),
+      {known == nullptr ? "give --database-url, so that the key is known"
+                        : "go over the table in ranges of your own that meet each row once",
+       "write it so that a second run finds nothing to do, WHERE the new value IS NULL",
+       "accept it in one transaction: -- poundlock: ignore update_many_rows reason"});
+  return true;
+}
+
+// They fire for the statement as it was written, too; whoever reads the plan may not know.
+void note_triggers(const Turning& turning, const schema::QualifiedName& table,
+                   const std::vector<Assigned>& assigned) {
+  std::set<std::string> columns;
+  for (const auto& one : assigned) columns.insert(one.column);
+  const RowTriggers fire = row_triggers(turning.names, table, columns);
+  if (!fire.all.empty())
+    turning.out.notes.push_back(
+        fmt::format("{}: {} fires for each row that is changed", table.to_sql(), fire.all));
+}
+
+// Where what it writes cannot be cut into batches; true where that is decided.
+bool no_batches(const Turning& turning, const PgQuery__UpdateStmt& update,
+                const std::vector<Assigned>& assigned, const std::string& condition,
+                const std::string& which) {
+  // A subquery or the time would find other rows in each batch.
+  const bool of_the_row = condition.empty() || schema::parse_expression(condition).has_value();
+  const bool joins = update.n_from_clause > 0 || update.with_clause != nullptr;
+  if (!joins && !assigned.empty() && update.relation->alias == nullptr && of_the_row) return false;
+  turning.out.decide(
+      turning.statement,
+      fmt::format("it changes {} of {} in one transaction: the rows stay locked until its end, and replicas "
+                  "fall behind. {}, so that it cannot be cut into batches that may be repeated",
+                  which, schema::name_of(*update.relation).to_sql(),
+                  joins                               ? "Its values or rows come from other tables"
+                  : !of_the_row                       ? "Which rows it takes depends on more than the row"
+                  : update.relation->alias != nullptr ? "Batches do not know the table's alias"
+                                                      : "What it assigns depends on more than the row"),
+      {joins ? "run it by ranges of the key, each in a transaction of its own with a short lock_timeout: AND "
+               "the key BETWEEN 1 AND 1000, and so on"
+             : "write it so that a second run finds nothing to do (WHERE the new value is missing), by key "
+               "ranges",
+       "a rollout of change_column, whose `up` is the expression"});
+  return true;
 }
 
 // `which`: "every row", or "the rows".
@@ -154,21 +227,13 @@ void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update, cons
         {"leave ONLY out, where the table has no children or they are meant too",
          "write it so that a second run finds nothing to do (WHERE the new value is missing), by key "
          "ranges"});
-  // A subquery or the time would find other rows in each batch.
-  const bool of_the_row = condition.empty() || schema::parse_expression(condition).has_value();
-  if (assigned.empty() || update.relation->alias != nullptr || !of_the_row)
-    return turning.out.decide(
-        turning.statement,
-        fmt::format(
-            "it changes {} of {} in one transaction: the rows stay locked until its end, and replicas "
-            "fall behind. {}, so that it cannot be cut into batches that may be repeated",
-            which, written.to_sql(),
-            !of_the_row                         ? "Which rows it takes depends on more than the row"
-            : update.relation->alias != nullptr ? "Batches do not know the table's alias"
-                                                : "What it assigns depends on more than the row"),
-        {"write it so that a second run finds nothing to do (WHERE the new value is missing), by key ranges",
-         "a rollout of change_column, whose `up` is the expression"});
+  if (no_batches(turning, update, assigned, condition, which)) return;
   const schema::QualifiedName table = turning.names.resolve(written);
+  // Nobody else writes a column that the script has made.
+  const bool fresh = std::ranges::all_of(
+      assigned, [&](const Assigned& one) { return turning.names.is_new_column(table, one.column); });
+  const bool once = !fresh && !finds_what_is_left(update, assigned);
+  if (once && has_no_order(turning, table, assigned)) return;
   change::InStep in_step;
   in_step.table = change::quoted_table(table);
   if (const auto* known = turning.names.table(table))
@@ -201,7 +266,16 @@ void turn_update(const Turning& turning, const PgQuery__UpdateStmt& update, cons
                             condition.empty() ? "its" : "their");
   piece.backfill = std::move(in_step);
   piece.alone = piece.rewritten = true;
+  piece.once = once;
   turning.out.pieces.push_back(std::move(piece));
+  if (once)
+    turning.out.notes.push_back(fmt::format(
+        "{}: each row that is there gets its value once, in batches in the order of the key. A row that the "
+        "application changes behind them keeps the application's value, and one that it adds before them "
+        "gets "
+        "this one; in one transaction neither would be so",
+        table.to_sql()));
+  note_triggers(turning, table, assigned);
 }
 
 struct Row {
@@ -322,7 +396,7 @@ std::optional<std::string> merged_insert(const schema::Statement& first, const s
 void turn_rows(const Turning& turning) {
   const auto* update = as<PgQuery__UpdateStmt>(turning.statement.node());
   if (update != nullptr && update->where_clause == nullptr) return turn_update(turning, *update, "every row");
-  if (const std::string why = many_rows(turning); !why.empty()) {
+  if (const std::string why = many_rows(turning.statement, turning.names); !why.empty()) {
     if (update != nullptr) return turn_update(turning, *update, "the rows that it names, maybe very many,");
     return turning.out.decide(
         turning.statement,
@@ -338,6 +412,27 @@ void turn_rows(const Turning& turning) {
         fmt::format("it deletes every row of {} in one transaction, and what is gone cannot be had back",
                     schema::name_of(*gone->relation).to_sql()),
         {"delete by key ranges, some thousand rows at a time", "say which rows are meant, by a WHERE"});
+  if (auto note = maybe_many_rows(turning.statement, turning.names); !note.empty())
+    turning.out.notes.push_back(std::move(note));
+  turning.out.add(turning.statement.text());
+  turning.out.pieces.back().rewritten = false;
+}
+
+void turn_copied_rows(const Turning& turning) {
+  const std::string why = many_rows(turning.statement, turning.names);
+  if (!why.empty() && turning.names.catalog() != nullptr)
+    return turning.out.decide(
+        turning.statement,
+        fmt::format(
+            "it may write very many rows in one transaction: {}. What it changes stays locked until its "
+            "end, and replicas fall behind",
+            why),
+        {"run it by ranges of the source's key, each in a transaction of its own",
+         "accept it in one transaction: -- poundlock: ignore update_many_rows reason"});
+  if (!why.empty())
+    turning.out.notes.push_back(
+        fmt::format("{}: {}, in one transaction, and no database tells how much that is",
+                    schema::to_string(turning.statement.kind()), why));
   turning.out.add(turning.statement.text());
   turning.out.pieces.back().rewritten = false;
 }

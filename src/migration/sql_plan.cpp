@@ -118,6 +118,7 @@ SqlStep step_of(const Entry& entry, const schema::Catalog* catalog) {
   step.blocks_writers = entry.lock.blocks_writes();
   step.destructive = entry.effect.destructive;
   out.rewritten = entry.piece.rewritten;
+  out.once = entry.piece.once;
   out.rewrites = entry.lock.work == Work::kRewrite;
   out.scans = entry.lock.work == Work::kScan || entry.lock.work == Work::kIndexBuild ||
               entry.piece.backfill.has_value();

@@ -39,6 +39,7 @@ struct SqlStep {
   bool rewritten = false;     // not what the person wrote
   bool rewrites = false;      // writes the whole table anew
   bool scans = false;         // reads the whole table
+  bool once = false;          // of a backfill: each row at most once, in the order of the key
   bool writes_rows = false;   // changes rows, by a statement of its own or in batches
   std::string blocks;         // who waits while it runs: "", "schema changes", "writes", "reads and writes"
   std::optional<double> seconds;  // expected, from the catalog's sizes; nullopt: not known

@@ -5,9 +5,12 @@
 #include <algorithm>
 
 #include "change/table_sql.h"
+#include "lint/context.h"
+#include "lint/types.h"
 #include "migration/do_block.h"
 #include "migration/once.h"
 #include "migration/source_words.h"
+#include "migration/write_batches.h"
 #include "schema/sql.h"
 #include "schema/text.h"
 #include "schema/tree.h"
@@ -62,8 +65,9 @@ std::string batched(const change::InStep& in_step, Millis lock_timeout) {
       "  END LOOP;\n"
       "  IF are_left > 0 THEN\n    RAISE EXCEPTION USING MESSAGE = {5};\n  END IF;\nEND ",
       in_step.table, quote_literal(in_step.table), in_step.assignment, in_step.out_of_step,
-      quote_literal(fmt::format("rows of {} do not keep the value that they are given: it is rounded, or a "
-                                "trigger changes it; a further pass would write them again for nothing",
+      quote_literal(fmt::format("as many rows of {} differ behind a pass as before it: their type rounds the "
+                                "value, a trigger changes it, or the application writes other values; a "
+                                "further pass would write them again for nothing",
                                 table)),
       quote_literal(fmt::format("rows of {} are still out of step", table)), milliseconds(lock_timeout)));
 }
@@ -130,6 +134,16 @@ std::string ignores(const Migration& migration, const std::string& statement, bo
     add("index_if_not_exists", "the block above it drops an index that a failed build left invalid");
   if (drops && migration.is_contract())
     add("drop_column_or_table", "the contract phase: whoever runs it answers for what stands above");
+  if (const auto parsed = schema::parse_statement(statement.substr(0, statement.rfind(';'))); parsed) {
+    bool starts_with_default = false;
+    lint::each_action(*parsed, [&](const lint::Action& action) {
+      const auto* column = schema::as<PgQuery__ColumnDef>(action.command.def);
+      starts_with_default =
+          starts_with_default || (column != nullptr && lint::column_traits(*column).default_expr != nullptr);
+    });
+    if (starts_with_default)
+      add("expand_column_with_default", "every row is meant to read as the default, and none is written");
+  }
   const bool proven = std::ranges::none_of(migration.steps, [](const SqlStep* one) { return one->scans; });
   if (says(" SET NOT NULL") && migration.first->rewritten && proven)
     add("set_not_null", "a CHECK that was validated before proves it without reading the table");
@@ -371,7 +385,8 @@ std::vector<std::string> Migration::forward() const {
     statement = std::max(statement, one->step.statement_timeout);
   }
   const change::Step& step = first->step;
-  if (step.kind == StepKind::kBackfill && step.in_step) return {batched(*step.in_step, lock)};
+  if (step.kind == StepKind::kBackfill && step.in_step)
+    return {first->once ? batched_once(*step.in_step, lock) : batched(*step.in_step, lock)};
   if (in_transaction) {
     if (lock.count() > 0) out.push_back(fmt::format("SET LOCAL lock_timeout = '{}';", milliseconds(lock)));
     if (statement.count() > 0)

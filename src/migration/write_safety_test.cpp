@@ -77,7 +77,8 @@ TEST(WriteSafety, KeepsTheNameOfAPlanInItsChangeset) {
 }
 
 TEST(WriteSafety, QuotesBlocksByATagThatTheirTextDoesNotHold) {
-  const std::string text = written(plan_of("UPDATE \"a%b\" SET note = '$poundlock$; DROP TABLE child; --';"));
+  const std::string text =
+      written(plan_of("UPDATE \"a%b\" SET note = '$poundlock$; DROP TABLE child; --' WHERE note IS NULL;"));
   EXPECT_THAT(text, AllOf(HasSubstr("DO $poundlock2$"), HasSubstr("END $poundlock2$;"),
                           HasSubstr("RAISE EXCEPTION USING MESSAGE = '"), Not(HasSubstr("EXCEPTION 'rows")),
                           HasSubstr("IF changed > 0 AND are_left >= were_left THEN")));

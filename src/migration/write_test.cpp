@@ -76,11 +76,12 @@ TEST(WritePlan, WritesARolloutWhereEveryStepIsAnOperation) {
 
 // A tool's session has a search_path of its own: probes, batches and undo look where the statements do.
 TEST(WritePlan, FindsNamesWhereTheSessionOfTheToolDoes) {
-  const Source source{.file = "m.sql",
-                      .sql =
-                          "ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL; CREATE INDEX ON "
-                          "orders (note); CREATE TYPE app.mood AS ENUM ('a'); CREATE TYPE mood AS ENUM "
-                          "('a'); CREATE SEQUENCE s OWNED BY \"It's\".note;"};
+  const Source source{
+      .file = "m.sql",
+      .sql =
+          "ALTER TABLE orders ADD COLUMN note float DEFAULT random() NOT NULL; CREATE INDEX ON "
+          "orders (note); CREATE TYPE app.mood AS ENUM ('a'); CREATE TYPE mood AS ENUM "
+          "('a'); CREATE SEQUENCE s OWNED BY \"It's\".note;"};
   auto plan = plan_sql(std::span(&source, 1), nullptr, {.search_path = {kBySession}});
   ASSERT_TRUE(plan && plan->decisions.empty());
   leave_to_session(*plan);
@@ -140,7 +141,7 @@ TEST(WritePlan, SaysInEachFormatWhatTheContractWaitsFor) {
 }
 
 TEST(WritePlan, GivesBackfillsAndWaysBackTheirTimeOuts) {
-  const auto plan = plan_of("ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL;");
+  const auto plan = plan_of("ALTER TABLE orders ADD COLUMN note uuid DEFAULT gen_random_uuid() NOT NULL;");
   for (const auto& file : written(plan, Format::kFlyway, {.version = "1"})) {
     if (file.name.ends_with(".conf")) continue;
     EXPECT_THAT(file.text, HasSubstr("SET LOCAL lock_timeout = '50ms';")) << file.name;
@@ -204,8 +205,9 @@ TEST(WritePlan, WritesNoScriptThatWouldChangeRowsTwice) {
 
 TEST(WritePlan, WritesFilesThatPassLint) {
   const auto plan = plan_of(
-      "ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL; CREATE INDEX orders_note ON orders "
-      "(note); ALTER TABLE orders ADD CONSTRAINT positive CHECK (total > 0); CREATE TABLE notes (id bigint "
+      "ALTER TABLE orders ADD COLUMN note text DEFAULT 'x' NOT NULL, ADD COLUMN chance float DEFAULT "
+      "random() NOT NULL; CREATE INDEX orders_note ON orders (note); ALTER TABLE orders ADD CONSTRAINT "
+      "positive CHECK (total > 0); CREATE TABLE notes (id bigint "
       "PRIMARY KEY); ALTER TABLE orders DROP COLUMN legacy;");
   for (const auto format : {Format::kFlyway, Format::kSql})
     for (const auto& file : written(plan, format, {.version = "1"})) {

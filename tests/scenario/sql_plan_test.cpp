@@ -52,6 +52,8 @@ TEST_P(SqlPlanTest, EndsAsTheAuthorMeantItAndGoesBack) {
     const std::string_view script = GetParam();
     if (!with_catalog && script.find("bigserial") != script.npos) continue;
     if (!with_catalog && script.find("years ADD COLUMN") != script.npos) continue;
+    // Nor does anything else tell the key, in whose order each row gets its value once.
+    if (!with_catalog && script.find("SET status = '") != script.npos) continue;
     const auto catalog = load("planned");
     const migration::Source source{.file = "m.sql", .sql = GetParam()};
     const auto made = migration::plan_sql(std::span(&source, 1), with_catalog ? &catalog : nullptr);
@@ -126,10 +128,12 @@ INSTANTIATE_TEST_SUITE_P(
         "ALTER TABLE \"Order Items\" DROP CONSTRAINT \"Order Items_pkey\"",
         "ALTER INDEX items_total RENAME TO items_sum; COMMENT ON TABLE heap IS 'x'; GRANT SELECT ON heap TO "
         "writer",
-        "UPDATE heap SET b = 'all'",
+        "UPDATE \"Order Items\" SET status = 'all'",
         "ALTER TABLE heap ADD COLUMN n numeric(10,1), ADD COLUMN q char(5); UPDATE heap SET n = a / 7.0, q = "
         "b",
-        "UPDATE heap SET b = 'some' WHERE b LIKE '%7%' AND a > 5", "DROP TABLE heap",
+        "UPDATE \"Order Items\" SET status = 'some' WHERE status LIKE '%a%' AND total > 5", "DROP TABLE heap",
+        "DROP TRIGGER IF EXISTS touch ON \"Order Items\"; CREATE TRIGGER touch BEFORE INSERT ON \"Order "
+        "Items\" FOR EACH ROW EXECUTE FUNCTION touch()",
         "-- poundlock: ignore row_level_security nobody reads heap yet\n"
         "ALTER TABLE heap ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY mine ON heap USING (a > 0)",
@@ -147,6 +151,35 @@ INSTANTIATE_TEST_SUITE_P(
         "CREATE FUNCTION twice(a text) RETURNS int LANGUAGE sql AS 'SELECT 2'",
         "CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);"
         "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"));
+
+// The old one stands until the new one is whole; what is left to a person leaves nothing to carry out.
+TEST_F(SqlPlanTest, PutsANewKeyAndIndexInThePlaceOfTheOldOnes) {
+  const std::string script =
+      "ALTER TABLE \"Order Items\" DROP CONSTRAINT \"Order Items_pkey\";"
+      "ALTER TABLE \"Order Items\" ADD PRIMARY KEY (id, total);"
+      "DROP INDEX items_total; CREATE INDEX items_total ON \"Order Items\" (total, status)";
+  make("written");
+  make("planned");
+  run_all("written", script);
+  const auto catalog = load("planned");
+  const migration::Source source{.file = "m.sql", .sql = script};
+  const auto made = migration::plan_sql(std::span(&source, 1), &catalog);
+  ASSERT_TRUE(made && made->decisions.empty());
+  const auto steps = steps_of(*made);
+  ASSERT_EQ(steps.size(), 5U);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_FALSE(says("planned", steps[i]->probe)) << steps[i]->title;
+    carry_out(*steps[i], engine::Direction::kForward);
+    for (std::size_t k = 0; k <= i; ++k) EXPECT_TRUE(says("planned", steps[k]->probe)) << steps[k]->title;
+    if (i + 1 < steps.size()) {
+      EXPECT_TRUE(
+          says("planned",
+               "SELECT count(*) >= 2 FROM pg_index WHERE indrelid = 'public.\"Order Items\"'::regclass "
+               "AND indisvalid"));
+    }
+  }
+  EXPECT_THAT(drift("written", "planned"), testing::IsEmpty());
+}
 
 // A build that died half-way leaves an invalid index; the step's repair clears it away.
 TEST_F(SqlPlanTest, BuildsAnIndexOverWhatAFailureLeft) {
