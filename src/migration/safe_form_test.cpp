@@ -169,7 +169,7 @@ TEST(SafeForm, GoesOnWithWhatIsHalfDone) {
   orders.constraints.push_back(
       {.name = "poundlock_orders_n_not_null", .definition = "CHECK ((n IS NOT NULL))", .columns = {"n"}});
   const auto sql =
-      sql_of(plan_of("ALTER TABLE orders ADD COLUMN n int DEFAULT 1 CHECK (n > 0) NOT NULL", &catalog));
+      sql_of(plan_of("ALTER TABLE orders ADD COLUMN n int DEFAULT app.one() CHECK (n > 0) NOT NULL", &catalog));
   EXPECT_THAT(sql, Contains("ALTER TABLE orders VALIDATE CONSTRAINT orders_n_check;"));
   EXPECT_THAT(sql, Contains("ALTER TABLE orders DROP CONSTRAINT IF EXISTS poundlock_orders_n_not_null;"));
   EXPECT_THAT(sql_of(plan_of("ALTER TABLE orders ALTER COLUMN n SET NOT NULL", &catalog)),
