@@ -355,14 +355,13 @@ class Reader {
          ++it) {
       if (it->kind != StatementKind::kInsert || it->subject != table) continue;
       // Of one list of columns: rows of one kind, as a script of seed data has them.
-      if (it->columns == columns_of(*insert)) continue;
+      if (it->columns == insert_columns(statement)) continue;
       const auto first = schema::parse_statement(it->piece.sql);
       if (!first) continue;
       if (const auto merged = merged_insert(*first, statement, names_)) {
         it->piece.sql = *merged;
         it->piece.rewritten = true;
-        if (const auto now = schema::parse_statement(*merged))
-          if (const auto* both = as<PgQuery__InsertStmt>(now->node())) it->columns = columns_of(*both);
+        if (const auto now = schema::parse_statement(*merged)) it->columns = insert_columns(*now);
         out_.notes.push_back(
             fmt::format("two INSERTs of one row into {} are one that writes both sides: the second "
                         "would have met a conflict and done nothing",
@@ -383,14 +382,6 @@ class Reader {
       return true;
     }
     return false;
-  }
-
-  static std::vector<std::string> columns_of(const PgQuery__InsertStmt& insert) {
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < insert.n_cols; ++i)
-      if (const auto* column = as<PgQuery__ResTarget>(insert.cols[i]))
-        out.emplace_back(text_of(column->name));
-    return out;
   }
 
   void leave_to_a_person(const Entry& entry, std::string why, std::vector<std::string> choices) {
@@ -466,7 +457,7 @@ class Reader {
     entry.subject = names_.resolve(subject_of(*statement));
     if (const auto* insert = as<PgQuery__InsertStmt>(statement->node())) {
       entry.subject = names_.resolve(schema::name_of(*insert->relation));
-      entry.columns = columns_of(*insert);
+      entry.columns = insert_columns(*statement);
     }
     entry.lock = lint::strongest_lock(*statement, names_.server_version());
     if (piece.proven) entry.lock.work = lint::Work::kCatalogOnly;

@@ -92,8 +92,9 @@ void turn_index(const Turning& turning);  // safe_index.cpp: CREATE, DROP INDEX,
 std::string with_index_name(const Turning& turning);
 // CREATE INDEX of a partitioned table that the catalog knows.
 void turn_partitioned_index(const Turning& turning, const schema::Table& table);
-void turn_rows(const Turning& turning);         // safe_rows.cpp: UPDATE, DELETE
-void turn_copied_rows(const Turning& turning);  // INSERT, MERGE
+void turn_rows(const Turning& turning);                                    // safe_rows.cpp: UPDATE, DELETE
+void turn_copied_rows(const Turning& turning);                             // INSERT, MERGE
+std::vector<std::string> insert_columns(const schema::Statement& insert);  // that it names; none for others
 // Two INSERTs of one row, the second ON CONFLICT DO NOTHING, as one INSERT that writes both; nullopt where
 // they are not of that kind.
 std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,

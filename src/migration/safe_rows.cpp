@@ -359,6 +359,14 @@ std::optional<Row> single_row(const schema::Statement& statement, const PgQuery_
 
 }  // namespace
 
+std::vector<std::string> insert_columns(const schema::Statement& insert) {
+  std::vector<std::string> out;
+  const auto* node = as<PgQuery__InsertStmt>(insert.node());
+  for (std::size_t i = 0; node != nullptr && i < node->n_cols; ++i)
+    if (const auto* column = as<PgQuery__ResTarget>(node->cols[i])) out.emplace_back(text_of(column->name));
+  return out;
+}
+
 std::optional<std::string> merged_insert(const schema::Statement& first, const schema::Statement& second,
                                          const Names& names) {
   const auto* one = as<PgQuery__InsertStmt>(first.node());

@@ -88,10 +88,9 @@ Touched::Touched(const Concern& concern, const schema::Catalog& from, const sche
   }
   // Where only one side has a member, nothing of the change's is missing: people come and go.
   const auto is_in = [](const schema::Catalog& catalog, const std::string& role) {
-    return std::any_of(catalog.parts.begin(), catalog.parts.end(),
-                       [&](const schema::Part& part) {
-                         return (part.kind == "role" || part.kind == "other role") && part.name == role;
-                       });
+    return std::any_of(catalog.parts.begin(), catalog.parts.end(), [&](const schema::Part& part) {
+      return (part.kind == "role" || part.kind == "other role") && part.name == role;
+    });
   };
   std::erase_if(members_, [&](const std::string& role) { return !is_in(from, role) || !is_in(to, role); });
 }
