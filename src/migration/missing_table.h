@@ -1,3 +1,4 @@
+// A statement for a table that is nowhere.
 #pragma once
 
 #include <optional>
