@@ -62,10 +62,11 @@ Ingested AppMetrics::ingest(const Report& report) {
   }
   ++reports_;
   add_totals(report);
+  if (report.member) {
+    drop_unlisted_breakers(report, key);
+    add_breakers(report, key, *instance);  // before the windows forget which report straddles their mark
+  }
   add_to_windows(report, key, *instance);
-  if (!report.member) return Ingested::kCounted;
-  drop_unlisted_breakers(report, key);
-  add_breakers(report, key, *instance);
   return Ingested::kCounted;
 }
 
@@ -304,6 +305,10 @@ void AppMetrics::add_breakers(const Report& report, const InstanceKey& key, cons
     // Trips that an instance brings along from before the mark are not this window's.
     if (!known && instance.number < window.known_before) state.trips_before = breaker.trips;
     if (breaker.trips < state.trips) state.trips_before = 0;  // a new life counts from zero
+    // The first report behind a mark tells of both sides of it: a trip of the try that was taken back would
+    // end the next one as it begins. What tripped behind the mark is open still.
+    const bool straddles = instance.number < window.known_before && !window.straddled.contains(key);
+    if (straddles) state.trips_before = breaker.trips;
     state.open = breaker.open;
     state.cause = breaker.cause;
     state.trips = breaker.trips;

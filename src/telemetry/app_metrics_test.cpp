@@ -235,8 +235,13 @@ TEST_F(AppMetricsTest, BreakerTripsCountFromTheMark) {
   EXPECT_EQ(seen.breakers[0].trips, 2U);
   metrics_.ingest(with(2, false, 2));
   EXPECT_THAT(window(2).breakers, SizeIs(0));
-  metrics_.ingest(with(3, true, 3));
+  metrics_.ingest(with(3, false, 3));
+  EXPECT_THAT(window(2).breakers, SizeIs(0)) << "it may have tripped before the mark";
+  metrics_.ingest(with(4, false, 4));
   EXPECT_EQ(window(2).breakers.at(0).trips, 1U);
+  window(3);
+  metrics_.ingest(with(5, true, 5));
+  EXPECT_TRUE(window(3).breakers.at(0).open) << "what is open is, whenever it tripped";
   metrics_.departed("orders", "a");
   EXPECT_THAT(window(2).breakers, SizeIs(0));
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "support/demo_fixture.h"
 
@@ -38,8 +39,9 @@ Ended sh(const std::string& command) {
 std::string processes_with(const std::string& text) {
   std::string out;
   for (const auto& entry : fs::directory_iterator("/proc")) {
-    std::ifstream in(entry.path() / "cmdline");
-    std::string line((std::istreambuf_iterator<char>(in)), {});
+    std::ostringstream text_of;
+    text_of << std::ifstream(entry.path() / "cmdline").rdbuf();  // of one that ends meanwhile: nothing
+    std::string line = text_of.str();
     std::replace(line.begin(), line.end(), '\0', ' ');
     if (line.find(text) != std::string::npos) out += line + "\n";
   }
