@@ -34,7 +34,8 @@ std::string DemoFixture::small_rollout() {
   std::string text = replaced(cli::demo_rollout(), "steps: [1, 5, 25, 50, 100]", "steps: [25, 100]");
   text = replaced(text, "initial_percentage: 1", "initial_percentage: 25");
   return replaced(text, "gates: {all: {min_samples: 20}}",
-                  "gates: {all: {min_samples: 20}, latency_p95: {limit: 100}, latency_p99: {limit: 100}}");
+                  "gates: {all: {min_samples: 20}, latency_p95: {limit: 100}, latency_p99: {limit: 100}, "
+                  "wal_per_write: {limit: 2}}");
 }
 
 void DemoFixture::start_world(const cli::DemoOptions& options) {

@@ -37,8 +37,9 @@ class DemoFixture : public testing::Test {
 
   // The options of a small world: few rows, windows of seconds.
   static cli::DemoOptions small();
-  // The demo's rollout in few steps. Latency on a busy machine is no part of what these tests ask: its
-  // gates get a wide limit, every other gate keeps its own.
+  // The demo's rollout in few steps. Latency on a busy machine is no part of what these tests ask, nor is the
+  // WAL of so few writes, of which the splits of a new index' pages are a large share: their gates get a wide
+  // limit, every other gate keeps its own.
   static std::string small_rollout();
 
   void start_world(const cli::DemoOptions& options);
