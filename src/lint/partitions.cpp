@@ -37,16 +37,6 @@ std::string between(const Bounds& bounds, std::string_view word) {
   return "";
 }
 
-bool names(const PgQuery__Node* condition, std::string_view column) {
-  bool found = false;
-  schema::walk(schema::content(condition), [&](const schema::Message* message) {
-    const auto* ref = schema::as<PgQuery__ColumnRef>(message);
-    found = found || (ref != nullptr && schema::strings(ref->fields, ref->n_fields).back() == column);
-    return !found;
-  });
-  return found;
-}
-
 // The same for both directions: what is between, and its contrary.
 std::string condition_of(const Bounds& bounds, const std::string& column, bool inside) {
   const PgQuery__PartitionBoundSpec& spec = bounds.spec;
@@ -76,6 +66,16 @@ std::string condition_of(const Bounds& bounds, const std::string& column, bool i
 }
 
 }  // namespace
+
+bool names_column(const PgQuery__Node* condition, std::string_view column) {
+  bool found = false;
+  schema::walk(schema::content(condition), [&](const schema::Message* message) {
+    const auto* ref = schema::as<PgQuery__ColumnRef>(message);
+    found = found || (ref != nullptr && schema::strings(ref->fields, ref->n_fields).back() == column);
+    return !found;
+  });
+  return found;
+}
 
 const schema::Table* default_partition(const schema::Catalog& catalog, const schema::Table& parent) {
   for (const schema::Part& part : catalog.parts) {
@@ -130,7 +130,7 @@ const schema::Table* read_default(const Context& context, const schema::Qualifie
   const std::string column = key_column(known);
   std::vector<schema::Statement> parsed;
   for (const PgQuery__Node* condition : validated_checks(context, rest->qualified(), parsed))
-    if (!column.empty() && names(condition, column)) return nullptr;
+    if (!column.empty() && names_column(condition, column)) return nullptr;
   return rest;
 }
 

@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "lint/context.h"
 
+struct PgQuery__Node;
 struct PgQuery__PartitionBoundSpec;
 
 namespace poundlock::lint {
@@ -21,6 +23,8 @@ double rows_of(const schema::Catalog& catalog, const schema::Table& table);  // 
 
 // The column of a key such as "RANGE (at)"; "" when it is of several columns, an expression or not known.
 std::string key_column(const schema::Table* parent);
+
+bool names_column(const PgQuery__Node* condition, std::string_view column);
 
 // The bounds of ATTACH PARTITION and PARTITION OF, where they stand in the statement.
 struct Bounds {

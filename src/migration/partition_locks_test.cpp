@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "migration/plan_for_test.h"
 #include "migration/sql_plan.h"
 
 namespace poundlock::migration {
@@ -45,16 +46,7 @@ schema::Catalog events() {
 
 SqlPlan plan_of(const std::string& sql) {
   const auto catalog = events();
-  const Source source{.file = "m.sql", .sql = sql};
-  auto plan = plan_sql(std::span(&source, 1), &catalog);
-  EXPECT_TRUE(plan) << plan.error().to_string();
-  return plan ? *std::move(plan) : SqlPlan{};
-}
-
-std::vector<std::string> sql_of(const SqlPlan& plan) {
-  std::vector<std::string> out;
-  for (const auto& one : plan.steps) out.push_back(sql_text(one.step));
-  return out;
+  return planned(sql, &catalog, false);
 }
 
 TEST(PartitionLocks, ANewPartitionDoesNotReadTheDefaultOneUnderItsLock) {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "migration/plan_for_test.h"
+
 namespace poundlock::migration {
 namespace {
 
@@ -19,16 +21,7 @@ using testing::Not;
 using testing::SizeIs;
 
 SqlPlan plan_of(std::string sql, const schema::Catalog* catalog = nullptr) {
-  const Source source{.file = "m.sql", .in_transaction = true, .sql = std::move(sql)};
-  auto plan = plan_sql(std::span(&source, 1), catalog);
-  EXPECT_TRUE(plan) << plan.error().to_string();
-  return plan ? *std::move(plan) : SqlPlan{};
-}
-
-std::vector<std::string> sql_of(const SqlPlan& plan) {
-  std::vector<std::string> out;
-  for (const auto& one : plan.steps) out.push_back(sql_text(one.step));
-  return out;
+  return planned(std::move(sql), catalog, true);
 }
 
 void refuses(const std::string& sql, const schema::Catalog* catalog = nullptr) {

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "lint/lint.h"
+#include "migration/plan_for_test.h"
 
 namespace poundlock::migration {
 namespace {
@@ -19,22 +20,7 @@ using testing::IsEmpty;
 using testing::Not;
 
 SqlPlan plan_of(std::string sql, const schema::Catalog* catalog = nullptr, bool in_transaction = false) {
-  const Source source{.file = "m.sql", .in_transaction = in_transaction, .sql = std::move(sql)};
-  auto plan = plan_sql(std::span(&source, 1), catalog);
-  EXPECT_TRUE(plan) << plan.error().to_string();
-  return plan ? *std::move(plan) : SqlPlan{};
-}
-
-std::vector<std::string> sql_of(const SqlPlan& plan) {
-  std::vector<std::string> out;
-  for (const auto& one : plan.steps) out.push_back(sql_text(one.step));
-  return out;
-}
-
-std::vector<int> groups_of(const SqlPlan& plan) {
-  std::vector<int> out;
-  for (const auto& one : plan.steps) out.push_back(one.transaction_group);
-  return out;
+  return planned(std::move(sql), catalog, in_transaction);
 }
 
 schema::Catalog shop() {

@@ -1,6 +1,7 @@
 // What a hostile or an unlucky name, value or table must not make of a written file.
 #include <gmock/gmock.h>
 
+#include "migration/plan_for_test.h"
 #include "migration/write.h"
 #include "schema/sql.h"
 
@@ -13,10 +14,7 @@ using testing::IsEmpty;
 using testing::Not;
 
 SqlPlan plan_of(std::string sql, const schema::Catalog* catalog = nullptr) {
-  const Source source{.file = "m.sql", .sql = std::move(sql)};
-  auto plan = plan_sql(std::span(&source, 1), catalog);
-  EXPECT_TRUE(plan) << plan.error().to_string();
-  return plan ? *std::move(plan) : SqlPlan{};
+  return planned(std::move(sql), catalog, false);
 }
 
 std::string written(const SqlPlan& plan, Format format = Format::kSql) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "migration/history.h"
+#include "migration/plan_for_test.h"
 #include "migration/search_path.h"
 #include "migration/source_lint.h"
 
@@ -17,10 +18,7 @@ using testing::IsEmpty;
 using testing::Not;
 
 SqlPlan plan_of(std::string sql) {
-  const Source source{.file = "m.sql", .sql = std::move(sql)};
-  auto plan = plan_sql(std::span(&source, 1), nullptr);
-  EXPECT_TRUE(plan) << plan.error().to_string();
-  return plan ? *std::move(plan) : SqlPlan{};
+  return planned(std::move(sql), nullptr, false);
 }
 
 std::vector<WrittenFile> written(const SqlPlan& plan, Format format, const WriteOptions& options) {

@@ -10,23 +10,13 @@
 namespace poundlock::lint {
 namespace {
 
-bool names(const PgQuery__Node* condition, std::string_view column) {
-  bool found = false;
-  schema::walk(schema::content(condition), [&](const schema::Message* message) {
-    const auto* ref = schema::as<PgQuery__ColumnRef>(message);
-    found = found || (ref != nullptr && schema::strings(ref->fields, ref->n_fields).back() == column);
-    return !found;
-  });
-  return found;
-}
-
 // Is the table itself read? Not a new one, and not one with a validated CHECK on the key: whether that is
 // narrow enough only the server can say, but that there is one shows the intent.
 bool is_read(const Context& context, const schema::QualifiedName& child, const std::string& column) {
   if (context.is_new(child)) return false;
   std::vector<schema::Statement> parsed;
   return std::ranges::none_of(validated_checks(context, child, parsed), [&](const PgQuery__Node* condition) {
-    return column.empty() || names(condition, column);
+    return column.empty() || names_column(condition, column);
   });
 }
 
