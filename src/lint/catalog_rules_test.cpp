@@ -136,6 +136,18 @@ TEST_F(CatalogRules, OfferNothingThatAPartitionedTableRefuses) {
   EXPECT_THAT(only("ALTER TABLE events ADD UNIQUE (id)").rewrite, IsEmpty());
 }
 
+// That a key is not NULL says nothing of the bounds: PostgreSQL reads the table all the same.
+TEST_F(CatalogRules, ACheckThatBoundsNoValueSparesNoPartitionItsReading) {
+  auto changed = catalog();
+  for (auto& table : changed.tables)
+    if (table.name == "Old Events") table.constraints[0].definition = "CHECK ((\"At\" IS NOT NULL))";
+  const auto report =
+      lint("ALTER TABLE events ATTACH PARTITION \"Old Events\" FOR VALUES FROM (MINVALUE) TO ('2020-01-01')",
+           "t.sql", {.timeouts_supplied = true, .catalog = &changed});
+  ASSERT_THAT(report.findings, Not(IsEmpty()));
+  EXPECT_EQ(report.findings[0].rule, "attach_partition");
+}
+
 TEST_F(CatalogRules, AttachByTheKeyOfTheParent) {
   EXPECT_THAT(rules("ALTER TABLE events ATTACH PARTITION \"Old Events\" FOR VALUES FROM (MINVALUE) TO "
                     "('2020-01-01')"),

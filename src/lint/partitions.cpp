@@ -70,6 +70,7 @@ std::string condition_of(const Bounds& bounds, const std::string& column, bool i
 bool names_column(const PgQuery__Node* condition, std::string_view column) {
   bool found = false;
   schema::walk(schema::content(condition), [&](const schema::Message* message) {
+    if (message->descriptor == &pg_query__null_test__descriptor) return false;  // bounds no value
     const auto* ref = schema::as<PgQuery__ColumnRef>(message);
     found = found || (ref != nullptr && schema::strings(ref->fields, ref->n_fields).back() == column);
     return !found;

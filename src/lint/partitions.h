@@ -24,6 +24,7 @@ double rows_of(const schema::Catalog& catalog, const schema::Table& table);  // 
 // The column of a key such as "RANGE (at)"; "" when it is of several columns, an expression or not known.
 std::string key_column(const schema::Table* parent);
 
+// Does it say more of the column than whether it is NULL?
 bool names_column(const PgQuery__Node* condition, std::string_view column);
 
 // The bounds of ATTACH PARTITION and PARTITION OF, where they stand in the statement.
